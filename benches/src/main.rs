@@ -1,0 +1,2 @@
+//! Benchmarks of logboom beside its rivals.
+fn main() {}
