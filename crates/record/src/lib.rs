@@ -1,8 +1,15 @@
 //! The words of logboom, shared by every other crate: what a record, a run, a level, a stream and a gap are.
 //!
 //! Nothing here does I/O. Types are parsed at the edge and trusted inside; the text line codec is in [`text`], the
-//! JSON form in [`json`], the guess of a line's level in [`level`].
+//! guess of a line's level in [`level`].
 
 pub mod level;
+mod record;
+mod run;
+pub mod text;
+mod time;
 
 pub use level::Level;
+pub use record::{Entry, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, RecordRef, Stream};
+pub use run::{IdError, Kind, Outcome, Run, RunEnd, RunId, SessionId};
+pub use time::{Time, TimeError};
