@@ -1,0 +1,152 @@
+//! Levels that stand under a key: JSON objects and logfmt.
+
+use super::stamp::blanks;
+use super::{Level, words};
+
+/// How far into a JSON object or a logfmt line a level is looked for: loggers put the message in front of it.
+const KEYED_BYTES_MAX: usize = 512;
+
+/// The level under a key of the object that `line` starts with; nested objects are passed over.
+pub(super) fn json(line: &[u8]) -> Option<Level> {
+    let mut rest = blanks(line[..line.len().min(KEYED_BYTES_MAX)].strip_prefix(b"{")?);
+    loop {
+        let (key, after) = string(rest)?;
+        let value = blanks(blanks(after).strip_prefix(b":")?);
+        if let Some(level) = keyed(key, value) {
+            return Some(level);
+        }
+        rest = blanks(blanks(skip_value(value)?).strip_prefix(b",")?);
+    }
+}
+
+fn keyed(key: &[u8], value: &[u8]) -> Option<Level> {
+    match key {
+        b"level" | b"severity" | b"lvl" | b"loglevel" | b"log_level" | b"log.level" | b"levelname" | b"@level"
+        | b"Level" | b"LEVEL" | b"SEVERITY" | b"logLevel" | b"severity_text" | b"@l" | b"LogLevel" | b"level_name" => {
+            level_value(value)
+        }
+        b"levelno" => number(value).map(python_number),
+        b"PRIORITY" | b"priority" => level_value(value),
+        _ => None,
+    }
+}
+
+/// A level as a value: a name, or one of the numbers of pino and bunyan (10 to 60) or syslog (0 to 7).
+fn level_value(value: &[u8]) -> Option<Level> {
+    match value.strip_prefix(b"\"") {
+        None => number(value).map(logger_number),
+        Some(name) => {
+            let len = name.iter().take(16).position(|&b| b == b'"')?;
+            words::whole(&name[..len]).or_else(|| number(&name[..len]).map(logger_number))
+        }
+    }
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    let digits = text.iter().take(4).take_while(|b| b.is_ascii_digit()).count();
+    let ends = matches!(text.get(digits), None | Some(b',' | b'}' | b' ' | b'"'));
+    (digits > 0 && ends).then(|| text[..digits].iter().fold(0, |n, b| n * 10 + u32::from(b - b'0')))
+}
+
+fn logger_number(number: u32) -> Level {
+    match number {
+        0..8 => syslog_severity(number),
+        8..20 => Level::Trace,
+        20..30 => Level::Debug,
+        30..40 => Level::Info,
+        40..50 => Level::Warn,
+        _ => Level::Error,
+    }
+}
+
+fn python_number(number: u32) -> Level {
+    match number {
+        0..10 => Level::Trace,
+        10..20 => Level::Debug,
+        20..30 => Level::Info,
+        30..40 => Level::Warn,
+        _ => Level::Error,
+    }
+}
+
+/// The level of a syslog severity: 0 to 3 are errors.
+pub(super) fn syslog_severity(number: u32) -> Level {
+    match number {
+        0..=3 => Level::Error,
+        4 => Level::Warn,
+        5 | 6 => Level::Info,
+        _ => Level::Debug,
+    }
+}
+
+/// The inside of the string that `text` starts with, as written, and what follows it.
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inside = text.strip_prefix(b"\"")?;
+    let mut from = 0;
+    loop {
+        let quote = from + memchr::memchr(b'"', &inside[from..])?;
+        let slashes = inside[..quote].iter().rev().take_while(|&&b| b == b'\\').count();
+        if slashes % 2 == 0 {
+            return Some((&inside[..quote], &inside[quote + 1..]));
+        }
+        from = quote + 1;
+    }
+}
+
+fn skip_value(text: &[u8]) -> Option<&[u8]> {
+    match text.first()? {
+        b'"' => string(text).map(|(_, rest)| rest),
+        b'{' | b'[' => skip_nested(text),
+        _ => {
+            let len = text.iter().position(|b| matches!(b, b',' | b'}'))?;
+            Some(&text[len..])
+        }
+    }
+}
+
+fn skip_nested(mut text: &[u8]) -> Option<&[u8]> {
+    let mut depth = 0;
+    loop {
+        match text.first()? {
+            b'"' => {
+                text = string(text)?.1;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        text = &text[1..];
+        if depth == 0 {
+            return Some(text);
+        }
+    }
+}
+
+/// The level under a key of the logfmt pairs that `line` starts with; ends at the first word that is no pair.
+pub(super) fn logfmt(line: &[u8]) -> Option<Level> {
+    let mut rest = &line[..line.len().min(KEYED_BYTES_MAX)];
+    loop {
+        let len = rest
+            .iter()
+            .position(|b| !matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'@'))?;
+        let value = rest[len..].strip_prefix(b"=").filter(|_| len > 0)?;
+        if matches!(
+            &rest[..len],
+            b"level" | b"lvl" | b"severity" | b"loglevel" | b"log_level" | b"log.level" | b"Level" | b"LEVEL"
+        ) {
+            return logfmt_level(value);
+        }
+        rest = match value.first()? {
+            b'"' => string(value)?.1,
+            _ => &value[value.iter().position(|&b| b == b' ')?..],
+        };
+        rest = blanks(rest);
+    }
+}
+
+fn logfmt_level(value: &[u8]) -> Option<Level> {
+    let value = value.strip_prefix(b"\"").unwrap_or(value);
+    let len = value.iter().position(|b| matches!(b, b' ' | b'"' | b'\t' | b',' | b']')).unwrap_or(value.len());
+    words::whole(&value[..len]).or_else(|| number(&value[..len]).map(logger_number))
+}

@@ -1,0 +1,168 @@
+//! What may stand in front of everything else: blanks, colours, and dates and times of every kind.
+
+/// Skips spaces and tabs.
+#[inline]
+pub(super) fn blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+/// Skips terminal styles (`ESC [ 1 ; 31 m`).
+#[inline]
+pub(super) fn styles(mut text: &[u8]) -> &[u8] {
+    while let [0x1b, b'[', rest @ ..] = text {
+        let params = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b';' | b':')).count();
+        let Some(b'm' | b'K') = rest.get(params) else { break };
+        text = &rest[params + 1..];
+    }
+    text
+}
+
+/// Skips blanks and terminal styles, in any order.
+#[inline]
+pub(super) fn dressing(mut text: &[u8]) -> &[u8] {
+    loop {
+        text = blanks(text);
+        match text {
+            [0x1b, ..] => {
+                let bare = styles(text);
+                if bare.len() == text.len() {
+                    return text;
+                }
+                text = bare;
+            }
+            _ => return text,
+        }
+    }
+}
+
+/// Skips a date, a time, or both, with what belongs to them (weekday, zone, `PM`); `None` if `text` starts with neither.
+pub(super) fn skip(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = match text.first()? {
+        b'0'..=b'9' => part(text)?,
+        b'A'..=b'Z' => skip_names(text)?,
+        _ => return None,
+    };
+    for _ in 0..4 {
+        let next = blanks(rest);
+        match part(next).or_else(|| zone(next)) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    Some(rest)
+}
+
+/// One token of digits and separators that can only be a date, a time or an epoch: `2026-01-02T15:04:05.123Z`.
+fn part(text: &[u8]) -> Option<&[u8]> {
+    let (mut len, mut separators) = (0, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' | b'.' | b',' => {}
+            b':' | b'-' | b'/' => separators += 1,
+            b'T' | b'_' | b'+' | b'Z' if len > 0 => {}
+            _ => break,
+        }
+        len += 1;
+    }
+    if !text.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let rest = &text[len..];
+    match rest {
+        [b'A' | b'P' | b'a' | b'p', b'M' | b'm', rest @ ..] if separators == 1 => return ended(rest),
+        [b'-', ..] => {}
+        _ if separators == 0 && text[..len].iter().take_while(|b| b.is_ascii_digit()).count() >= 10 => {}
+        _ if separators == 1 && is_short_date(&text[..len]) => {}
+        _ if separators == 2 && text.get(2) == Some(&b'-') && is_month(&text[3..]) => {}
+        _ if separators < 2 => return named_date(text),
+        _ => {}
+    }
+    ended(rest)
+}
+
+/// `02 Jan 2026`, `02-Jan-2026`, `02/Jan/2026:15:04:05`.
+fn named_date(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b'0'..=b'3', b'0'..=b'9', b' ' | b'-' | b'/', month @ ..] if is_month(month) => match &month[3..] {
+            [b' ' | b'-' | b'/', b'1' | b'2', _, _, _, rest @ ..] => {
+                ended(rest.strip_prefix(b":").and_then(part).unwrap_or(rest))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Android's `01-02`, when a time follows.
+fn is_short_date(token: &[u8]) -> bool {
+    matches!(token, [b'0' | b'1', _, b'-', b'0'..=b'3', _])
+}
+
+fn ended(rest: &[u8]) -> Option<&[u8]> {
+    matches!(rest, [] | [b' ' | b'\t' | b']' | b')' | b'|' | 0x1b, ..]).then_some(rest)
+}
+
+/// `Jan  2 15:04:05`, `Tue Jan 02 15:04:05.1 2026`, `Jan 02, 2026 3:04:05 PM`.
+fn skip_names(text: &[u8]) -> Option<&[u8]> {
+    let text = if is_weekday(text) { blanks(text[3..].strip_prefix(b",").unwrap_or(&text[3..])) } else { text };
+    if !is_month(text) {
+        return part(text);
+    }
+    let day = text[3..].strip_prefix(b" ").map(blanks)?;
+    let digits = day.iter().take_while(|b| b.is_ascii_digit()).count();
+    if !(1..=2).contains(&digits) {
+        return None;
+    }
+    let mut rest = &day[digits..];
+    if let [b',', b' ', b'1' | b'2', _, _, _, after @ ..] = rest {
+        rest = after;
+    }
+    let rest = part(blanks(rest))?;
+    match blanks(rest) {
+        [b'1' | b'2', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', after @ ..] => Some(ended(after).unwrap_or(rest)),
+        _ => Some(rest),
+    }
+}
+
+/// `PM`, `UTC`, `+0000` behind a time.
+fn zone(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b'A' | b'P', b'M', rest @ ..] => ended(rest),
+        [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', rest @ ..] => ended(rest),
+        [b'U', b'T', b'C', rest @ ..] | [b'G', b'M', b'T', rest @ ..] => ended(rest),
+        [b'C', b'E', b'T', rest @ ..] | [b'E' | b'P', b'S' | b'D', b'T', rest @ ..] => ended(rest),
+        _ => None,
+    }
+}
+
+fn is_month(text: &[u8]) -> bool {
+    matches!(
+        text,
+        [b'J', b'a', b'n', ..]
+            | [b'F', b'e', b'b', ..]
+            | [b'M', b'a', b'r' | b'y', ..]
+            | [b'A', b'p', b'r', ..]
+            | [b'J', b'u', b'n' | b'l', ..]
+            | [b'A', b'u', b'g', ..]
+            | [b'S', b'e', b'p', ..]
+            | [b'O', b'c', b't', ..]
+            | [b'N', b'o', b'v', ..]
+            | [b'D', b'e', b'c', ..]
+    )
+}
+
+fn is_weekday(text: &[u8]) -> bool {
+    matches!(
+        text,
+        [b'M', b'o', b'n', b' ' | b',', ..]
+            | [b'T', b'u', b'e', b' ' | b',', ..]
+            | [b'W', b'e', b'd', b' ' | b',', ..]
+            | [b'T', b'h', b'u', b' ' | b',', ..]
+            | [b'F', b'r', b'i', b' ' | b',', ..]
+            | [b'S', b'a', b't', b' ' | b',', ..]
+            | [b'S', b'u', b'n', b' ' | b',', ..]
+    )
+}
