@@ -1,0 +1,1 @@
+//! Terminals for the command: one for each stream, or one for everything.
