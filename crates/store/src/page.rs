@@ -1,0 +1,82 @@
+//! What a store answers: pages, cursors, and how runs stand.
+
+use std::{fmt, str::FromStr};
+
+use logboom_record::{Entry, Run};
+
+/// A part of the answer to a query, and where to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The entries, in the order of the query. All parts of a line are in the same page.
+    pub entries: Vec<Entry>,
+    /// Goes on after this page, in either order.
+    pub cursor: Cursor,
+    /// Follows: what is committed after the store looked for this walk's first page. A walk with [`Page::more`] false
+    /// that goes oldest first has it as its `cursor`, too.
+    pub end: Cursor,
+    /// Whether the same query with `cursor` has more to give right now.
+    pub more: bool,
+}
+
+/// A place in the answer to a query: opaque, valid in every process, and while runs go on.
+///
+/// A walk sees what the store held when its first page was made, and nothing that came later, so that its pages never
+/// shift. Oldest first, what came later follows when that is exhausted, in the order in which it was committed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor(String);
+
+/// The text is not one that a cursor could be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a cursor is made of letters, digits, '-' and '_' only")]
+pub struct CursorError;
+
+impl Cursor {
+    /// The cursor as text, fit for a URL: letters, digits, `-` and `_`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+    fn from_str(text: &str) -> Result<Cursor, CursorError> {
+        match text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            true => Ok(Cursor(text.to_owned())),
+            false => Err(CursorError),
+        }
+    }
+}
+
+/// How a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunState {
+    /// The run; its end is the derived one: `lost` where the writer died without saying so.
+    pub run: Run,
+    /// How many records are held.
+    pub records: u64,
+    /// How many of them end a line.
+    pub lines: u64,
+    /// How many records are known to be lost.
+    pub lost: u64,
+    /// Whether more are lost, how many nobody knows: the writer was killed.
+    pub lost_more: bool,
+    /// How many records there are of each level, trace first.
+    pub levels: [u64; 5],
+}
+
+/// Why [`crate::Store::wait`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There may be something after the cursor; ask for the page. It can be empty where filters take all.
+    Entries,
+    /// Nothing is after the cursor, and nothing will be: what the query is about has ended.
+    Ended,
+    /// The deadline has passed.
+    Deadline,
+}
