@@ -59,7 +59,7 @@ pub struct TextQuery {
 
 #[derive(Debug)]
 enum Needle {
-    Literal(memmem::Finder<'static>),
+    Literal(Box<memmem::Finder<'static>>),
     Regex { regex: Regex, hir: Hir },
 }
 
@@ -73,7 +73,7 @@ impl TextQuery {
             return Err(TextError::Newline(pattern.to_owned()));
         }
         let needle = match (syntax, case) {
-            (Syntax::Literal, Case::Sensitive) => Needle::Literal(memmem::Finder::new(pattern).into_owned()),
+            (Syntax::Literal, Case::Sensitive) => Needle::Literal(Box::new(memmem::Finder::new(pattern).into_owned())),
             (Syntax::Literal, Case::Insensitive) => compile(&regex_syntax::escape(pattern), case, pattern)?,
             (Syntax::Regex, _) => compile(pattern, case, pattern)?,
         };
