@@ -7,9 +7,24 @@
 //! The hard part is what happens at the edges: who hears which signal, when a stream has ended, who is still alive.
 //! Lines, records and files are not known here.
 
+mod descendants;
+mod input;
+mod relay;
+mod signals;
+mod spawn;
+mod watch;
+
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 use logboom_record::{Stream, Time};
+use rustix::process::{Pid, Resource, Rlimit, child_subreaper, getpid, set_child_subreaper, setrlimit};
+
+use self::{
+    signals::Signals,
+    spawn::Wires,
+    watch::{Surroundings, Watch},
+};
+use crate::pty::RawMode;
 
 /// Takes what a command prints. Called by one thread per stream, for each stream in the order of its bytes.
 pub trait OutputSink: Send + Sync {
@@ -212,12 +227,56 @@ impl CommandError {
 
 /// Runs the command to its end, giving all it prints to `sink`.
 ///
-/// One at a time in a process, whose other children must not end meanwhile: every child of the process is taken for a
-/// descendant of the command and reaped.
+/// One at a time in a process, whose other children must not be waited for meanwhile: every child of the process is
+/// reaped, and those that appear are taken for descendants of the command.
 ///
 /// # Errors
 /// [`CommandError`] if it could not be started. Once it runs there is no error, only a [`Finished`] that says what was lost.
 pub fn run(spec: &Spec, sink: Arc<dyn OutputSink>) -> Result<Finished, CommandError> {
-    let _ = (spec, sink);
-    Err(CommandError::Other { action: "start a command yet", source: io::ErrorKind::Unsupported.into() })
+    let adoption = Adoption::begin()?;
+    let strangers = descendants::children_of_ours();
+    let signals = Signals::watch(spec.tty).map_err(failed("watch signals"))?;
+    let wires = Wires::lay(spec)?;
+    let raw = RawMode::enter_if(spec.tty == Tty::Full);
+    let running = spawn::spawn(spec, wires)?;
+    sink.started(running.pid.as_raw_nonzero().get().unsigned_abs(), running.started_at);
+    let around = Surroundings { signals, strangers, raw, sink };
+    let finished = Watch::new(spec, running, around).map(Watch::until_over);
+    drop(adoption);
+    finished
+}
+
+/// Ends this process by `signal`, as the command was ended, and without a core file of its own.
+///
+/// Returns only if the signal cannot end a process; the caller then exits with 128 + `signal`.
+pub fn die_of(signal: i32) {
+    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+    // Either call may fail without harm: the caller's exit code says the same.
+    let _ = setrlimit(Resource::Core, no_core);
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+/// While it lives, orphaned descendants become our children instead of init's, so that they can be found.
+struct Adoption {
+    before: Option<Pid>,
+}
+
+impl Adoption {
+    fn begin() -> Result<Adoption, CommandError> {
+        let action = "become the reaper of the command's descendants";
+        let before = child_subreaper().map_err(failed(action))?;
+        set_child_subreaper(Some(getpid())).map_err(failed(action))?;
+        Ok(Adoption { before })
+    }
+}
+
+impl Drop for Adoption {
+    fn drop(&mut self) {
+        // Being a reaper for longer does no harm.
+        let _ = set_child_subreaper(self.before);
+    }
+}
+
+fn failed<E: Into<io::Error>>(action: &'static str) -> impl Fn(E) -> CommandError {
+    move |source| CommandError::Other { action, source: source.into() }
 }

@@ -1,0 +1,260 @@
+//! The thread of one stream: reads it, gives the bytes to the sink, passes them on.
+//!
+//! Reading never blocks and waiting is a poll, so that two things are noticed at once: the word to stop, and the reader
+//! of our output going away, which must close the command's stream as early as it would be closed without us. Passing
+//! on does block, as the command would. A stream that is left before its end is read once more, for what was written
+//! before the moment of leaving.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::SyncSender,
+    },
+    thread,
+};
+
+use logboom_record::{Stream, Time};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    fs::{FileType, fstat},
+    io::{Errno, read, write},
+};
+
+use super::{OutputSink, Passed};
+
+/// How much one read takes at most.
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// How much is still read when a stream is left: a full pipe and one read more, so that its end is seen if it is there.
+const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;
+
+/// An event that stays raised once it is.
+pub(super) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Bell> {
+        Ok(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    pub(super) fn ring(&self) {
+        // It can only fail when the bell has been rung 2^64 times and is therefore raised.
+        let _ = write(&self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Lowers the event again.
+    pub(super) fn silence(&self) {
+        // It fails only when the bell was not rung.
+        let _ = read(&self.0, &mut [0u8; 8]);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What the watching thread says to the relays.
+pub(super) struct Control {
+    stop: Bell,
+    stopping: AtomicBool,
+    abandoned: Mutex<bool>,
+}
+
+impl Control {
+    pub(super) fn new() -> io::Result<Control> {
+        Ok(Control { stop: Bell::new()?, stopping: AtomicBool::new(false), abandoned: Mutex::new(false) })
+    }
+
+    /// Tells the relays to read what is there and end.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.ring();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Takes the sink away from relays that do not end because they wait for a reader.
+    pub(super) fn abandon(&self) {
+        *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Does `work` with the sink unless it was taken away.
+    fn unless_abandoned(&self, work: impl FnOnce()) {
+        let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*abandoned {
+            work();
+        }
+    }
+}
+
+/// Where a stream goes besides the sink.
+pub(super) struct Target {
+    pub(super) fd: BorrowedFd<'static>,
+    /// Whether the command's stream is to be closed when nobody reads this any more.
+    pub(super) close_with_reader: bool,
+}
+
+/// How a stream was left.
+pub(super) struct Ended {
+    pub(super) stream: Stream,
+    pub(super) cut: bool,
+    pub(super) passed: Passed,
+}
+
+/// One stream on its way.
+pub(super) struct Relay {
+    stream: Stream,
+    source: Arc<OwnedFd>,
+    target: Option<Target>,
+    passed: Passed,
+    watch_target: bool,
+    control: Arc<Control>,
+    sink: Arc<dyn OutputSink>,
+}
+
+/// Says that a relay has ended, whichever way it did.
+struct Farewell {
+    sender: Option<SyncSender<Ended>>,
+    bell: Arc<Bell>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.bell.ring();
+    }
+}
+
+impl Relay {
+    pub(super) fn new(
+        stream: Stream,
+        source: Arc<OwnedFd>,
+        target: Option<Target>,
+        (control, sink): (Arc<Control>, Arc<dyn OutputSink>),
+    ) -> Relay {
+        let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
+        Relay { stream, source, target, passed: Passed::All, watch_target, control, sink }
+    }
+
+    /// Starts the thread; its last word goes to `sender`, then `bell` is rung.
+    pub(super) fn start(self, sender: SyncSender<Ended>, bell: Arc<Bell>) -> io::Result<thread::JoinHandle<()>> {
+        let farewell = Farewell { sender: Some(sender), bell };
+        thread::Builder::new().name(format!("logboom-{}", self.stream.as_str())).spawn(move || {
+            let ended = self.run();
+            if let Some(sender) = &farewell.sender {
+                // There is room for every relay's word; nobody hears it after an abandonment.
+                let _ = sender.send(ended);
+            }
+        })
+    }
+
+    fn run(mut self) -> Ended {
+        let cut = self.read_all();
+        self.control.unless_abandoned(|| self.sink.end(self.stream));
+        Ended { stream: self.stream, cut, passed: self.passed }
+    }
+
+    /// Reads to the end, or until told to leave; whether it was cut off.
+    fn read_all(&mut self) -> bool {
+        let mut buffer = vec![0; READ_BYTES_MAX];
+        let mut left = LAST_BYTES_MAX;
+        loop {
+            let (stopping, closing) = (self.control.stopping(), self.closing());
+            match read(&*self.source, &mut buffer) {
+                // A terminal says EIO when its last user is gone and everything has been read.
+                Ok(0) | Err(Errno::IO) => return false,
+                Ok(count) => {
+                    self.take(&buffer[..count]);
+                    left -= if stopping || closing { count.min(left) } else { 0 };
+                }
+                Err(Errno::AGAIN) if stopping || closing => left = 0,
+                Err(Errno::AGAIN) => self.wait(),
+                Err(Errno::INTR) => {}
+                Err(_) => return true,
+            }
+            if left == 0 {
+                return !closing;
+            }
+        }
+    }
+
+    /// Whether the command's stream is to be closed because nobody reads ours.
+    fn closing(&self) -> bool {
+        matches!(self.passed, Passed::Closed) && self.target.as_ref().is_some_and(|target| target.close_with_reader)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let time = Time::now();
+        self.control.unless_abandoned(|| self.sink.push(self.stream, time, bytes));
+        if let (Passed::All, Some(target)) = (&self.passed, &self.target) {
+            match write_all(target.fd, bytes) {
+                Ok(()) => {}
+                Err(Errno::PIPE) => self.passed = Passed::Closed,
+                Err(errno) => self.passed = Passed::Failed(errno.into()),
+            }
+        }
+    }
+
+    /// Waits for bytes, for the word to stop, or for our reader to go away.
+    fn wait(&mut self) {
+        let mut fds = vec![PollFd::new(&*self.source, PollFlags::IN), PollFd::new(&self.control.stop, PollFlags::IN)];
+        let target = self.target.as_ref().filter(|_| self.watch_target && matches!(self.passed, Passed::All));
+        if let Some(target) = target {
+            // A pipe without readers raises ERR whatever is asked for.
+            fds.push(PollFd::from_borrowed_fd(target.fd, PollFlags::empty()));
+        }
+        // Interrupted or failed: the next read says what there is.
+        let _ = poll(&mut fds, None);
+        if fds.get(2).is_some_and(|target| target.revents().contains(PollFlags::ERR)) {
+            self.passed = Passed::Closed;
+        }
+    }
+}
+
+fn is_pipe(fd: BorrowedFd<'_>) -> bool {
+    fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// Writes everything, waiting where the other side is slow, even if it was made non-blocking by somebody who shares it.
+pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match write(fd, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                // Interrupted or failed: the next write says why.
+                let _ = poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], None);
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_non_blocking_target_gets_every_byte() {
+        let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let reader = thread::spawn(move || {
+            rustix::fs::fcntl_setfl(&ours, rustix::fs::OFlags::empty()).unwrap();
+            let mut all = Vec::new();
+            std::fs::File::from(ours).read_to_end(&mut all).unwrap();
+            all
+        });
+        let bytes: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
+        write_all(theirs.as_fd(), &bytes).unwrap();
+        drop(theirs);
+        assert!(reader.join().unwrap() == bytes);
+    }
+}
