@@ -1,0 +1,1 @@
+//! One block of a boom file or its tail, decoded.

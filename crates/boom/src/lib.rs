@@ -1,0 +1,14 @@
+//! The boom file: what a run printed, in compressed blocks that can be read and searched while it is written.
+//!
+//! [`format`](mod@format) alone knows the bytes, [`filter`] what a search can rule out without reading a block. Records of a run keep their order and their seq; what was lost is a gap in its place.
+//! Nothing here knows sessions, directories or text logs.
+
+pub mod block;
+mod error;
+pub mod filter;
+pub mod format;
+pub mod gram_query;
+pub mod reader;
+pub mod verify;
+
+pub use error::BoomError;

@@ -1,0 +1,1 @@
+//! Reads a boom file and its tail: sealed, live, or left behind by a killed writer.

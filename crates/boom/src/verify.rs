@@ -1,0 +1,1 @@
+//! Checks every checksum and every seq of a boom file.
