@@ -1,14 +1,15 @@
 //! Takes terminal control sequences out of a line, so that colours do not stand between a reader and a word.
 //!
-//! Everybody who removes them (search, the search filter, level guessing) must remove the same bytes, or a filtered
-//! search would miss what an unfiltered one finds: hence one function. Known are the 7-bit forms: CSI (`ESC [ … m`), the
-//! strings OSC, DCS, SOS, PM, APC up to BEL or `ESC \`, and short escapes. A string that does not end within the line loses
-//! its introducer only, so that a stray `ESC ]` cannot hide the rest of the line; other broken sequences lose
-//! what fits the grammar. 8-bit C1 controls are left alone: they are halves of UTF-8 characters.
+//! Whoever removes them (search, the search filter, level guessing) must remove the same bytes, or a filtered search would
+//! miss what an unfiltered one finds: hence one definition. A sequence is ESC with what belongs to it: CSI (`ESC [`, bytes
+//! from 0x20 to 0x3F, a final byte), a string (`ESC ]`, `P`, `X`, `^`, `_`, up to BEL or `ESC \\`), or intermediate bytes and
+//! one final byte. One that the line cuts off reaches to the line's end; a string ends where another sequence starts; a
+//! byte that cannot be part of it ends it and is kept. 8-bit C1 controls are left alone: they are halves of UTF-8 characters.
 
 const ESC: u8 = 0x1B;
 
-/// Whether [`strip`] could change the line.
+/// Whether [`strip`] would change the line.
+#[inline]
 pub fn has_escape(line: &[u8]) -> bool {
     memchr::memchr(ESC, line).is_some()
 }
@@ -18,45 +19,49 @@ pub fn strip(line: &[u8], out: &mut Vec<u8>) {
     let mut rest = line;
     while let Some(at) = memchr::memchr(ESC, rest) {
         out.extend_from_slice(&rest[..at]);
-        rest = after_sequence(&rest[at + 1..]);
+        rest = &rest[at + sequence_bytes(&rest[at..])..];
     }
     out.extend_from_slice(rest);
 }
 
-/// What follows the sequence of which `rest` is everything after ESC.
-fn after_sequence(rest: &[u8]) -> &[u8] {
-    match rest.split_first() {
-        Some((b'[', params)) => after_csi(params),
-        Some((b']' | b'P' | b'X' | b'^' | b'_', text)) => after_string(text),
-        _ => after_final(rest, 0x30),
+/// How many bytes the sequences at the start of the line have.
+pub fn leading_bytes(line: &[u8]) -> usize {
+    let mut at = 0;
+    while line.get(at) == Some(&ESC) {
+        at += sequence_bytes(&line[at..]);
+    }
+    at
+}
+
+/// How many bytes the sequence has that starts with the ESC in front.
+fn sequence_bytes(sequence: &[u8]) -> usize {
+    match sequence.get(1) {
+        Some(b'[') => 2 + run_bytes(&sequence[2..], 0x3F, 0x40),
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => 2 + string_bytes(&sequence[2..]),
+        Some(_) => 1 + run_bytes(&sequence[1..], 0x2F, 0x30),
+        None => 1,
     }
 }
 
-fn after_csi(params: &[u8]) -> &[u8] {
-    let end = params.iter().position(|byte| !matches!(byte, 0x30..=0x3F)).unwrap_or(params.len());
-    after_final(&params[end..], 0x40)
+/// How many bytes from 0x20 to `inner_max` stand in front, and after them one from `final_min` to 0x7E.
+fn run_bytes(bytes: &[u8], inner_max: u8, final_min: u8) -> usize {
+    let inner = bytes.iter().position(|byte| !(0x20..=inner_max).contains(byte)).unwrap_or(bytes.len());
+    inner + usize::from(bytes.get(inner).is_some_and(|byte| (final_min..=0x7E).contains(byte)))
 }
 
-/// Skips intermediate bytes and the final byte, if it is one.
-fn after_final(rest: &[u8], final_min: u8) -> &[u8] {
-    let end = rest.iter().position(|byte| !matches!(byte, 0x20..=0x2F)).unwrap_or(rest.len());
-    match rest.get(end) {
-        Some(byte) if (final_min..=0x7E).contains(byte) => &rest[end + 1..],
-        _ => &rest[end..],
-    }
-}
-
-fn after_string(text: &[u8]) -> &[u8] {
-    let Some(end) = memchr::memchr2(0x07, ESC, text) else { return text };
-    match &text[end..] {
-        [0x07, rest @ ..] | [ESC, b'\\', rest @ ..] => rest,
-        _ => text,
+fn string_bytes(text: &[u8]) -> usize {
+    match memchr::memchr2(0x07, ESC, text) {
+        None => text.len(),
+        Some(at) if text[at] == 0x07 => at + 1,
+        Some(at) if text.get(at + 1) == Some(&b'\\') => at + 2,
+        Some(at) => at,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn stripped(line: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -72,15 +77,29 @@ mod tests {
     }
 
     #[test]
-    fn broken_sequences_do_not_hide_the_rest() {
-        assert_eq!(stripped(b"a\x1b]8;;never ended"), b"a8;;never ended");
+    fn broken_sequences_keep_the_text_after_them() {
+        assert_eq!(stripped(b"a\x1b]0;t\x1b[1mb"), b"ab");
         assert_eq!(stripped(b"a\x1b[12\xC3\xA9"), b"a\xC3\xA9");
-        assert_eq!(stripped(b"a\x1b"), b"a");
-        assert_eq!(stripped(b"a\x1b[3"), b"a");
+        assert_eq!(stripped(b"a\x1b\xffb"), b"a\xffb");
+        assert_eq!(stripped(b"a\x1b[3\nb"), b"a\nb");
     }
 
     #[test]
-    fn lines_without_escapes_stay() {
-        assert_eq!(stripped("naïve \u{9b}".as_bytes()), "naïve \u{9b}".as_bytes());
+    fn a_sequence_that_is_cut_off_reaches_to_the_end() {
+        (1..5).for_each(|end| assert_eq!(stripped(&b"a\x1b[31"[..1 + end]), b"a"));
+        assert_eq!(stripped(b"a\x1b]0;title"), b"a");
+    }
+
+    #[test]
+    fn leading_sequences_are_measured() {
+        assert_eq!(leading_bytes(b"\x1b[2m\x1b[1mx\x1b[0m"), 8);
+        assert_eq!(leading_bytes(b"x\x1b[0m"), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_escape_is_left(line in proptest::collection::vec(prop_oneof![Just(ESC), Just(b'['), any::<u8>()], 0..60)) {
+            prop_assert!(!has_escape(&stripped(&line)));
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! [`mem`] is the model: the simplest code that keeps every promise, in memory. [`conformance`] tests each promise by
 //! name, and random histories against the model; a back end adds one line ([`conformance!`]). Nothing here does I/O.
 
+pub mod conformance;
 mod error;
+pub mod mem;
+mod mem_cursor;
 mod page;
 mod query;
 mod text;
