@@ -1,0 +1,18 @@
+//! What a person can read: session directories, their metadata, timelines and text logs, and the rules that keep or
+//! delete them.
+//!
+//! Everything here is blocking and takes the world (clock, environment, directories) as arguments. The bytes stand in
+//! `docs/formats.md`; those of boom files are the business of crate `logboom-boom`.
+
+pub mod config;
+mod error;
+pub mod list;
+pub mod retention;
+pub mod session;
+pub mod textlog;
+pub mod timeline;
+pub mod units;
+
+pub use config::DataDir;
+pub use error::FilesError;
+pub use session::Session;

@@ -1,0 +1,285 @@
+//! A session: a directory with metadata, a timeline, text logs and boom files, to which several processes may add.
+//!
+//! Names are claimed (mkdir, `O_EXCL`), never looked for first, so that any number of processes can start at once.
+//! `session.json` is replaced as a whole under a lock that is held for no longer than that takes; whoever reads it needs
+//! no lock. What a started run writes is not waited for on the disk; what an ended one writes is.
+
+mod lock;
+mod meta;
+mod names;
+mod recovered;
+mod status;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
+
+pub(crate) use lock::try_lock;
+pub use lock::{hold_lock, is_held};
+pub use meta::{Counts, Meta, RunMeta};
+pub use names::command_words;
+pub use status::{SIGN_OF_LIFE_S_MAX, Status, beside};
+
+use crate::{DataDir, FilesError};
+use lock::MetaLock;
+
+/// The name of the metadata.
+const META: &str = "session.json";
+/// The name that new metadata has until it is complete.
+const META_NEW: &str = "session.json.tmp";
+/// How many names are tried before giving up.
+const NAME_TRIES_MAX: u32 = 10_000;
+
+/// What somebody who starts a session says of it.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// What people call it.
+    pub name: String,
+    /// Further facts, by name.
+    pub labels: BTreeMap<String, String>,
+    /// Whether others may add runs until somebody ends it.
+    pub open: bool,
+    /// Who starts it, where that is known.
+    pub user: Option<String>,
+    /// When it starts.
+    pub now: Time,
+}
+
+/// Whether a change of the metadata has to survive a power cut before going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// Yes: fsync before rename, and the directory after it.
+    Now,
+    /// No: the system writes it when it likes.
+    Soon,
+}
+
+/// A session's directory. Holds nothing open.
+#[derive(Clone, Debug)]
+pub struct Session {
+    id: SessionId,
+    dir: PathBuf,
+}
+
+impl Session {
+    /// Makes the directory of a new session and its first metadata. Its cost does not depend on how many there are.
+    ///
+    /// # Errors
+    /// [`FilesError::Forbidden`], [`FilesError::DiskFull`] and others that name the directory.
+    pub fn create(data: &DataDir, new: NewSession) -> Result<Session, FilesError> {
+        let (session, run) = Session::claim(data, new.now)?;
+        let meta = Meta::new(session.id.clone(), run, new);
+        session.write_meta(&meta.to_bytes(), Durable::Soon)?;
+        Ok(session)
+    }
+
+    fn claim(data: &DataDir, now: Time) -> Result<(Session, RunId), FilesError> {
+        for _ in 0..NAME_TRIES_MAX {
+            let run = RunId::new(now);
+            let id = SessionId::new(now, run);
+            let dir = data.session(&id);
+            match DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => return Ok((Session { id, dir }, run)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => data.create()?,
+                Err(error) => return Err(FilesError::at("create the session", &dir)(error)),
+            }
+        }
+        Err(FilesError::NoFreeName { path: data.sessions(), tries: NAME_TRIES_MAX })
+    }
+
+    /// The session in this directory, wherever it was copied to. Reads nothing where the directory's name is a session id.
+    ///
+    /// # Errors
+    /// [`FilesError::Missing`] if there is no such directory; for a renamed one, those of [`Session::meta`].
+    pub fn open(dir: &Path) -> Result<Session, FilesError> {
+        fs::metadata(dir).map_err(FilesError::at("open the session", dir))?;
+        let named = dir.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
+        let id = match named {
+            Some(id) => id,
+            None => Meta::read(&dir.join(META), None)?.id,
+        };
+        Ok(Session { id, dir: dir.to_owned() })
+    }
+
+    /// The session of a name that was listed.
+    pub(crate) fn listed(dir: PathBuf, id: SessionId) -> Session {
+        Session { id, dir }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The metadata as they are now.
+    ///
+    /// # Errors
+    /// [`FilesError::MetaDamaged`] if it is not what logboom writes, [`FilesError::Missing`] if it is not there.
+    pub fn meta(&self) -> Result<Meta, FilesError> {
+        Meta::read(&self.dir.join(META), Some(&self.id))
+    }
+
+    /// Changes the metadata: read, changed and replaced under the session's lock, so that no change of another process
+    /// is lost. Members that this version does not know are kept. Nothing is written if `change` fails.
+    ///
+    /// # Errors
+    /// Those of [`Session::meta`] and of `change`; [`FilesError::Busy`] if the lock is held for very long;
+    /// [`FilesError::DiskFull`] and others of the system, with the old metadata in place.
+    pub fn update<T>(
+        &self,
+        durable: Durable,
+        change: impl FnOnce(&mut Meta) -> Result<T, FilesError>,
+    ) -> Result<T, FilesError> {
+        let _lock = MetaLock::take(&self.dir)?;
+        let path = self.dir.join(META);
+        let old = fs::read(&path).map_err(FilesError::at("read", &path))?;
+        let before = Meta::parse(&old, &path, Some(&self.id))?;
+        let mut after = before.clone();
+        let result = change(&mut after)?;
+        self.write_meta(&after.to_bytes_over(&before, &old), durable)?;
+        Ok(result)
+    }
+
+    /// Adds a run that starts. Its files must be claimed and locked before, so that no reader takes it for lost.
+    ///
+    /// # Errors
+    /// [`FilesError::AlreadyEnded`] if the session has ended, and those of [`Session::update`].
+    pub fn add_run(&self, run: RunMeta) -> Result<(), FilesError> {
+        self.update(Durable::Soon, |meta| {
+            meta.refuse_ended()?;
+            meta.runs.push(run);
+            Ok(())
+        })
+    }
+
+    /// Notes how a run ended and what it printed. Call it while its text log is still locked where it has no boom file. Ends
+    /// the session too, as its first run did, if nobody keeps it open and no other run is still written.
+    ///
+    /// # Errors
+    /// [`FilesError::AlreadyEnded`], [`FilesError::NoSuchRun`], and those of [`Session::update`].
+    pub fn end_run(&self, id: RunId, end: &RunEnd, counts: Counts) -> Result<(), FilesError> {
+        self.update(Durable::Now, |meta| {
+            meta.end_run(id, end, counts)?;
+            let others_live = meta.runs.iter().any(|run| run.run.end.is_none() && status::is_written(&self.dir, run));
+            if !meta.open && meta.run.end.is_none() && !others_live {
+                meta.run.end = meta.end_of_first_run(end.ended_at);
+                meta.bytes = Some(self.bytes());
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the session. The first to end it wins.
+    ///
+    /// # Errors
+    /// [`FilesError::AlreadyEnded`], and those of [`Session::update`].
+    pub fn end(&self, end: &RunEnd) -> Result<(), FilesError> {
+        self.update(Durable::Now, |meta| {
+            meta.refuse_ended()?;
+            meta.open = false;
+            meta.run.end = Some(end.clone());
+            meta.bytes = Some(self.bytes());
+            Ok(())
+        })
+    }
+
+    /// Makes a new text log `exec_<program>.log`, or with a number where that is taken, for this caller alone.
+    ///
+    /// # Errors
+    /// Those of the system, naming the file.
+    pub fn claim_text(&self, program: &OsStr) -> Result<(File, String), FilesError> {
+        let program = names::file_part(program);
+        for number in 1..=NAME_TRIES_MAX {
+            let name = names::text_log(&program, number);
+            let path = self.dir.join(&name);
+            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((file, name)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(FilesError::at("create", &path)(error)),
+            }
+        }
+        Err(FilesError::NoFreeName { path: self.dir.join(names::text_log(&program, 1)), tries: NAME_TRIES_MAX })
+    }
+
+    /// How the session and its runs stand, derived without writing anything; see `docs/formats.md`, "Outcome". Never fails:
+    /// where the metadata cannot be read, what can be told without it is, and the reason is given.
+    pub fn status(&self, now: Time) -> Status {
+        Status::of(self, now)
+    }
+
+    /// Makes the names of the session and its files survive a power cut.
+    ///
+    /// # Errors
+    /// Those of the system, naming the directory.
+    pub fn sync_names(&self) -> Result<(), FilesError> {
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(FilesError::at("sync", &self.dir))?;
+        self.dir.parent().map_or(Ok(()), DataDir::sync_sessions)
+    }
+
+    /// How much disk its files take now. What cannot be read counts as nothing.
+    pub fn bytes(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.blocks() * 512).sum()
+    }
+
+    fn write_meta(&self, bytes: &[u8], durable: Durable) -> Result<(), FilesError> {
+        let (new, path) = (self.dir.join(META_NEW), self.dir.join(META));
+        let written = File::create(&new).and_then(|mut file| {
+            file.write_all(bytes)?;
+            if durable == Durable::Now { file.sync_all() } else { Ok(()) }
+        });
+        if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
+            // Half a file is of no use, and its blocks may be what the next attempt needs; that it stays harms nobody.
+            let _ = fs::remove_file(&new);
+            return Err(FilesError::at("write", &path)(error));
+        }
+        if durable == Durable::Now { self.sync_names() } else { Ok(()) }
+    }
+}
+
+/// Renames a session's directory to `trash` unless it lives, is being changed, or is not there; tells whether it did.
+pub(crate) fn retire(dir: &Path, id: &SessionId, trash: &Path, now: Time) -> Result<bool, FilesError> {
+    let lock = match MetaLock::try_take(dir) {
+        Err(error) if error.is_missing() => return Ok(false),
+        other => other?,
+    };
+    let session = Session { id: id.clone(), dir: dir.to_owned() };
+    if lock.is_none() || session.status(now).is_live() {
+        return Ok(false);
+    }
+    fs::rename(dir, trash).map_err(FilesError::at("delete", dir)).map(|()| true)
+}
+
+/// The end of a run that did not end by itself: what is said of a session that somebody ends.
+pub fn ended(outcome: Outcome, now: Time) -> RunEnd {
+    RunEnd { ended_at: now, outcome, exit_code: None, signal: None }
+}
+
+/// A run that starts now.
+pub fn started(id: RunId, kind: Kind, name: String, now: Time) -> Run {
+    Run {
+        id,
+        parent: None,
+        kind,
+        name,
+        owner: None,
+        labels: BTreeMap::new(),
+        started_at: now,
+        end: None,
+        external_id: None,
+    }
+}

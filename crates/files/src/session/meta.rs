@@ -1,0 +1,259 @@
+//! `session.json`: its types, and how a rewrite keeps what it does not know.
+
+use std::{fs, path::Path};
+
+use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{NewSession, started};
+use crate::FilesError;
+
+/// The version of `session.json` that is written, and the newest that is read.
+pub(super) const FORMAT: u32 = 1;
+
+/// What is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The version of the format: 1.
+    pub format: u32,
+    /// The session's id.
+    pub id: SessionId,
+    /// The root run.
+    pub run: Run,
+    /// Whether somebody may still add runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+    /// The child runs in order of their start.
+    #[serde(default)]
+    pub runs: Vec<RunMeta>,
+    /// How much disk its files took when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Who started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The version of logboom that wrote it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logboom: Option<String>,
+}
+
+/// What is known of a child run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMeta {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// The command, word by word; see [`command_words`](super::command_words).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The directory it was started in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The file name of its text log, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The file name of its boom file, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boom: Option<String>,
+    /// What it printed, once it ended.
+    #[serde(flatten)]
+    pub counts: Option<Counts>,
+}
+
+/// What a run printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// How many records.
+    pub records: u64,
+    /// How many lines.
+    pub lines: u64,
+    /// How many of the lines are errors.
+    pub errors: u64,
+    /// How many of the lines are warnings.
+    pub warnings: u64,
+    /// How many records are lost.
+    pub lost: u64,
+}
+
+impl RunMeta {
+    /// A run of a session that starts, without anything else known.
+    pub fn new(run: Run) -> RunMeta {
+        RunMeta { run, command: Vec::new(), cwd: None, pid: None, text: None, boom: None, counts: None }
+    }
+}
+
+impl Meta {
+    pub(super) fn new(id: SessionId, run: RunId, new: NewSession) -> Meta {
+        let run = Run { labels: new.labels, ..started(run, Kind::Session, new.name, new.now) };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let logboom = Some(env!("CARGO_PKG_VERSION").to_owned());
+        Meta {
+            format: FORMAT,
+            id,
+            run,
+            open: new.open,
+            runs: vec![],
+            bytes: None,
+            host: Some(host),
+            user: new.user,
+            logboom,
+        }
+    }
+
+    /// Reads a file.
+    pub(super) fn read(path: &Path, id: Option<&SessionId>) -> Result<Meta, FilesError> {
+        Meta::parse(&fs::read(path).map_err(FilesError::at("read", path))?, path, id)
+    }
+
+    /// Understands the bytes of a file; `path` and `id` are what it should be.
+    pub(super) fn parse(bytes: &[u8], path: &Path, id: Option<&SessionId>) -> Result<Meta, FilesError> {
+        let damaged = |line, column, why| FilesError::MetaDamaged { path: path.to_owned(), line, column, why };
+        let meta: Meta = serde_json::from_slice(bytes)
+            .map_err(|error| damaged(error.line(), error.column(), without_place(&error)))?;
+        if meta.format > FORMAT {
+            return Err(damaged(1, 1, format!("format {} is newer than this logboom ({FORMAT})", meta.format)));
+        }
+        if meta.id.as_str().parse::<SessionId>().is_err() || id.is_some_and(|id| *id != meta.id) {
+            return Err(damaged(1, 1, format!("it is that of session {:?}", meta.id.as_str())));
+        }
+        Ok(meta)
+    }
+
+    /// The file's bytes: indented, since people read it.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        to_pretty(self)
+    }
+
+    /// The file's bytes, with what `old` (which was understood as `before`) had beyond this version's knowledge.
+    pub(super) fn to_bytes_over(&self, before: &Meta, old: &[u8]) -> Vec<u8> {
+        let (Ok(old), Ok(known), Ok(mut new)) =
+            (serde_json::from_slice(old), serde_json::to_value(before), serde_json::to_value(self))
+        else {
+            return self.to_bytes();
+        };
+        match graft(&old, &known, &mut new) {
+            false => self.to_bytes(), // the order of members as declared, which a `Value` forgets
+            true => to_pretty(&new),
+        }
+    }
+
+    /// Refuses a change of a session that has ended.
+    pub(super) fn refuse_ended(&self) -> Result<(), FilesError> {
+        refuse_ended(format!("session {}", self.id), &self.run)
+    }
+
+    /// Sets the end of a run.
+    pub(super) fn end_run(&mut self, id: RunId, end: &RunEnd, counts: Counts) -> Result<(), FilesError> {
+        let Some(run) = self.runs.iter_mut().find(|run| run.run.id == id) else {
+            return Err(FilesError::NoSuchRun { session: self.id.clone(), run: id });
+        };
+        refuse_ended(format!("run {id}"), &run.run)?;
+        run.run.end = Some(end.clone());
+        run.counts = Some(counts);
+        Ok(())
+    }
+
+    /// How a session that nobody kept open ended: as its first run did, at the end of its last.
+    pub(super) fn end_of_first_run(&self, now: Time) -> Option<RunEnd> {
+        let first = self.runs.first()?.run.end.clone();
+        let ended_at = self.runs.iter().filter_map(|run| run.run.end.as_ref()).map(|end| end.ended_at).max();
+        let lost = RunEnd { ended_at: now, outcome: Outcome::Lost, exit_code: None, signal: None };
+        Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..first.unwrap_or(lost) })
+    }
+
+    /// How a session ended whose end nobody gave: failed if a run did.
+    pub fn worst_outcome(&self) -> Outcome {
+        let bad = self.runs.iter().any(|run| run.run.outcome().is_bad());
+        if bad { Outcome::Failed } else { Outcome::Passed }
+    }
+
+    /// The counts of all runs together.
+    pub fn counts(&self) -> Counts {
+        self.runs.iter().filter_map(|run| run.counts).fold(Counts::default(), |sum, one| Counts {
+            records: sum.records + one.records,
+            lines: sum.lines + one.lines,
+            errors: sum.errors + one.errors,
+            warnings: sum.warnings + one.warnings,
+            lost: sum.lost + one.lost,
+        })
+    }
+}
+
+fn refuse_ended(what: String, run: &Run) -> Result<(), FilesError> {
+    match &run.end {
+        None => Ok(()),
+        Some(end) => Err(FilesError::AlreadyEnded { what, outcome: end.outcome, at: end.ended_at }),
+    }
+}
+
+fn to_pretty(value: &impl Serialize) -> Vec<u8> {
+    // These types have string keys only and no fallible serializer of their own, so this cannot fail.
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// serde_json ends its messages with the place, which stands in front of ours.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
+
+/// Adds to `new` what `old` has and `known` (the part of `old` that was understood) has not. Elements of a list belong
+/// together by their `id`. Tells whether there was anything to add.
+fn graft(old: &Value, known: &Value, new: &mut Value) -> bool {
+    match (old, known, new) {
+        (Value::Object(old), Value::Object(known), Value::Object(new)) => {
+            let mut grafted = false;
+            for (key, value) in old {
+                match (known.get(key), new.get_mut(key)) {
+                    (Some(known), Some(new)) => grafted |= graft(value, known, new),
+                    (None, None) if !value.is_null() => {
+                        new.insert(key.clone(), value.clone());
+                        grafted = true;
+                    }
+                    _ => {}
+                }
+            }
+            grafted
+        }
+        (Value::Array(old), Value::Array(known), Value::Array(new)) => {
+            let mut grafted = false;
+            for (old, known) in old.iter().zip(known).filter(|(old, _)| old.get("id").is_some()) {
+                if let Some(new) = new.iter_mut().find(|new| new.get("id") == known.get("id")) {
+                    grafted |= graft(old, known, new);
+                }
+            }
+            grafted
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_kept_and_what_was_removed_is_not() {
+        let old = serde_json::json!({"a": 1, "gone": 2, "new": {"x": [1]}, "runs": [{"id": 1, "b": 2, "odd": true}]});
+        let known = serde_json::json!({"a": 1, "gone": 2, "runs": [{"id": 1, "b": 2}]});
+        let mut new = serde_json::json!({"a": 7, "runs": [{"id": 0}, {"id": 1, "b": 3}]});
+        assert!(graft(&old, &known, &mut new));
+        let want = serde_json::json!({"a": 7, "new": {"x": [1]}, "runs": [{"id": 0}, {"id": 1, "b": 3, "odd": true}]});
+        assert_eq!(new, want);
+    }
+
+    #[test]
+    fn nothing_unknown_is_nothing_to_graft() {
+        let old = serde_json::json!({"a": 1, "labels": {"k": "v"}});
+        assert!(!graft(&old, &old, &mut serde_json::json!({"a": 2})));
+    }
+}
