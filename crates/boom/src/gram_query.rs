@@ -1,1 +1,141 @@
-//! What a line must hold to match, as grams that a filter can look up.
+//! What must be in a line for a search to match it, as grams that a filter can be asked for.
+//!
+//! A [`GramQuery`] is a tree of "all of these grams" and "one of these". It is built from a regex's Hir (a literal is
+//! one, too) by following which texts the regex can have matched so far, in [`texts`]; where they become too many to
+//! follow, what is known of them is required and the rest is let go. So a query never excludes a line that could match:
+//! it may only know less than the regex does.
+//! [`Evaluator`] asks the filters of many groups, those grams first that were rare in the groups before.
+
+mod evaluator;
+mod texts;
+
+use regex_syntax::{ParserBuilder, hir::Hir};
+
+pub(crate) use evaluator::Evaluator;
+use texts::Known;
+
+use crate::filter;
+
+/// Whether capital and small letters are different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// They are.
+    Sensitive,
+    /// They are not, in any script: a search for `k` finds the Kelvin sign, too.
+    Insensitive,
+}
+
+/// The most grams a query asks for: enough for 64 alternatives of some length.
+const GRAMS_MAX: usize = 1_024;
+/// The most grams one text asks for: a few rule a block out, so those of a long text are taken at even distances.
+const TEXT_GRAMS_MAX: usize = 32;
+/// What must be in a line, as grams. Never excludes a line that could match.
+///
+/// ```
+/// # use logboom_boom::gram_query::{Case, GramQuery};
+/// assert!(!GramQuery::literal(b"connection refused", Case::Sensitive).is_any());
+/// assert!(GramQuery::regex(&regex_syntax::parse("[a-z]+ing|x")?).is_any()); // an x alone is too little to ask for
+/// # Ok::<_, regex_syntax::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GramQuery {
+    root: Need,
+    grams: Vec<u32>,
+}
+
+/// What a line needs; numbers are places in the query's list of grams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    Grams(Vec<u16>),
+    All(Vec<Need>),
+    One(Vec<Need>),
+}
+
+impl GramQuery {
+    /// Any line may match.
+    pub fn any() -> GramQuery {
+        GramQuery { root: Need::Nothing, grams: Vec::new() }
+    }
+
+    /// Lines that hold `text`, which may be any bytes.
+    pub fn literal(text: &[u8], case: Case) -> GramQuery {
+        if case == Case::Sensitive {
+            return GramQuery::regex(&Hir::literal(text));
+        }
+        let mut parser = ParserBuilder::new().case_insensitive(true).utf8(false).build();
+        parser.parse(&pattern_of(text)).map_or_else(|_| GramQuery::any(), |hir| GramQuery::regex(&hir))
+    }
+
+    /// Lines that `hir` matches somewhere.
+    pub fn regex(hir: &Hir) -> GramQuery {
+        let known = texts::of(hir);
+        let mut query = GramQuery::any();
+        query.root = query.need(&known);
+        query
+    }
+
+    /// Whether nothing can be ruled out, so that asking a filter is no use.
+    pub fn is_any(&self) -> bool {
+        self.root == Need::Nothing
+    }
+
+    fn need(&mut self, known: &Known) -> Need {
+        match known {
+            Known::Nothing => Need::Nothing,
+            Known::All(parts) => all(parts.iter().map(|part| self.need(part)).collect()),
+            Known::One(parts) => one(parts.iter().map(|part| self.need(part)).collect()),
+            Known::OneOf(texts) => one(texts.iter().map(|text| self.grams_of(text)).collect()),
+        }
+    }
+
+    /// The grams of a text; none of them spans a newline, since those of a line do not either.
+    fn grams_of(&mut self, text: &[u8]) -> Need {
+        let mut hashes = Vec::new();
+        text.split(|byte| *byte == b'\n').for_each(|piece| filter::for_each_gram(piece, |hash| hashes.push(hash)));
+        let step = hashes.len().div_ceil(TEXT_GRAMS_MAX).max(1);
+        let mut numbers: Vec<u16> = hashes.iter().step_by(step).filter_map(|hash| self.number(*hash)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.is_empty() { Need::Nothing } else { Need::Grams(numbers) }
+    }
+
+    fn number(&mut self, hash: u32) -> Option<u16> {
+        let at = self.grams.iter().position(|known| *known == hash).unwrap_or(self.grams.len());
+        if at == self.grams.len() {
+            if at == GRAMS_MAX {
+                return None; // one fewer to ask for
+            }
+            self.grams.push(hash);
+        }
+        u16::try_from(at).ok()
+    }
+}
+
+/// A pattern that matches exactly these bytes, which need not be UTF-8.
+fn pattern_of(text: &[u8]) -> String {
+    let mut pattern = String::new();
+    for chunk in text.utf8_chunks() {
+        pattern.push_str(&regex_syntax::escape(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| pattern.push_str(&format!("(?-u:\\x{byte:02X})")));
+    }
+    pattern
+}
+
+fn all(mut needs: Vec<Need>) -> Need {
+    needs.retain(|need| *need != Need::Nothing);
+    match needs.len() {
+        0 => Need::Nothing,
+        1 => needs.swap_remove(0),
+        _ => Need::All(needs),
+    }
+}
+
+fn one(mut needs: Vec<Need>) -> Need {
+    match needs.len() {
+        _ if needs.contains(&Need::Nothing) => Need::Nothing,
+        0 => Need::Nothing, // what matches nothing at all is not worth a word of its own
+        1 => needs.swap_remove(0),
+        _ => Need::One(needs),
+    }
+}

@@ -1,1 +1,327 @@
-//! Reads a boom file and its tail: sealed, live, or left behind by a killed writer.
+//! Reads a boom file and its tail: sealed, live, or left behind by a killed writer. Never writes.
+//!
+//! A live file has a writer that moves blocks from the tail to the boom file and uses the tail's slots again, at any
+//! moment. So the order of reading is fixed: whether there is a writer, then the tail, then the boom file. What has left the
+//! tail by then is in the boom file; what is in both is left out of the tail; and a block in neither, though a later one is
+//! seen, was on its way, and all is read again. So no record is seen twice, and none is passed over.
+//! Every part is believed only once its checksum was right. What cannot be read is [`Damage`], and the rest is
+//! read all the same. No mmap: a file may shrink or fail under us, which must be an error and not a signal.
+
+mod catalog;
+mod search;
+mod source;
+mod tail;
+mod written;
+
+use std::{io, path::Path};
+
+use logboom_record::{Gap, RunId, Time};
+use rustix::fs::{FlockOperation, flock};
+
+pub use catalog::{BlockInfo, RunSummary, Totals};
+pub(crate) use catalog::{Catalog, Hole};
+pub use search::BlockSet;
+pub(crate) use source::Source;
+use tail::Tail;
+pub(crate) use written::Written;
+
+use crate::{
+    BoomError,
+    block::Block,
+    format::{BlockFlags, BlockMeta, FormatError, FrameHead, FrameKind, frame::HEAD_BYTES},
+};
+
+/// How often everything is read again while a block is in neither file.
+const ROUNDS_MAX: usize = 32;
+
+/// How a boom file stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its writer ended it: nothing is added any more.
+    Sealed,
+    /// Its writer lives.
+    Live,
+    /// Its writer died without ending it.
+    Abandoned,
+}
+
+/// Bytes of a boom file that cannot be believed, and what they held where that can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where they start.
+    pub offset: u64,
+    /// How many there are; 0 where blocks are missing without a trace.
+    pub bytes: u64,
+    /// What is wrong.
+    pub what: FormatError,
+    /// The records lost by it. Empty where nothing is, or where nothing can be told.
+    pub runs: Vec<LostRange>,
+}
+
+/// Records of a run that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRange {
+    /// The run.
+    pub run: RunId,
+    /// The first seq.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+}
+
+/// An open boom file. Any number of threads may read blocks of it at once.
+pub struct Reader {
+    source: Source,
+    tail: Tail,
+    state: State,
+    written: Written,
+    /// Every block there is to read: those of the boom file, then those of the tail.
+    blocks: Vec<BlockInfo>,
+    /// Runs and totals of all of them.
+    catalog: Catalog,
+    damage: Vec<Damage>,
+}
+
+impl Reader {
+    /// Opens the boom file at `path`, and its tail where there is one.
+    ///
+    /// # Errors
+    /// [`BoomError::NotBoom`], [`BoomError::Version`], [`BoomError::Damaged`] for its header, [`BoomError::Io`]. Any other
+    /// damage is reported by [`Reader::damage`].
+    pub fn open(path: &Path) -> Result<Reader, BoomError> {
+        let source = Source::open(path)?;
+        let tail = Tail::new(path, source.id);
+        let mut reader = Reader {
+            source,
+            tail,
+            state: State::Sealed,
+            written: Written::default(),
+            blocks: Vec::new(),
+            catalog: Catalog::default(),
+            damage: Vec::new(),
+        };
+        reader.load()?;
+        Ok(reader)
+    }
+
+    /// Looks again: sees the blocks and tail frames that were added, and whether the writer still lives. Tells whether
+    /// anything changed.
+    ///
+    /// # Errors
+    /// [`BoomError::Io`].
+    pub fn refresh(&mut self) -> Result<bool, BoomError> {
+        if self.state == State::Sealed {
+            return Ok(false);
+        }
+        let before = (self.state, self.blocks.len(), self.catalog.totals, self.damage.len());
+        let ends = self.ended_runs();
+        self.read_rounds()?;
+        let after = (self.state, self.blocks.len(), self.catalog.totals, self.damage.len());
+        Ok(before != after || ends != self.ended_runs())
+    }
+
+    /// Whether the file was sealed, and if not, whether its writer lived when the file was last looked at.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The file's path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// What the file and its tail hold in all.
+    pub fn totals(&self) -> Totals {
+        self.catalog.totals
+    }
+
+    /// The runs of the file and its tail, in the order of their first entries.
+    pub fn runs(&self) -> &[RunSummary] {
+        &self.catalog.runs
+    }
+
+    /// The blocks of the file, then those of its tail, by number.
+    pub fn blocks(&self) -> &[BlockInfo] {
+        &self.blocks
+    }
+
+    /// What could not be read when the file was opened or looked at again; bodies of blocks are not among it.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// Every gap, in the order of the file. Where the writer was killed, each run without an end has one more, from its
+    /// next seq on, whose end nobody knows.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let mut gaps: Vec<Gap> = self.blocks.iter().flat_map(|block| block.gaps.iter().cloned()).collect();
+        if self.state == State::Abandoned {
+            let time = self.catalog.totals.times.map_or(Time::default(), |(_, max)| max);
+            let open = self.catalog.runs.iter().filter(|run| run.end.is_none());
+            let why = || "writer was killed".to_owned();
+            gaps.extend(open.map(|run| Gap { run: run.id, from: run.next_seq, to: None, time, why: why() }));
+        }
+        gaps
+    }
+
+    /// The latest checkpoint.
+    ///
+    /// # Errors
+    /// [`BoomError::Io`], and [`BoomError::Damaged`] if the block that has it cannot be read.
+    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, BoomError> {
+        let Some(block) = self.blocks.iter().rev().find(|block| block.flags.has(BlockFlags::CHECKPOINT)) else {
+            return Ok(None);
+        };
+        if block.in_tail {
+            return Ok(self.tail.block(block.number).and_then(|block| block.meta.checkpoint.clone()));
+        }
+        let end = block.offset + HEAD_BYTES as u64 + u64::from(block.body_bytes);
+        let frame = self.source.frame(block.offset, end)?;
+        let meta = frame.ok_or(FormatError::wrong("frame head")).and_then(|frame| frame.meta);
+        let column_bytes = |meta: &Vec<u8>| (block.body_bytes as usize).saturating_sub(meta.len());
+        let meta = meta.and_then(|meta| BlockMeta::decode(&meta, column_bytes(&meta)));
+        meta.map(|meta| meta.checkpoint).map_err(|source| self.source.place(block.offset).damaged(source))
+    }
+
+    /// Reads the block of this index in [`Reader::blocks`].
+    ///
+    /// # Errors
+    /// As [`Reader::read_into`].
+    pub fn read(&self, block: usize) -> Result<Block, BoomError> {
+        let mut read = Block::default();
+        self.read_into(block, &mut read)?;
+        Ok(read)
+    }
+
+    /// Reads the block of this index in [`Reader::blocks`] into the memory of another one, whose content is gone whatever
+    /// happens.
+    ///
+    /// # Errors
+    /// [`BoomError::Damaged`] if its checksum is wrong, [`BoomError::Io`].
+    ///
+    /// # Panics
+    /// If there is no block of that index.
+    pub fn read_into(&self, block: usize, into: &mut Block) -> Result<(), BoomError> {
+        let info = &self.blocks[block];
+        into.set_place(self.source.place(info.offset));
+        let taken = match info.in_tail {
+            true => self.take_from_tail(info, into),
+            false => self.take_from_file(info, into)?,
+        };
+        taken.map_err(|source| self.source.place(info.offset).damaged(source))
+    }
+
+    fn take_from_file(&self, info: &BlockInfo, into: &mut Block) -> Result<Result<(), FormatError>, BoomError> {
+        let buffer = into.buffer(HEAD_BYTES + info.body_bytes as usize);
+        let read = self.source.read_some(buffer, info.offset)?;
+        let parsed = parse_block(&buffer[..read], info, &self.source);
+        Ok(parsed.and_then(|(meta, columns_at)| {
+            let base = meta.time_min;
+            into.take(meta, base, columns_at)
+        }))
+    }
+
+    fn take_from_tail(&self, info: &BlockInfo, into: &mut Block) -> Result<(), FormatError> {
+        const WRONG: FormatError = FormatError::wrong("tail block");
+        let block = self.tail.block(info.number).ok_or(WRONG)?;
+        let mut rest = into.buffer(block.columns().map(<[u8]>::len).sum());
+        for column in block.columns() {
+            let (start, more) = rest.split_at_mut_checked(column.len()).ok_or(WRONG)?;
+            start.copy_from_slice(column);
+            rest = more;
+        }
+        into.take(block.meta.clone(), Time::default(), 0)
+    }
+
+    /// The first look.
+    fn load(&mut self) -> Result<(), BoomError> {
+        self.written = Written::load(&self.source)?;
+        match self.written.footer.as_ref().map(|footer| footer.has_tail) {
+            Some(false) => self.take_stock(&[]),
+            _ => self.read_rounds()?,
+        }
+        Ok(())
+    }
+
+    /// Looks until there is nothing on its way from the tail to the boom file.
+    fn read_rounds(&mut self) -> Result<(), BoomError> {
+        for round in 1.. {
+            self.state = self.lock_state()?;
+            self.tail.refresh(self.written.next_block())?;
+            self.written.go_on(&self.source)?;
+            let next = self.written.next_block();
+            let found = self.tail.blocks(next);
+            let numbers: Vec<u64> = found.iter().map(|block| block.meta.number).collect();
+            let in_order = numbers.iter().zip(next..).take_while(|(number, next)| *number == next).count();
+            let settled = in_order == numbers.len() || self.state != State::Live || self.written.footer.is_some();
+            if settled || round == ROUNDS_MAX {
+                // What comes after a block that has not arrived would be seen before it.
+                let shown = if settled { numbers.len() } else { in_order };
+                self.take_stock(&numbers[..shown]);
+                break;
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Makes the list of blocks and the catalog anew from what was read; `in_tail` are the blocks of the tail that are shown.
+    fn take_stock(&mut self, in_tail: &[u64]) {
+        if let Some(footer) = &self.written.footer {
+            self.state = State::Sealed;
+            if !footer.has_tail {
+                self.tail = Tail::new(&self.source.path, self.source.id);
+            }
+        }
+        let known = self.blocks.iter().take_while(|block| !block.in_tail).count();
+        self.blocks.truncate(known);
+        self.blocks.extend(self.written.blocks[known..].iter().cloned());
+        self.catalog = self.written.catalog.clone();
+        self.damage = self.written.damage.clone();
+        let mut next = self.written.next_block();
+        for block in in_tail.iter().filter_map(|number| self.tail.block(*number)) {
+            let info = BlockInfo::of_meta(&block.meta, 0, 0);
+            let holes = self.catalog.add(&info, info.number != next);
+            if !holes.is_empty() {
+                self.damage.push(missing_before(self.written.end, holes));
+            }
+            next = info.number.saturating_add(1);
+            self.blocks.push(info);
+        }
+    }
+
+    /// Live or abandoned: whether the writer's lock is held. It is let go of at once.
+    fn lock_state(&self) -> Result<State, BoomError> {
+        match flock(self.source.file(), FlockOperation::NonBlockingLockShared) {
+            Ok(()) => flock(self.source.file(), FlockOperation::Unlock).map(|()| State::Abandoned),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(State::Live),
+            Err(error) => Err(error),
+        }
+        .map_err(|error| BoomError::Io {
+            action: "test the lock of",
+            path: self.source.path.to_path_buf(),
+            source: io::Error::from(error),
+        })
+    }
+
+    fn ended_runs(&self) -> usize {
+        self.catalog.runs.iter().filter(|run| run.end.is_some()).count()
+    }
+}
+
+/// Damage without bytes: blocks that should stand at `offset` are missing.
+pub(crate) fn missing_before(offset: u64, holes: Vec<Hole>) -> Damage {
+    let what = FormatError { what: "a block", problem: "is missing before this place" };
+    let runs = holes.into_iter().map(|(run, from, to)| LostRange { run, from, to });
+    Damage { offset, bytes: 0, what, runs: runs.collect() }
+}
+
+/// The meta section of a block's frame and where its columns start, if the frame is the one that `info` tells of.
+fn parse_block(frame: &[u8], info: &BlockInfo, source: &Source) -> Result<(BlockMeta, usize), FormatError> {
+    let head = FrameHead::decode(frame, &source.id, info.offset)?;
+    let (meta, columns) = head.check_body(frame.get(HEAD_BYTES..).unwrap_or_default(), &source.id)?;
+    let decoded = BlockMeta::decode(meta, columns.len())?;
+    if head.kind != FrameKind::Block || decoded.number != info.number || decoded.records != info.records {
+        return Err(FormatError { what: "block", problem: "is not the one that the index tells of" });
+    }
+    Ok((decoded, HEAD_BYTES + meta.len()))
+}

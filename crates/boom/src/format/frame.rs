@@ -8,6 +8,10 @@ use super::input::{FormatError, Input};
 pub const HEADER_BYTES: usize = 64;
 /// How many bytes a frame's head has.
 pub const HEAD_BYTES: usize = 48;
+/// The most bytes a frame's body may have: what a reader is ready to allocate.
+pub const BODY_BYTES_MAX: u32 = 256 << 20;
+/// No file is longer than this, so that sums of an offset and a length need no check.
+const OFFSET_MAX: u64 = i64::MAX as u64;
 /// What a boom file starts with.
 pub const FILE_MAGIC: [u8; 8] = *b"\x89BOOM\r\n\x1a";
 /// What a frame starts with.
@@ -166,7 +170,7 @@ impl FrameHead {
             meta_crc: input.u32()?,
             rest_crc: input.u32()?,
         };
-        if head.meta_bytes > head.body_bytes {
+        if head.meta_bytes > head.body_bytes || head.body_bytes > BODY_BYTES_MAX || head.offset > OFFSET_MAX {
             return Err(input.wrong());
         }
         if head.offset == offset {
@@ -176,9 +180,19 @@ impl FrameHead {
         }
     }
 
+    /// Where the meta section starts in the file.
+    pub fn meta_offset(&self) -> u64 {
+        self.offset + HEAD_BYTES as u64
+    }
+
+    /// Where the rest of the body starts in the file.
+    pub fn rest_offset(&self) -> u64 {
+        self.meta_offset() + u64::from(self.meta_bytes)
+    }
+
     /// Where the frame after this one starts.
     pub fn end(&self) -> u64 {
-        self.offset + HEAD_BYTES as u64 + u64::from(self.body_bytes)
+        self.meta_offset() + u64::from(self.body_bytes)
     }
 
     /// Checks the meta section.
