@@ -1,0 +1,80 @@
+//! How long after it was printed does a follower see a line?
+//!
+//! Each line carries the moment at which its program printed it, so that the figure spans everything: the pipe, the writer, the
+//! disk, the follower, its output.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::logboom::Logboom;
+use crate::measure::quantile;
+use crate::place::{Place, remove};
+use crate::produce::now_ns;
+use crate::table::{Bound, Table, figure};
+
+/// Measure the latency of `tail -f` for lone lines.
+#[derive(clap::Args)]
+pub struct Follow {
+    /// How many lines are printed, one every 20 to 50 ms.
+    #[arg(long, default_value_t = 500)]
+    lines: u64,
+}
+
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// The first lines are printed while the follower starts.
+const IGNORED: usize = 20;
+
+impl Follow {
+    pub fn run(&self, place: &Place, logboom: Option<&Path>) -> anyhow::Result<Table> {
+        let logboom = Logboom::find(logboom, place)?;
+        let dir = place.fresh("follow")?;
+        let mut run = self.start(&logboom, &dir)?;
+        let latencies = latencies(logboom.command("tail", &dir).args(["--follow", "--json", "-n", "0"]))?;
+        ensure!(run.wait()?.success(), "the run that was followed failed");
+        remove(&dir)?;
+        ensure!(latencies.len() > IGNORED, "only {} lines were seen", latencies.len());
+        Ok(self.table(&latencies[IGNORED..]))
+    }
+
+    /// Starts the run, and waits until its session can be followed.
+    fn start(&self, logboom: &Logboom, dir: &Path) -> anyhow::Result<Child> {
+        let run = logboom.run_producer(dir)?.arg("stamps").arg(self.lines.to_string()).spawn()?;
+        let deadline = Instant::now() + STARTS_WITHIN;
+        while !logboom.command("tail", dir).output()?.stdout.contains(&b'\n') {
+            ensure!(Instant::now() < deadline, "no session shows up in {}", dir.display());
+        }
+        Ok(run)
+    }
+
+    fn table(&self, latencies: &[f64]) -> Table {
+        let method =
+            format!("{} lone lines, one every 20 to 50 ms, from print to `tail -f --json`'s output", self.lines);
+        let question = "How soon does a follower see a line?";
+        let mut table = Table::new("follow", question, method, &["lines", "median ms", "p99 ms", "slowest ms"]);
+        let shares = [0.5, 0.99, 1.0].map(|share| figure(quantile(latencies, share)));
+        table.row([latencies.len().to_string()].into_iter().chain(shares));
+        table.promise("median", quantile(latencies, 0.5), "ms", Bound::AtMost(10.0));
+        table
+    }
+}
+
+/// Reads what the follower prints to its end, and tells for each line how many milliseconds ago it was printed.
+fn latencies(follower: &mut Command) -> anyhow::Result<Vec<f64>> {
+    let mut follower = follower.stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(follower.stdout.take().context("the follower has no stdout")?).lines();
+    let mut latencies = Vec::new();
+    for line in lines {
+        let (line, now) = (line?, now_ns()?);
+        let record: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+        let stamp = record["message"].as_str().and_then(|message| message.strip_prefix("stamp="));
+        if let Some(stamp) = stamp {
+            latencies.push((now - stamp.parse::<u128>()?) as f64 / 1e6);
+        }
+    }
+    ensure!(follower.wait()?.success(), "the follower failed");
+    Ok(latencies)
+}

@@ -1,0 +1,120 @@
+//! Measures logboom beside its rivals, and makes the input for it.
+//!
+//! Each subcommand asks one question, prints a table and adds it to the file of results; `report` renders that file. The
+//! question, the input and the method stand at the head of each subcommand's module.
+
+mod capture;
+mod follow;
+mod logboom;
+mod measure;
+mod memory;
+mod place;
+mod produce;
+mod report;
+mod results;
+mod rival;
+mod search;
+mod size;
+mod slowdown;
+mod startup;
+mod table;
+mod tail;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use logboom_bench::Form;
+
+use crate::place::Place;
+use crate::results::Machine;
+use crate::table::Table;
+
+/// Measures logboom beside its rivals, and makes the input for it.
+#[derive(Parser)]
+struct Bench {
+    /// The logboom to measure; the one beside this program if left out.
+    #[arg(long, global = true)]
+    logboom: Option<PathBuf>,
+    /// Where inputs and outputs go: a directory on a real disk.
+    #[arg(long, global = true, default_value = "target/bench")]
+    work: PathBuf,
+    /// The file of results; results.jsonl in the work directory if left out.
+    #[arg(long, global = true)]
+    results: Option<PathBuf>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Write generated records to stdout, one a line.
+    Gen {
+        /// How a record is written.
+        form: FormArg,
+        /// How many records.
+        lines: u64,
+        /// The same seed gives the same records.
+        #[arg(default_value_t = 42)]
+        seed: u64,
+    },
+    Capture(capture::Capture),
+    Size(size::Size),
+    Memory(memory::Memory),
+    Startup(startup::Startup),
+    Slowdown(slowdown::Slowdown),
+    Search(search::Search),
+    Tail(tail::Tail),
+    Follow(follow::Follow),
+    Report(report::Report),
+    #[command(subcommand, hide = true)]
+    Produce(produce::Produce),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormArg {
+    /// The message alone.
+    Text,
+    /// A JSON object with all fields.
+    Jsonl,
+}
+
+impl From<FormArg> for Form {
+    fn from(form: FormArg) -> Self {
+        match form {
+            FormArg::Text => Form::Text,
+            FormArg::Jsonl => Form::Jsonl,
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let bench = Bench::parse();
+    match &bench.what {
+        What::Gen { form, lines, seed } => place::write_lines((*form).into(), *lines, *seed, &mut io::stdout()),
+        What::Produce(produce) => produce.run(),
+        What::Report(report) => report.run(&bench.results_file()),
+        What::Capture(capture) => bench.answer(|place, logboom| capture.run(place, logboom)),
+        What::Size(size) => bench.answer(|place, logboom| size.run(place, logboom)),
+        What::Memory(memory) => bench.answer(|place, logboom| memory.run(place, logboom)),
+        What::Startup(startup) => bench.answer(|place, logboom| startup.run(place, logboom)),
+        What::Slowdown(slowdown) => bench.answer(|place, logboom| slowdown.run(place, logboom)),
+        What::Search(search) => bench.answer(|place, logboom| search.run(place, logboom)),
+        What::Tail(tail) => bench.answer(|place, logboom| tail.run(place, logboom)),
+        What::Follow(follow) => bench.answer(|place, logboom| follow.run(place, logboom)),
+    }
+}
+
+impl Bench {
+    fn results_file(&self) -> PathBuf {
+        self.results.clone().unwrap_or_else(|| self.work.join("results.jsonl"))
+    }
+
+    /// Prints what a bench finds, and keeps it.
+    fn answer(&self, ask: impl FnOnce(&Place, Option<&Path>) -> anyhow::Result<Table>) -> anyhow::Result<()> {
+        let place = Place::new(&self.work)?;
+        let table = ask(&place, self.logboom.as_deref())?;
+        println!("{table}");
+        results::append(&self.results_file(), &Machine::this(&self.work), &table)
+    }
+}

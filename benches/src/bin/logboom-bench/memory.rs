@@ -1,0 +1,62 @@
+//! How much memory does capturing take, whatever is printed?
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::logboom::Logboom;
+use crate::measure;
+use crate::place::{Place, remove};
+use crate::table::{Bound, Table, figure};
+
+/// Measure the peak memory of `logboom run`.
+#[derive(clap::Args)]
+pub struct Memory {
+    /// How many lines of the generated kind.
+    #[arg(long, default_value_t = 5_000_000)]
+    lines: u64,
+    /// How long the one long line is.
+    #[arg(long, default_value_t = 1 << 30)]
+    long_line_bytes: u64,
+    /// How many empty lines.
+    #[arg(long, default_value_t = 50_000_000)]
+    empty_lines: u64,
+}
+
+impl Memory {
+    pub fn run(&self, place: &Place, logboom: Option<&Path>) -> anyhow::Result<Table> {
+        let logboom = Logboom::find(logboom, place)?;
+        let method = "peak resident memory of `logboom run --quiet`, or of its command if that had more".to_owned();
+        let mut table =
+            Table::new("memory", "How much memory does it take?", method, &["printed", "peak MiB", "wall s", "CPU-s"]);
+        let text = place.text(self.lines)?;
+        let (long, empty) = (self.long_line_bytes.to_string(), self.empty_lines.to_string());
+        let inputs: [(String, &[&str]); 3] = [
+            (format!("{} generated lines", self.lines), &[]),
+            (format!("one line of {long} bytes, never ended"), &["long-line", &long]),
+            (format!("{empty} empty lines"), &["empty-lines", &empty]),
+        ];
+        for (name, producer) in inputs {
+            let dir = place.fresh("memory")?;
+            let mut command = match producer {
+                [] => with_cat(logboom.run(&dir), &text),
+                _ => with_args(logboom.run_producer(&dir)?, producer),
+            };
+            let cost = measure::run(command.stdout(Stdio::null()))?;
+            remove(&dir)?;
+            let peak = cost.peak_bytes as f64 / f64::from(1 << 20);
+            table.promise(&name, peak, "MiB", Bound::AtMost(64.0));
+            table.row([name, figure(peak), figure(cost.wall.as_secs_f64()), figure(cost.cpu.as_secs_f64())]);
+        }
+        Ok(table)
+    }
+}
+
+fn with_cat(mut command: Command, file: &Path) -> Command {
+    command.arg("cat").arg(file);
+    command
+}
+
+fn with_args(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}

@@ -1,0 +1,58 @@
+//! Renders the results into a page of the documentation.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::results::{self, Machine, Result};
+
+/// Order of the page; what is not named here comes after.
+const ORDER: [&str; 8] = ["capture", "size", "memory", "startup", "slowdown", "search", "tail", "follow"];
+
+/// Render the latest result of each bench as Markdown.
+#[derive(clap::Args)]
+pub struct Report {
+    /// The day of the measurement, as the page shows it.
+    #[arg(long)]
+    date: String,
+    /// Where to write the page; stdout if left out.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl Report {
+    pub fn run(&self, file: &Path) -> anyhow::Result<()> {
+        let mut found = results::latest(file)?;
+        found.sort_by_key(|result| ORDER.iter().position(|bench| *bench == result.table.bench).unwrap_or(ORDER.len()));
+        let page = self.page(&found)?;
+        match &self.out {
+            Some(path) => fs::write(path, page).with_context(|| format!("cannot write {}", path.display())),
+            None => io::stdout().write_all(page.as_bytes()).context("cannot print the page"),
+        }
+    }
+
+    fn page(&self, found: &[Result]) -> anyhow::Result<String> {
+        let machine = &found.first().context("there are no results yet")?.machine;
+        ensure!(found.iter().all(|result| result.machine == *machine), "results of several machines in one file");
+        let mut page = head(machine, &self.date);
+        for Result { table, .. } in found {
+            let cells = (&table.bench, &table.question, &table.method, table.markdown());
+            write!(page, "\n## {}: {}\n\nMethod: {}.\n\n{}", cells.0, cells.1, cells.2, cells.3)?;
+        }
+        Ok(page)
+    }
+}
+
+fn head(machine: &Machine, date: &str) -> String {
+    let Machine { processor, cores, memory_mib, kernel, disk } = machine;
+    format!(
+        "# Benchmarks\n\n\
+         `make bench` makes these figures anew: it builds logboom and the bench, generates the input (deterministic, seed 42, of \
+         the shape that `benches/tests/generator.rs` pins), measures and renders this page. Compare ratios, not seconds: \
+         virtual machines like this one vary by tens of percent.\n\n\
+         Made on {date}: {cores} x {processor}, {memory_mib} MiB of memory, Linux {kernel}, {disk}.\n"
+    )
+}
