@@ -18,6 +18,7 @@ use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 use logboom_record::{Stream, Time};
 use rustix::process::{Pid, Resource, Rlimit, child_subreaper, getpid, set_child_subreaper, setrlimit};
+use signal_hook::low_level;
 
 use self::{
     signals::Signals,
@@ -251,9 +252,9 @@ pub fn run(spec: &Spec, sink: Arc<dyn OutputSink>) -> Result<Finished, CommandEr
 /// Returns only if the signal cannot end a process; the caller then exits with 128 + `signal`.
 pub fn die_of(signal: i32) {
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
-    // Either call may fail without harm: the caller's exit code says the same.
+    // Each call may fail without harm: the caller's exit code says the same.
     let _ = setrlimit(Resource::Core, no_core);
-    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    let _ = low_level::emulate_default_handler(signal).or_else(|_unknown| low_level::raise(signal));
 }
 
 /// While it lives, orphaned descendants become our children instead of init's, so that they can be found.
