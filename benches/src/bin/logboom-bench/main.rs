@@ -4,6 +4,7 @@
 //! question, the input and the method stand at the head of each subcommand's module.
 
 mod capture;
+mod decompress;
 mod follow;
 mod logboom;
 mod measure;
@@ -22,6 +23,7 @@ mod tail;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use logboom_bench::Form;
@@ -66,6 +68,8 @@ enum What {
     Search(search::Search),
     Tail(tail::Tail),
     Follow(follow::Follow),
+    /// Ask every question in its usual size
+    All,
     Report(report::Report),
     #[command(subcommand, hide = true)]
     Produce(produce::Produce),
@@ -94,6 +98,7 @@ fn main() -> anyhow::Result<()> {
         What::Gen { form, lines, seed } => place::write_lines((*form).into(), *lines, *seed, &mut io::stdout()),
         What::Produce(produce) => produce.run(),
         What::Report(report) => report.run(&bench.results_file()),
+        What::All => bench.all(),
         What::Capture(capture) => bench.answer(|place, logboom| capture.run(place, logboom)),
         What::Size(size) => bench.answer(|place, logboom| size.run(place, logboom)),
         What::Memory(memory) => bench.answer(|place, logboom| memory.run(place, logboom)),
@@ -106,6 +111,19 @@ fn main() -> anyhow::Result<()> {
 }
 
 impl Bench {
+    /// Runs each bench as a process of its own: the memory that one used must not count in the next one's figures.
+    fn all(&self) -> anyhow::Result<()> {
+        for bench in report::ORDER {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg(bench).arg("--work").arg(&self.work).arg("--results").arg(self.results_file());
+            if let Some(logboom) = &self.logboom {
+                command.arg("--logboom").arg(logboom);
+            }
+            measure::run(&mut command)?;
+        }
+        Ok(())
+    }
+
     fn results_file(&self) -> PathBuf {
         self.results.clone().unwrap_or_else(|| self.work.join("results.jsonl"))
     }

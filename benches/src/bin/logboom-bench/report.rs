@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 
 use crate::results::{self, Machine, Result};
 
-/// Order of the page; what is not named here comes after.
-const ORDER: [&str; 8] = ["capture", "size", "memory", "startup", "slowdown", "search", "tail", "follow"];
+/// The benches in the order of the page.
+pub const ORDER: [&str; 8] = ["capture", "size", "memory", "startup", "slowdown", "search", "tail", "follow"];
 
 /// Render the latest result of each bench as Markdown.
 #[derive(clap::Args)]
