@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, path::PathBuf};
 
+use logboom_boom::BoomError;
 use logboom_record::{Outcome, RunId, SessionId, Time};
 use rustix::io::Errno;
 
@@ -96,6 +97,9 @@ pub enum FilesError {
         /// How many were.
         tries: u32,
     },
+    /// A boom file cannot be read.
+    #[error(transparent)]
+    Boom(#[from] BoomError),
 }
 
 impl FilesError {

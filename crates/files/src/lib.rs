@@ -7,6 +7,7 @@
 pub mod config;
 mod error;
 pub mod list;
+pub mod repair;
 pub mod retention;
 pub mod session;
 pub mod textlog;

@@ -1,4 +1,5 @@
 //! Listing sessions and finding one, as people name them.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share")]
 
 use std::{collections::BTreeMap, fs, path::Path};
 

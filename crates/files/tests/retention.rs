@@ -1,4 +1,5 @@
 //! Retention, as the owner of a data dir sees it.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

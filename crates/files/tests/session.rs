@@ -1,4 +1,5 @@
 //! Sessions, as several processes that share one see them.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -32,7 +32,7 @@ impl MetaLock {
                 return Err(FilesError::Busy { path, seconds: WAIT_MAX.as_secs() });
             }
             thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(5));
+            pause = (pause * 2).min(Duration::from_millis(2));
         }
         Ok(MetaLock(file))
     }

@@ -2,43 +2,74 @@
 
 use std::{fs, path::Path};
 
+use logboom_boom::reader::{Reader, RunSummary};
 use logboom_record::{Kind, RunEnd, RunId, Time};
 
-use super::{Meta, RunMeta, Session, meta::FORMAT, started};
+use super::{Counts, Meta, RunMeta, Session, beside, meta::FORMAT, started};
 
-/// The end of a run, as the footer of its boom file has it.
-pub(super) fn run_end(dir: &Path, run: &RunMeta) -> Option<RunEnd> {
-    let _ = (dir, run);
-    None
+/// Completes a run that has no end, as its boom file tells: a full disk can keep the end from the metadata.
+pub(super) fn complete(dir: &Path, run: &mut RunMeta) {
+    let Some(reader) = run.boom.as_deref().and_then(|name| open(dir, name)) else { return };
+    let Some(summary) = reader.runs().iter().find(|summary| summary.id == run.run.id) else { return };
+    run.run.end = summary.end.clone();
+    run.counts = run.counts.or(Some(counts(summary)));
 }
 
 /// The end of the root run, where some boom file has it.
 pub(super) fn root_end(dir: &Path, meta: &Meta) -> Option<RunEnd> {
-    let _ = (dir, meta);
-    None
+    let mut names: Vec<&str> = meta.runs.iter().filter_map(|run| run.boom.as_deref()).collect();
+    names.dedup();
+    let readers = names.into_iter().filter_map(|name| open(dir, name));
+    readers.filter_map(|reader| reader.runs().iter().find(|run| run.id == meta.run.id)?.end.clone()).next()
 }
 
-/// Metadata for a session whose own cannot be read: start and id from its name, one run for each text log.
+/// Metadata for a session whose own cannot be read: start and id from its name, the runs from its boom files, or one for
+/// each text log where there are none.
 pub(super) fn meta(session: &Session) -> Meta {
-    let at = start(session);
-    let root = stand_in(session, 0);
-    let mut names: Vec<String> = files(session.dir()).filter(|name| is_text_log(name)).collect();
+    let (dir, at) = (session.dir(), start(session));
+    let mut names = files(dir);
     names.sort();
-    let runs = names.into_iter().zip(1..).map(|(name, number)| {
-        let run = started(stand_in(session, number), Kind::Command, name.clone(), at);
-        RunMeta { text: Some(name), ..RunMeta::new(run) }
-    });
-    Meta {
-        format: FORMAT,
-        id: session.id().clone(),
-        run: started(root, Kind::Session, String::new(), at),
-        open: false,
-        runs: runs.collect(),
-        bytes: None,
-        host: None,
-        user: None,
-        logboom: None,
+    let texts: Vec<String> = names.iter().filter(|name| is_text_log(name)).cloned().collect();
+    let mut runs: Vec<RunMeta> =
+        names.iter().filter(|name| is_boom(name)).flat_map(|name| in_boom(dir, name)).collect();
+    let mut root = started(stand_in(session, 0), Kind::Session, String::new(), at);
+    if let Some(found) = runs.iter().position(|run| run.run.kind == Kind::Session) {
+        root = runs.remove(found).run;
     }
+    match (&mut runs[..], &texts[..]) {
+        ([only], [text]) => only.text = Some(text.clone()),
+        ([], _) => runs = texts.into_iter().zip(1..).map(|(text, number)| in_text(session, text, number)).collect(),
+        _ => {} // which belongs to which is not known
+    }
+    let id = session.id().clone();
+    Meta { format: FORMAT, id, run: root, open: false, runs, bytes: None, host: None, user: None, logboom: None }
+}
+
+/// The runs of a boom file. They are named after their kind.
+fn in_boom(dir: &Path, name: &str) -> Vec<RunMeta> {
+    let Some(reader) = open(dir, name) else { return Vec::new() };
+    let run = |summary: &RunSummary| {
+        let first = reader.blocks().iter().find(|block| block.runs.iter().any(|run| run.id == summary.id));
+        let at = first.map_or(Time::default(), |block| block.time_min);
+        let run = started(summary.id, summary.kind, summary.kind.as_str().to_owned(), at);
+        RunMeta { boom: Some(name.to_owned()), counts: Some(counts(summary)), ..RunMeta::new(run) }
+    };
+    reader.runs().iter().map(run).collect()
+}
+
+fn in_text(session: &Session, text: String, number: u32) -> RunMeta {
+    let run = started(stand_in(session, number), Kind::Command, text.clone(), start(session));
+    RunMeta { text: Some(text), ..RunMeta::new(run) }
+}
+
+/// A boom file that cannot be read tells nothing here; `logboom verify` says why.
+fn open(dir: &Path, name: &str) -> Option<Reader> {
+    Reader::open(&beside(dir, name)?).ok()
+}
+
+fn counts(run: &RunSummary) -> Counts {
+    let [.., warnings, errors] = run.levels;
+    Counts { records: run.records, lines: run.lines, errors, warnings, lost: run.lost }
 }
 
 /// `2026-01-02_03-04-05_…` is when it started.
@@ -56,11 +87,15 @@ fn stand_in(session: &Session, number: u32) -> RunId {
     RunId::from_bytes(bytes)
 }
 
-fn files(dir: &Path) -> impl Iterator<Item = String> {
+fn files(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok())
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
 fn is_text_log(name: &str) -> bool {
     name.starts_with("exec_") && name.ends_with(".log")
+}
+
+fn is_boom(name: &str) -> bool {
+    name.ends_with(".boom")
 }

@@ -100,7 +100,7 @@ fn run_outcome(dir: &Path, run: &mut RunMeta) -> Outcome {
         return Outcome::Running;
     }
     if run.run.end.is_none() {
-        run.run.end = recovered::run_end(dir, run);
+        recovered::complete(dir, run);
     }
     run.run.end.as_ref().map_or(Outcome::Lost, |end| end.outcome)
 }
