@@ -5,7 +5,9 @@
 //! on, so that a slow reader of one stream slows that stream alone, as it would without us. The calling thread watches:
 //! the command's end, signals to be forwarded, the time-out, the drain.
 //! The hard part is what happens at the edges: who hears which signal, when a stream has ended, who is still alive.
-//! Lines, records and files are not known here.
+//! Two things cannot be seen and are therefore not kept: SIGPIPE ignored by whoever starts us (Rust programs start by
+//! ignoring it; the command gets the default), and that a signal which a process sent to our whole group has already
+//! reached the command (it then hears it twice). Lines, records and files are not known here.
 
 mod descendants;
 mod input;
@@ -170,7 +172,7 @@ pub struct Survivor {
 /// What is known about a command that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// How it ended. One that the time-out could not end is among the survivors, and called killed here.
     pub status: Status,
     /// When it was started.
     pub started_at: Time,
@@ -184,7 +186,7 @@ pub struct Finished {
     pub cut: Vec<(Stream, CutWhy)>,
     /// Signals that reached us while it ran, the first 64 of them.
     pub signals: Vec<Received>,
-    /// What became of passing on each stream that was captured.
+    /// What became of passing on each stream that was captured; a stalled one is not among them.
     pub passed: Vec<(Stream, Passed)>,
 }
 

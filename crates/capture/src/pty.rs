@@ -142,6 +142,6 @@ impl Drop for RawMode {
 fn set_modes(modes: &Termios) {
     if tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp()) {
         // A terminal that is gone needs no modes.
-        let _ = tcsetattr(stdin().as_fd(), OptionalActions::Drain, modes);
+        let _ = tcsetattr(stdin().as_fd(), OptionalActions::Now, modes);
     }
 }

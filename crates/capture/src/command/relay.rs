@@ -9,7 +9,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::SyncSender,
     },
@@ -61,12 +61,13 @@ impl AsFd for Bell {
 pub(super) struct Control {
     stop: Bell,
     stopping: AtomicBool,
-    abandoned: Mutex<bool>,
+    // One for each stream, held while the sink is used: a sink that makes one stream wait must not stop the other.
+    abandoned: [Mutex<bool>; Stream::ALL.len()],
 }
 
 impl Control {
     pub(super) fn new() -> io::Result<Control> {
-        Ok(Control { stop: Bell::new()?, stopping: AtomicBool::new(false), abandoned: Mutex::new(false) })
+        Ok(Control { stop: Bell::new()?, stopping: AtomicBool::new(false), abandoned: Default::default() })
     }
 
     /// Tells the relays to read what is there and end.
@@ -79,14 +80,18 @@ impl Control {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Takes the sink away from relays that do not end because they wait for a reader.
-    pub(super) fn abandon(&self) {
-        *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Takes the sink away from a relay that does not end because it waits for a reader.
+    pub(super) fn abandon(&self, stream: Stream) {
+        *self.abandoned(stream) = true;
+    }
+
+    fn abandoned(&self, stream: Stream) -> MutexGuard<'_, bool> {
+        self.abandoned[stream as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does `work` with the sink unless it was taken away.
-    fn unless_abandoned(&self, work: impl FnOnce()) {
-        let abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+    fn unless_abandoned(&self, stream: Stream, work: impl FnOnce()) {
+        let abandoned = self.abandoned(stream);
         if !*abandoned {
             work();
         }
@@ -156,7 +161,7 @@ impl Relay {
 
     fn run(mut self) -> Ended {
         let cut = self.read_all();
-        self.control.unless_abandoned(|| self.sink.end(self.stream));
+        self.control.unless_abandoned(self.stream, || self.sink.end(self.stream));
         Ended { stream: self.stream, cut, passed: self.passed }
     }
 
@@ -191,7 +196,7 @@ impl Relay {
 
     fn take(&mut self, bytes: &[u8]) {
         let time = Time::now();
-        self.control.unless_abandoned(|| self.sink.push(self.stream, time, bytes));
+        self.control.unless_abandoned(self.stream, || self.sink.push(self.stream, time, bytes));
         if let (Passed::All, Some(target)) = (&self.passed, &self.target) {
             match write_all(target.fd, bytes) {
                 Ok(()) => {}

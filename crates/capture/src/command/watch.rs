@@ -400,10 +400,8 @@ impl<'a> Watch<'a> {
     }
 
     fn finish(mut self) -> Finished {
-        if !self.open.is_empty() {
-            self.control.abandon();
-        }
         for stream in std::mem::take(&mut self.open) {
+            self.control.abandon(stream);
             self.finished.cut.push((stream, CutWhy::Stalled));
             self.relays.retain(|(of, _)| *of != stream);
             self.sink.end(stream);
