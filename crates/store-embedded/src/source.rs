@@ -1,0 +1,334 @@
+//! One file of a session, boom file or text log, as blocks of entries.
+//!
+//! What can be told of a block without reading it is in its [`Facts`]. Damaged blocks show as holes in the seqs of a run: they
+//! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
+//! unknown end included, the lead of a last block without records.
+
+use std::{collections::HashMap, path::Path};
+
+use logboom_boom::{
+    block::Block,
+    format::BlockFlags,
+    gram_query::GramQuery,
+    reader::{BlockInfo, Reader, State},
+};
+use logboom_record::{Entry, Flags, Gap, RecordRef, RunId, Time};
+use logboom_store::StoreError;
+
+use crate::{EntryRef, text_source::TextSource};
+
+/// A run in a block.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFacts {
+    pub id: RunId,
+    pub first_seq: u64,
+    pub next_seq: u64,
+    pub records: u64,
+    pub lines: u64,
+    pub levels: [u64; 5],
+}
+
+/// What is known of a block before it is read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    /// Some line goes on from an earlier block, or may.
+    pub joins_earlier: bool,
+    /// Some line goes on in a later one, or may.
+    pub joins_later: bool,
+    /// The earliest and the latest time of any entry.
+    pub times: (Time, Time),
+    /// The latest time of any entry that a run of this block may have had before.
+    pub before: Time,
+    pub records: u64,
+    pub runs: Vec<RunFacts>,
+    pub has_gaps: bool,
+    /// What is missing in front of the block.
+    pub lead: Vec<Gap>,
+}
+
+impl Facts {
+    /// Whether every record is a line of its own.
+    pub fn is_plain(&self) -> bool {
+        !self.joins_earlier && !self.joins_later && self.runs.iter().all(|run| run.lines == run.records)
+    }
+
+    /// The latest time at which an entry of the block can stand in history.
+    pub fn latest(&self) -> Time {
+        self.times.1.max(self.before)
+    }
+}
+
+/// What is read from.
+pub(crate) enum Bytes {
+    Boom(Box<Reader>),
+    Text(TextSource),
+    /// A boom file that is not kept open, since there are too many; it is sealed.
+    Parked(Box<Path>),
+}
+
+/// A file of a session.
+pub(crate) struct Source {
+    pub bytes: Bytes,
+    pub blocks: Vec<Facts>,
+    /// The runs it has something of, and how much.
+    pub runs: Vec<RunFacts>,
+}
+
+/// Memory to read blocks into.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    boom: Block,
+    text: Vec<Entry>,
+    is_text: bool,
+    lead: Vec<Gap>,
+}
+
+/// One entry of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A record, by its index among the records.
+    Record(u32),
+    /// A gap of the block, by its index among these.
+    Gap(u32),
+    /// A gap in front of the block.
+    Lead(u32),
+}
+
+impl Source {
+    /// What a boom file is, as its reader sees it now.
+    pub fn of_boom(reader: Reader) -> Source {
+        let mut source = Source { bytes: Bytes::Parked(reader.path().into()), blocks: Vec::new(), runs: Vec::new() };
+        source.stock(&reader);
+        source.bytes = Bytes::Boom(Box::new(reader));
+        source
+    }
+
+    fn stock(&mut self, reader: &Reader) {
+        self.blocks = reader.blocks().iter().map(facts_of).collect();
+        self.blocks.push(Facts { lead: open_gaps(reader), ..Facts::default() });
+        let run = |run: &logboom_boom::reader::RunSummary| RunFacts {
+            id: run.id,
+            first_seq: run.first_seq,
+            next_seq: run.next_seq,
+            records: run.records,
+            lines: run.lines,
+            levels: run.levels,
+        };
+        self.runs = reader.runs().iter().map(run).collect();
+    }
+
+    /// Sees what was added to the file. Tells whether anything was.
+    pub fn refresh(&mut self) -> Result<bool, StoreError> {
+        match &mut self.bytes {
+            Bytes::Parked(_) => Ok(false),
+            Bytes::Text(text) => {
+                let changed = text.refresh()?;
+                (self.blocks, self.runs) = (text.facts(), text.runs());
+                Ok(changed)
+            }
+            Bytes::Boom(reader) => {
+                let path = reader.path().to_owned();
+                let changed = reader.refresh().map_err(|error| failed(&path, error))?;
+                let state = reader.state();
+                if changed || (state == State::Abandoned) != self.is_abandoned() {
+                    let Bytes::Boom(reader) = std::mem::replace(&mut self.bytes, Bytes::Parked(path.into())) else {
+                        return Ok(changed);
+                    };
+                    self.stock(&reader);
+                    self.bytes = Bytes::Boom(reader);
+                }
+                Ok(changed)
+            }
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.blocks.last().is_some_and(|last| last.lead.iter().any(|gap| gap.to.is_none()))
+    }
+
+    /// Gives back the file descriptor, if nothing is added to the file any more.
+    pub fn park(&mut self) {
+        if let Bytes::Boom(reader) = &self.bytes
+            && reader.state() == State::Sealed
+        {
+            self.bytes = Bytes::Parked(reader.path().into());
+        }
+    }
+
+    /// Reads a block.
+    pub fn read(&self, block: usize, into: &mut Chunk) -> Result<(), StoreError> {
+        into.lead.clone_from(&self.blocks[block].lead);
+        into.is_text = true;
+        into.text.clear();
+        if self.blocks[block].records == 0 && !self.blocks[block].has_gaps {
+            return Ok(());
+        }
+        match &self.bytes {
+            Bytes::Text(text) => text.read(block, &mut into.text),
+            Bytes::Boom(reader) => {
+                into.is_text = false;
+                reader.read_into(block, &mut into.boom).map_err(|error| failed(reader.path(), error))
+            }
+            Bytes::Parked(path) => {
+                into.is_text = false;
+                let reader = Reader::open(path).map_err(|error| failed(path, error))?;
+                reader.read_into(block, &mut into.boom).map_err(|error| failed(path, error))
+            }
+        }
+    }
+
+    /// Which blocks may hold a line that these grams are in; `None` if nothing can be told.
+    pub fn candidates(&self, grams: &GramQuery) -> Option<Vec<bool>> {
+        match &self.bytes {
+            Bytes::Boom(reader) if !grams.is_any() => {
+                let set = reader.candidates(grams);
+                Some((0..reader.blocks().len()).map(|block| set.has(block)).collect())
+            }
+            Bytes::Parked(path) if !grams.is_any() => {
+                let set = Reader::open(path).ok()?.candidates(grams);
+                Some((0..self.blocks.len() - 1).map(|block| set.has(block)).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn facts_of(info: &BlockInfo) -> Facts {
+    let run = |run: &logboom_boom::format::RunInBlock| RunFacts {
+        id: run.id,
+        first_seq: run.first_seq,
+        next_seq: info.seqs(run.id).map_or(run.first_seq, |seqs| seqs.end),
+        records: run.records,
+        lines: run.lines,
+        levels: run.levels,
+    };
+    Facts {
+        joins_earlier: info.in_tail || info.flags.has(BlockFlags::JOINS_EARLIER),
+        joins_later: info.in_tail || info.flags.has(BlockFlags::JOINS_LATER),
+        times: (info.time_min, info.time_max),
+        before: Time::from_micros(i64::MIN),
+        records: u64::from(info.records),
+        runs: info.runs.iter().map(run).collect(),
+        has_gaps: !info.gaps.is_empty(),
+        lead: Vec::new(),
+    }
+}
+
+/// The gaps of a killed writer, whose end nobody knows.
+fn open_gaps(reader: &Reader) -> Vec<Gap> {
+    match reader.state() {
+        State::Abandoned => reader.gaps().into_iter().filter(|gap| gap.to.is_none()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What the layer below says, with the file that it says it of.
+pub(crate) fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Files { action: "read", path: path.to_owned(), source: Box::new(error) }
+}
+
+impl Chunk {
+    /// The messages of all records, each with an LF, in any order; `None` where they are not at hand like that.
+    pub fn whole_text(&self) -> Option<&[u8]> {
+        (!self.is_text).then(|| self.boom.text())
+    }
+
+    /// Whether some message may hold ESC.
+    pub fn has_ansi(&self) -> bool {
+        self.is_text || self.boom.has_ansi()
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        if self.is_text { self.text.len() } else { self.boom.len() }
+    }
+
+    /// The records whose messages have these offsets of the text, in order, each once.
+    pub fn locate(&mut self, offsets: &[usize]) -> Result<Vec<u32>, StoreError> {
+        let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
+        let mut found: Vec<u32> =
+            offsets.iter().filter_map(|offset| records.locate(*offset)).map(|record| record as u32).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Calls `each` with every entry in order, the lead first.
+    pub fn walk(&mut self, mut each: impl FnMut(Item, EntryRef<'_>)) -> Result<(), StoreError> {
+        for (at, gap) in (0..).zip(&self.lead) {
+            each(Item::Lead(at), EntryRef::Gap(gap));
+        }
+        if self.is_text {
+            for (at, entry) in (0..).zip(&self.text) {
+                each(Item::Record(at), borrowed(entry));
+            }
+            return Ok(());
+        }
+        let (mut record, mut gap) = (0, 0);
+        for entry in self.boom.records().map_err(|error| failed(Path::new("a block"), error))?.entries() {
+            let (counter, item, entry) = match entry {
+                logboom_boom::block::EntryRef::Record(of) => (&mut record, Item::Record(record), EntryRef::Record(of)),
+                logboom_boom::block::EntryRef::Gap(of) => (&mut gap, Item::Gap(gap), EntryRef::Gap(of)),
+            };
+            *counter += 1;
+            each(item, entry);
+        }
+        Ok(())
+    }
+
+    /// One entry.
+    pub fn get(&mut self, item: Item) -> Result<EntryRef<'_>, StoreError> {
+        match item {
+            Item::Lead(at) => Ok(EntryRef::Gap(&self.lead[at as usize])),
+            Item::Record(at) if self.is_text => Ok(borrowed(&self.text[at as usize])),
+            Item::Gap(at) => Ok(EntryRef::Gap(&self.boom.gaps()[at as usize])),
+            Item::Record(at) => {
+                let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
+                Ok(EntryRef::Record(records.get(at as usize)))
+            }
+        }
+    }
+}
+
+fn borrowed(entry: &Entry) -> EntryRef<'_> {
+    match entry {
+        Entry::Record(record) => EntryRef::Record(record.as_ref()),
+        Entry::Gap(gap) => EntryRef::Gap(gap),
+    }
+}
+
+/// Whether the line goes on in another record.
+pub(crate) fn goes_on(record: &RecordRef<'_>) -> bool {
+    record.flags.has(Flags::CONTINUED)
+}
+
+/// Puts what is missing between the blocks of a run in front of the later ones, and takes back what a killed writer's
+/// run has gone on with in another file. `sources` are all of a session's.
+pub(crate) fn note_holes(sources: &mut [Source]) {
+    let mut parts: HashMap<RunId, Vec<(u64, u64, usize, usize)>> = HashMap::new();
+    for (at, source) in sources.iter_mut().enumerate() {
+        for (block, facts) in source.blocks.iter_mut().enumerate() {
+            facts.lead.retain(|gap| gap.to.is_none());
+            for run in &facts.runs {
+                parts.entry(run.id).or_default().push((run.first_seq, run.next_seq, at, block));
+            }
+        }
+        let last = source.blocks.len() - 1;
+        for run in &source.runs {
+            parts.entry(run.id).or_default().push((run.next_seq, run.next_seq, at, last));
+        }
+    }
+    for (run, mut parts) in parts {
+        parts.sort_unstable();
+        let mut expected = 1;
+        for (first, next, at, block) in parts {
+            let facts = &mut sources[at].blocks[block];
+            facts.lead.retain(|gap| gap.run != run || gap.to.is_some() || gap.from >= expected);
+            if first > expected {
+                let (time, why) = (facts.times.0, "damaged".to_owned());
+                facts.lead.insert(0, Gap { run, from: expected, to: Some(first - 1), time, why });
+            }
+            expected = expected.max(next);
+        }
+    }
+}
