@@ -1,9 +1,37 @@
 //! The sessions of a data directory as a [`Store`].
+//!
+//! A question opens the files of the sessions it is about (or takes them as an earlier question left them), looks at what
+//! was added, and answers from that: [`history`] merges what runs held by time, [`follow`] goes on in the order of commit.
+//! What is written here goes to a boom file of this store's own in the session's directory ([`write`]). Nothing else is
+//! kept: every answer is derived from the files, so any number of processes can read while others write.
 
-use std::{ops::ControlFlow, path::Path, time::Instant};
+mod find;
+mod follow;
+mod history;
+mod lines;
+mod open;
+mod place;
+mod plan;
+mod session;
+mod source;
+mod sweep;
+mod text_source;
+mod view;
+mod wait;
+mod write;
 
-use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId};
-use logboom_store::{Cursor, Page, Query, RunQuery, RunState, Scope, Store, StoreError, Wake};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, Time};
+use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, StoreError, Wake};
+
+use open::Shelf;
+use place::{At, Place, Seen};
+use write::Writers;
 
 /// An entry whose bytes are the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,19 +42,56 @@ pub enum EntryRef<'a> {
     Gap(&'a Gap),
 }
 
+impl EntryRef<'_> {
+    /// The run the entry belongs to.
+    pub fn run(&self) -> RunId {
+        match self {
+            EntryRef::Record(record) => record.run,
+            EntryRef::Gap(gap) => gap.run,
+        }
+    }
+
+    /// The seq of the record, or the first seq of the gap.
+    pub fn seq(&self) -> u64 {
+        match self {
+            EntryRef::Record(record) => record.seq,
+            EntryRef::Gap(gap) => gap.from,
+        }
+    }
+
+    /// When the record was read or the loss was noted.
+    pub fn time(&self) -> Time {
+        match self {
+            EntryRef::Record(record) => record.time,
+            EntryRef::Gap(gap) => gap.time,
+        }
+    }
+}
+
 /// The sessions of a data directory.
-#[derive(Debug)]
 pub struct Embedded {
-    dir: std::path::PathBuf,
+    dir: PathBuf,
+    shelf: Shelf,
+    writers: Writers,
 }
 
 impl Embedded {
     /// Opens a data directory; one that does not exist has no sessions.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if it cannot be read.
+    /// [`StoreError::Io`] if it is there and cannot be read.
     pub fn open(dir: &Path) -> Result<Embedded, StoreError> {
-        Ok(Embedded { dir: dir.to_owned() })
+        match std::fs::metadata(dir) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Io { action: "open", path: dir.to_owned(), source })
+            }
+            _ => Ok(Embedded { dir: dir.to_owned(), shelf: Shelf::of(dir), writers: Writers::default() }),
+        }
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Hands every entry of every line that passes to `each`, without copying, in strict order of entries: a run is in
@@ -40,8 +105,11 @@ impl Embedded {
         query: &Query,
         each: &mut dyn FnMut(EntryRef<'_>) -> ControlFlow<()>,
     ) -> Result<Cursor, StoreError> {
-        let _ = each;
-        Ok(self.page(query, None)?.end)
+        self.shelf.ask(query, |view| {
+            let seen = view.seen(query);
+            history::scan(view, query, &seen, each)?;
+            Ok(At { seen, place: Place::End }.encode())
+        })
     }
 
     /// How many lines pass, gaps not counted. `lines_max` does not count. Reads only what the index cannot tell.
@@ -49,43 +117,53 @@ impl Embedded {
     /// # Errors
     /// As [`Store::page`].
     pub fn count(&self, query: &Query) -> Result<u64, StoreError> {
-        self.page(query, None).map(|page| page.entries.len() as u64)
-    }
-
-    fn unknown(&self, scope: Scope) -> StoreError {
-        match scope {
-            Scope::Run(run) | Scope::Session(run) => StoreError::UnknownRun { run },
-            Scope::All => StoreError::Io {
-                action: "read",
-                path: self.dir.clone(),
-                source: std::io::Error::from(std::io::ErrorKind::NotFound),
-            },
-        }
+        self.shelf.ask(query, |view| history::count(view, query, &view.seen(query)))
     }
 }
 
 impl Store for Embedded {
     fn start_run(&self, run: &Run) -> Result<(), StoreError> {
-        Err(StoreError::UnknownRun { run: run.id })
+        self.writers.start_run(&self.shelf, run)
     }
 
     fn append(&self, batch: &[Entry]) -> Result<(), StoreError> {
-        batch.first().map_or(Ok(()), |entry| Err(StoreError::UnknownRun { run: entry.run() }))
+        self.writers.append(&self.shelf, batch)
     }
 
-    fn end_run(&self, id: RunId, _end: &RunEnd) -> Result<(), StoreError> {
-        Err(StoreError::UnknownRun { run: id })
+    fn end_run(&self, id: RunId, end: &RunEnd) -> Result<(), StoreError> {
+        self.writers.end_run(&self.shelf, id, end)
     }
 
     fn runs(&self, query: &RunQuery) -> Result<Vec<RunState>, StoreError> {
-        Err(self.unknown(query.scope))
+        self.shelf.runs(query)
     }
 
-    fn page(&self, query: &Query, _cursor: Option<&Cursor>) -> Result<Page, StoreError> {
-        Err(self.unknown(query.scope))
+    fn page(&self, query: &Query, cursor: Option<&Cursor>) -> Result<Page, StoreError> {
+        let at = cursor.map(At::decode).transpose()?;
+        self.shelf.ask(query, |view| match at {
+            Some(At { seen, place: Place::End }) if query.order == Order::Oldest => follow::page(view, query, seen),
+            Some(at) => history::page(view, query, at),
+            None => {
+                let place = if query.order == Order::Oldest { Place::Start } else { Place::End };
+                history::page(view, query, At { seen: view.seen(query), place })
+            }
+        })
     }
 
-    fn wait(&self, query: &Query, _cursor: &Cursor, _deadline: Instant) -> Result<Wake, StoreError> {
-        Err(self.unknown(query.scope))
+    fn wait(&self, query: &Query, cursor: &Cursor, deadline: Instant) -> Result<Wake, StoreError> {
+        let At { seen, place } = At::decode(cursor)?;
+        if place != Place::End {
+            return Ok(Wake::Entries);
+        }
+        wait::wait(&self.shelf, query, &seen, deadline)
     }
 }
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+#[allow(unused_imports, reason = "named in the module's documentation")]
+use Seen as _;

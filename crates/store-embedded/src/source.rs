@@ -7,6 +7,7 @@
 use std::{collections::HashMap, path::Path};
 
 use logboom_boom::{
+    BoomError,
     block::Block,
     format::BlockFlags,
     gram_query::GramQuery,
@@ -105,7 +106,8 @@ impl Source {
 
     fn stock(&mut self, reader: &Reader) {
         self.blocks = reader.blocks().iter().map(facts_of).collect();
-        self.blocks.push(Facts { lead: open_gaps(reader), ..Facts::default() });
+        let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
+        self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
         let run = |run: &logboom_boom::reader::RunSummary| RunFacts {
             id: run.id,
             first_seq: run.first_seq,
@@ -165,16 +167,21 @@ impl Source {
         }
         match &self.bytes {
             Bytes::Text(text) => text.read(block, &mut into.text),
-            Bytes::Boom(reader) => {
-                into.is_text = false;
-                reader.read_into(block, &mut into.boom).map_err(|error| failed(reader.path(), error))
-            }
+            Bytes::Boom(reader) => self.read_boom(reader, block, into),
             Bytes::Parked(path) => {
-                into.is_text = false;
                 let reader = Reader::open(path).map_err(|error| failed(path, error))?;
-                reader.read_into(block, &mut into.boom).map_err(|error| failed(path, error))
+                self.read_boom(&reader, block, into)
             }
         }
+    }
+
+    fn read_boom(&self, reader: &Reader, block: usize, into: &mut Chunk) -> Result<(), StoreError> {
+        match reader.read_into(block, &mut into.boom) {
+            Ok(()) => into.is_text = false,
+            Err(BoomError::Damaged { .. }) => into.text.extend(all_lost(&self.blocks[block])),
+            Err(error) => return Err(failed(reader.path(), error)),
+        }
+        Ok(())
     }
 
     /// Which blocks may hold a line that these grams are in; `None` if nothing can be told.
@@ -182,11 +189,11 @@ impl Source {
         match &self.bytes {
             Bytes::Boom(reader) if !grams.is_any() => {
                 let set = reader.candidates(grams);
-                Some((0..reader.blocks().len()).map(|block| set.has(block)).collect())
+                Some((0..reader.blocks().len()).map(|block| set.contains(block)).collect())
             }
             Bytes::Parked(path) if !grams.is_any() => {
                 let set = Reader::open(path).ok()?.candidates(grams);
-                Some((0..self.blocks.len() - 1).map(|block| set.has(block)).collect())
+                Some((0..self.blocks.len() - 1).map(|block| set.contains(block)).collect())
             }
             _ => None,
         }
@@ -220,6 +227,15 @@ fn open_gaps(reader: &Reader) -> Vec<Gap> {
         State::Abandoned => reader.gaps().into_iter().filter(|gap| gap.to.is_none()).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What stands for the entries of a block that cannot be read.
+fn all_lost(facts: &Facts) -> impl Iterator<Item = Entry> {
+    let runs = facts.runs.iter().filter(|run| run.next_seq > run.first_seq);
+    runs.map(|run| {
+        let (run, from, to) = (run.id, run.first_seq, Some(run.next_seq - 1));
+        Entry::Gap(Gap { run, from, to, time: facts.times.0, why: "damaged".to_owned() })
+    })
 }
 
 /// What the layer below says, with the file that it says it of.
@@ -302,33 +318,41 @@ pub(crate) fn goes_on(record: &RecordRef<'_>) -> bool {
     record.flags.has(Flags::CONTINUED)
 }
 
-/// Puts what is missing between the blocks of a run in front of the later ones, and takes back what a killed writer's
-/// run has gone on with in another file. `sources` are all of a session's.
+/// Puts what is missing between the blocks of a run in front of the later ones, and takes back the open end of a killed
+/// writer's run that goes on in another file. `sources` are all of a session's.
 pub(crate) fn note_holes(sources: &mut [Source]) {
-    let mut parts: HashMap<RunId, Vec<(u64, u64, usize, usize)>> = HashMap::new();
+    let mut parts: HashMap<RunId, Vec<RunPart>> = HashMap::new();
     for (at, source) in sources.iter_mut().enumerate() {
+        let last = source.blocks.len() - 1;
         for (block, facts) in source.blocks.iter_mut().enumerate() {
             facts.lead.retain(|gap| gap.to.is_none());
-            for run in &facts.runs {
-                parts.entry(run.id).or_default().push((run.first_seq, run.next_seq, at, block));
-            }
+            let part = |run: &RunFacts| RunPart { first: run.first_seq, next: run.next_seq, at, block };
+            facts.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(part(run)));
         }
-        let last = source.blocks.len() - 1;
-        for run in &source.runs {
-            parts.entry(run.id).or_default().push((run.next_seq, run.next_seq, at, last));
-        }
+        let end = |run: &RunFacts| RunPart { first: run.next_seq, next: run.next_seq, at, block: last };
+        source.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(end(run)));
     }
     for (run, mut parts) in parts {
         parts.sort_unstable();
         let mut expected = 1;
-        for (first, next, at, block) in parts {
-            let facts = &mut sources[at].blocks[block];
-            facts.lead.retain(|gap| gap.run != run || gap.to.is_some() || gap.from >= expected);
-            if first > expected {
+        for part in &parts {
+            if part.first > expected {
+                let facts = &mut sources[part.at].blocks[part.block];
                 let (time, why) = (facts.times.0, "damaged".to_owned());
-                facts.lead.insert(0, Gap { run, from: expected, to: Some(first - 1), time, why });
+                facts.lead.insert(0, Gap { run, from: expected, to: Some(part.first - 1), time, why });
             }
-            expected = expected.max(next);
+            expected = expected.max(part.next);
         }
+        let goes_on = |gap: &Gap| gap.run == run && gap.to.is_none() && gap.from < expected;
+        parts.iter().for_each(|part| sources[part.at].blocks[part.block].lead.retain(|gap| !goes_on(gap)));
     }
+}
+
+/// What a block has of a run, or the end of what its file has.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct RunPart {
+    first: u64,
+    next: u64,
+    at: usize,
+    block: usize,
 }

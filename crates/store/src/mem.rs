@@ -291,20 +291,16 @@ impl Held {
         let runs = self.scope(query.scope)?;
         let (mut entries, mut given, mut goes_on_at) = (Vec::new(), 0, self.log.len());
         for at in seen..self.log.len() {
-            for line in self.committed_by(query, at) {
-                if !self.passes(query, &runs, &line) || !self.has_text(query, &line) {
-                    continue;
-                }
-                if given >= query.lines_max.max(1) {
-                    goes_on_at = goes_on_at.min(at);
-                    continue;
-                }
-                given += 1;
+            let mut lines = self.committed_by(query, at);
+            lines.retain(|line| self.passes(query, &runs, line) && self.has_text(query, line));
+            if given > 0 && given + lines.len() > query.lines_max.max(1) {
+                goes_on_at = at;
+                break;
+            }
+            given += lines.len();
+            for line in lines {
                 let parts = if query.text.is_some() { line.parts.as_slice() } else { &[at] };
                 entries.extend(parts.iter().map(|part| self.log[*part].clone()));
-            }
-            if goes_on_at <= at {
-                break;
             }
         }
         let cursor = At { seen: goes_on_at, place: Place::End }.encode();

@@ -1,0 +1,192 @@
+//! What was committed after a walk's end, in the order of commit.
+//!
+//! Each file has its own order of commit; files that were written at once are merged by the times of what comes next in
+//! each. Parts of lines come at once, unless a text is looked for: then a line comes whole when its last part does.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use logboom_record::{Entry, Record, RecordRef, RunId, Stream, Time};
+use logboom_store::{Page, Query, StoreError};
+
+use crate::{
+    EntryRef,
+    history::owned,
+    lines,
+    place::{At, Mark, Place, Seen},
+    source::{Chunk, Facts, goes_on},
+    view::{BlockAt, View},
+};
+
+/// What an entry gives to a follower: nothing, itself, or the lines that it ends.
+struct Step {
+    run: RunId,
+    mark: Mark,
+    time: Time,
+    given: Vec<Vec<Entry>>,
+}
+
+/// The page after what is seen.
+pub(crate) fn page(view: &View, query: &Query, mut seen: Seen) -> Result<Page, StoreError> {
+    let follower = |(session, source)| Follower {
+        view,
+        query,
+        session,
+        source,
+        block: first_new(view, &seen, session, source),
+        steps: VecDeque::new(),
+    };
+    let mut files: Vec<Follower<'_>> = view.sources().map(follower).collect();
+    let lines_max = query.lines_max.max(1);
+    let (mut entries, mut given, mut memory) = (Vec::new(), 0, (Chunk::default(), Chunk::default()));
+    let more = loop {
+        for file in &mut files {
+            file.fill(&seen, &mut memory)?;
+        }
+        let heads = files.iter_mut().filter_map(|file| Some((file.steps.front()?.time, file)));
+        let Some((_, file)) = heads.min_by_key(|(time, _)| *time) else { break false };
+        let Some(step) = file.steps.pop_front_if(|step| given == 0 || given + step.given.len() <= lines_max) else {
+            break true;
+        };
+        given += step.given.len();
+        entries.extend(step.given.into_iter().flatten());
+        seen.0.insert(step.run, step.mark);
+    };
+    let cursor = At { seen, place: Place::End }.encode();
+    Ok(Page { entries, end: cursor.clone(), cursor, more })
+}
+
+/// Whether anything was committed after what is seen.
+pub(crate) fn is_news(view: &View, query: &Query, seen: &Seen) -> bool {
+    let now = view.seen(query);
+    now.0.iter().any(|(run, mark)| {
+        let known = seen.of(*run);
+        mark.next > known.next || (mark.open_gap && !known.open_gap)
+    })
+}
+
+/// The first block of a file that has something unseen.
+fn first_new(view: &View, seen: &Seen, session: usize, source: usize) -> usize {
+    let blocks = &view.sessions[session].sources[source].blocks;
+    let is_new = |facts: &Facts| {
+        facts.runs.iter().any(|run| run.next_seq > seen.of(run.id).next) || facts.lead.iter().any(|gap| is_new_gap(gap, seen))
+    };
+    blocks.iter().position(is_new).unwrap_or(blocks.len())
+}
+
+fn is_new_gap(gap: &logboom_record::Gap, seen: &Seen) -> bool {
+    let known = seen.of(gap.run);
+    if gap.to.is_none() { !known.open_gap } else { gap.from >= known.next }
+}
+
+/// A file that is followed.
+struct Follower<'a> {
+    view: &'a View,
+    query: &'a Query,
+    session: usize,
+    source: usize,
+    /// The next block to read.
+    block: usize,
+    steps: VecDeque<Step>,
+}
+
+/// The open lines of a block by run and stream: their parts so far where a text is looked for, else their first one; nothing
+/// where it does not matter.
+type OpenLines = BTreeMap<(RunId, Stream), Vec<Record>>;
+
+impl Follower<'_> {
+    /// Reads blocks until there is something to give. Of a block no more is taken than a page can have.
+    fn fill(&mut self, seen: &Seen, (chunk, side): &mut (Chunk, Chunk)) -> Result<(), StoreError> {
+        let blocks = self.view.sessions[self.session].sources[self.source].blocks.len();
+        while self.steps.is_empty() && self.block < blocks {
+            let at = BlockAt { session: self.session, source: self.source, block: self.block };
+            self.view.read(at, chunk)?;
+            let heads = lines::heads(self.view, at, lines::judges_heads(self.query), chunk, side)?;
+            let mut open: OpenLines =
+                heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
+            let (mut steps, mut given) = (VecDeque::new(), 0);
+            chunk.walk(|_, entry| {
+                let mark = unseen(&entry, seen);
+                if given > self.query.lines_max.max(1) {
+                    return;
+                }
+                let lines = self.advance(&mut open, &entry, mark.is_some());
+                if let Some(mark) = mark {
+                    given += lines.len();
+                    steps.push_back(Step { run: entry.run(), mark, time: entry.time(), given: lines });
+                }
+            })?;
+            self.steps = steps;
+            self.block += 1;
+        }
+        Ok(())
+    }
+
+    /// Moves over an entry: the lines that it gives, if it is new.
+    fn advance(&self, open: &mut OpenLines, entry: &EntryRef<'_>, is_new: bool) -> Vec<Vec<Entry>> {
+        if !self.view.picked.contains(&entry.run()) {
+            return Vec::new();
+        }
+        match entry {
+            EntryRef::Gap(gap) => {
+                let mut cut: Vec<Vec<Record>> =
+                    Stream::ALL.iter().filter_map(|stream| open.remove(&(gap.run, *stream))).collect();
+                if self.query.text.is_none() {
+                    let passes = is_new && self.query.covers(gap.time, gap.from);
+                    return if passes { vec![vec![owned(*entry)]] } else { Vec::new() };
+                }
+                cut.sort_by_key(|parts| parts.first().map(|first| first.seq));
+                cut.into_iter().filter_map(|parts| self.whole(parts)).collect()
+            }
+            EntryRef::Record(record) if self.query.text.is_some() => {
+                let parts = open.entry((record.run, record.stream)).or_default();
+                parts.push(record.to_owned());
+                match goes_on(record) {
+                    true => Vec::new(),
+                    false => open.remove(&(record.run, record.stream)).and_then(|parts| self.whole(parts)).into_iter().collect(),
+                }
+            }
+            EntryRef::Record(record) => self.part(open, record, is_new),
+        }
+    }
+
+    /// A part by itself, judged by its line's first.
+    fn part(&self, open: &mut OpenLines, record: &RecordRef<'_>, is_new: bool) -> Vec<Vec<Entry>> {
+        let stream = (record.run, record.stream);
+        let passes = match open.get(&stream) {
+            None => lines::suits(self.query, record),
+            Some(parts) => match parts.first() {
+                Some(head) => lines::suits(self.query, &head.as_ref()),
+                None => self.query.streams.has(record.stream),
+            },
+        };
+        if !goes_on(record) {
+            open.remove(&stream);
+        } else if !open.contains_key(&stream) {
+            open.insert(stream, vec![Record { message: Vec::new(), ..record.to_owned() }]);
+        }
+        if passes && is_new { vec![vec![Entry::Record(record.to_owned())]] } else { Vec::new() }
+    }
+
+    /// A whole line, if it passes.
+    fn whole(&self, parts: Vec<Record>) -> Option<Vec<Entry>> {
+        let text: Vec<u8> = parts.iter().flat_map(|part| part.message.iter().copied()).collect();
+        let head = parts.first()?.as_ref();
+        let passes =
+            lines::suits(self.query, &head) && self.query.text.as_ref().is_none_or(|query| query.matches(&text));
+        passes.then(|| parts.into_iter().map(Entry::Record).collect())
+    }
+}
+
+/// How much of its run is seen after an entry that is not seen yet.
+fn unseen(entry: &EntryRef<'_>, seen: &Seen) -> Option<Mark> {
+    let known = seen.of(entry.run());
+    match entry {
+        EntryRef::Gap(gap) => match gap.to {
+            None => (!known.open_gap).then_some(Mark { open_gap: true, ..known }),
+            Some(to) => (gap.from >= known.next).then_some(Mark { next: to.saturating_add(1), open_gap: false }),
+        },
+        EntryRef::Record(record) => {
+            (record.seq >= known.next).then_some(Mark { next: record.seq + 1, open_gap: false })
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Which lines of one block pass a query.
+//!
+//! Most blocks are plain: every record is a line, and nothing but the text or the levels has to be looked at. In others
+//! lines have parts, of which some may be in other blocks: a line belongs to the block that it starts in, which fetches the
+//! rest of it from the blocks after. Readers of single entries ([`Unit::Entries`]) are given the parts that this block has
+//! of every line that passes, wherever it starts.
+
+use logboom_record::{Level, Record, RecordRef, RunId, Stream, Time};
+use logboom_store::{Order, Query, StoreError, Streams};
+
+use crate::{
+    EntryRef,
+    find::Finder,
+    place::{Key, Mark, Place, Seen},
+    source::{Chunk, Item, RunFacts, goes_on},
+    view::{BlockAt, FarPart, View},
+};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Lines that start in the block, with all their parts.
+    Lines,
+    /// The entries in the block of all lines that pass.
+    Entries,
+}
+
+/// A line that passes, or what a block has of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// The place of its first entry in the block.
+    pub key: Key,
+    pub first: Item,
+    /// Further parts in the block.
+    pub more: Vec<(Key, Item)>,
+    /// Parts in later blocks; only for [`Unit::Lines`].
+    pub far: Vec<FarPart>,
+    pub is_gap: bool,
+}
+
+/// Decides what passes.
+pub(crate) struct Judge<'a> {
+    pub view: &'a View,
+    pub query: &'a Query,
+    pub finder: Option<&'a Finder>,
+    pub seen: &'a Seen,
+    pub place: Place,
+    pub unit: Unit,
+}
+
+/// A run while a block is walked through.
+struct Walked {
+    id: RunId,
+    picked: bool,
+    seen: Mark,
+    latest: Time,
+    /// The open line of each stream.
+    open: [Slot; 3],
+}
+
+/// What is known of the open line of a stream.
+#[derive(Clone, Copy)]
+enum Slot {
+    /// The stream has not been seen in this block.
+    Unseen,
+    /// No line is open.
+    Closed,
+    /// A line that does not pass.
+    Refused,
+    /// The line of this index among those being put together.
+    Open(usize),
+}
+
+/// A line that is being put together.
+struct Draft {
+    line: Line,
+    text: Vec<u8>,
+    stream: Stream,
+    run: usize,
+    ended: bool,
+}
+
+impl Judge<'_> {
+    /// The lines of the block that pass, in the order of the block. `chunk` holds the block.
+    pub fn lines(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<Vec<Line>, StoreError> {
+        if let Some(finder) = self.finder
+            && self.view.facts(at).is_plain()
+            && let Some(text) = chunk.whole_text()
+            && let Some(offsets) = finder.lines(text, chunk.len(), chunk.has_ansi())
+        {
+            if offsets.is_empty() {
+                return Ok(Vec::new());
+            }
+            let found = chunk.locate(&offsets)?;
+            return self.plain(at, chunk, side, Some(found));
+        }
+        match self.view.facts(at).is_plain() {
+            true => self.plain(at, chunk, side, None),
+            false => self.joined(at, chunk, side),
+        }
+    }
+
+    /// How many lines of the block pass, where that can be told without reading it.
+    pub fn count_unread(&self, at: BlockAt) -> Option<u64> {
+        let facts = self.view.facts(at);
+        if self.query.text.is_some() || !facts.is_plain() || !self.takes_whole(at) {
+            return None;
+        }
+        let picked = facts.runs.iter().filter(|run| self.view.picked.contains(&run.id));
+        Some(picked.flat_map(|run| &run.levels[self.query.level_min as usize..]).sum())
+    }
+
+    /// The same for a block whose text was read, where nothing else has to be looked at.
+    pub fn count_text(&self, at: BlockAt, chunk: &Chunk) -> Option<u64> {
+        let facts = self.view.facts(at);
+        let every_run = facts.runs.iter().all(|run| self.view.picked.contains(&run.id));
+        if !facts.is_plain() || !self.takes_whole(at) || !every_run || self.query.level_min != Level::Trace {
+            return None;
+        }
+        let (finder, text) = (self.finder?, chunk.whole_text()?);
+        let lines = finder.lines(text, chunk.len(), chunk.has_ansi())?;
+        let is_exact = lines.is_empty() || memchr::memchr_iter(b'\n', text).count() == chunk.len();
+        is_exact.then_some(lines.len() as u64)
+    }
+
+    /// Whether nothing but run, level and text can keep a line of the block out.
+    fn takes_whole(&self, at: BlockAt) -> bool {
+        let (facts, query) = (self.view.facts(at), self.query);
+        let in_time = query.since.is_none_or(|since| facts.times.0 >= since)
+            && query.until.is_none_or(|until| facts.times.1 < until);
+        let all_seen = |run: &RunFacts| run.next_seq <= self.seen.of(run.id).next;
+        let in_seqs = |run: &RunFacts| run.first_seq >= query.seq_min && run.next_seq - 1 <= query.seq_max;
+        query.streams == Streams::ALL
+            && in_time
+            && matches!(self.place, Place::Start | Place::End)
+            && facts.runs.iter().all(|run| all_seen(run) && in_seqs(run))
+    }
+
+    fn walked(&self, at: BlockAt, side: &mut Chunk) -> Result<Vec<Walked>, StoreError> {
+        let facts = self.view.facts(at);
+        let mut ids: Vec<RunId> = facts.runs.iter().map(|run| run.id).collect();
+        facts.lead.iter().for_each(|gap| ids.contains(&gap.run).then_some(()).unwrap_or_else(|| ids.push(gap.run)));
+        let walked = |id| {
+            let (picked, seen) = (self.view.picked.contains(&id), self.seen.of(id));
+            let latest = if picked { self.view.latest_before(at, id, side)? } else { Time::default() };
+            Ok(Walked { id, picked, seen, latest, open: [Slot::Unseen; 3] })
+        };
+        ids.into_iter().map(walked).collect()
+    }
+
+    /// A block of which every record is a line; with `found` only these records are looked at.
+    fn plain(
+        &self,
+        at: BlockAt,
+        chunk: &mut Chunk,
+        side: &mut Chunk,
+        found: Option<Vec<u32>>,
+    ) -> Result<Vec<Line>, StoreError> {
+        let mut runs = self.walked(at, side)?;
+        let (mut lines, mut last_run) = (Vec::new(), 0);
+        let mut wanted = found.as_ref().map(|found| found.iter().copied().peekable());
+        chunk.walk(|item, entry| {
+            let Some((_, key)) = advance(&mut runs, &mut last_run, &entry) else { return };
+            if let Some(wanted) = &mut wanted
+                && wanted.next_if(|record| Item::Record(*record) == item).is_none()
+            {
+                return;
+            }
+            let passes = match &entry {
+                EntryRef::Gap(_) => self.passes_gap(&key, &entry),
+                EntryRef::Record(record) => self.passes_head(&key, record) && self.has_text(record.message),
+            };
+            if passes {
+                let is_gap = matches!(entry, EntryRef::Gap(_));
+                lines.push(Line { key, first: item, more: Vec::new(), far: Vec::new(), is_gap });
+            }
+        })?;
+        Ok(lines)
+    }
+
+    fn passes_gap(&self, key: &Key, gap: &EntryRef<'_>) -> bool {
+        self.query.text.is_none()
+            && self.query.covers(gap.time(), gap.seq())
+            && self.place.admits(self.query.order, key)
+    }
+
+    /// Whether a line that starts with this record passes all but the text.
+    fn passes_head(&self, key: &Key, head: &RecordRef<'_>) -> bool {
+        suits(self.query, head) && self.place.admits(self.query.order, key)
+    }
+
+    fn has_text(&self, line: &[u8]) -> bool {
+        self.query.text.as_ref().is_none_or(|text| text.matches(line))
+    }
+
+    /// A block in which lines have parts.
+    fn joined(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<Vec<Line>, StoreError> {
+        let mut runs = self.walked(at, side)?;
+        let with_parts = self.unit == Unit::Entries && judges_heads(self.query);
+        let heads = heads(self.view, at, with_parts, chunk, side)?;
+        let (mut drafts, mut last_run): (Vec<Draft>, usize) = (Vec::new(), 0);
+        chunk.walk(|item, entry| {
+            let Some((run, key)) = advance(&mut runs, &mut last_run, &entry) else { return };
+            match &entry {
+                EntryRef::Gap(_) => self.take_gap(&mut runs[run], &mut drafts, (item, key), &entry),
+                EntryRef::Record(record) => self.take_record(&mut runs, run, &mut drafts, &heads, (item, key), record),
+            }
+        })?;
+        self.finish(at, &runs, drafts, side)
+    }
+
+    fn take_gap(&self, run: &mut Walked, drafts: &mut Vec<Draft>, (item, key): (Item, Key), gap: &EntryRef<'_>) {
+        for slot in std::mem::replace(&mut run.open, [Slot::Closed; 3]) {
+            if let Slot::Open(draft) = slot {
+                drafts[draft].ended = true;
+            }
+        }
+        if self.passes_gap(&key, gap) {
+            let line = Line { key, first: item, more: Vec::new(), far: Vec::new(), is_gap: true };
+            drafts.push(Draft { line, text: Vec::new(), stream: Stream::System, run: 0, ended: true });
+        }
+    }
+
+    fn take_record(
+        &self,
+        runs: &mut [Walked],
+        run: usize,
+        drafts: &mut Vec<Draft>,
+        heads: &[OpenHead],
+        (item, key): (Item, Key),
+        record: &RecordRef<'_>,
+    ) {
+        let slot = &mut runs[run].open[record.stream as usize];
+        let goes_on = goes_on(record);
+        match *slot {
+            Slot::Open(draft) => drafts[draft].add(item, key, record, self.query.text.is_some()),
+            Slot::Refused => {}
+            Slot::Closed | Slot::Unseen => {
+                let earlier = match slot {
+                    Slot::Unseen => heads.iter().find(|(id, stream, _)| *id == record.run && *stream == record.stream),
+                    _ => None,
+                };
+                let passes = match earlier {
+                    None => self.passes_head(&key, record),
+                    Some((_, _, parts)) => self.passes_from_earlier(&key, record.stream, parts),
+                };
+                *slot = if passes { Slot::Open(drafts.len()) } else { Slot::Refused };
+                if passes {
+                    let mut text: Vec<u8> = Vec::new();
+                    if self.query.text.is_some() {
+                        earlier.iter().flat_map(|(_, _, parts)| parts).for_each(|part| text.extend(&part.message));
+                        text.extend(record.message);
+                    }
+                    let line = Line { key, first: item, more: Vec::new(), far: Vec::new(), is_gap: false };
+                    drafts.push(Draft { line, text, stream: record.stream, run, ended: !goes_on });
+                }
+            }
+        }
+        if !goes_on {
+            if let Slot::Open(draft) = *slot {
+                drafts[draft].ended = true;
+            }
+            *slot = Slot::Closed;
+        }
+    }
+
+    /// Whether what a block has of a line that starts in an earlier one is wanted, the text aside.
+    fn passes_from_earlier(&self, key: &Key, stream: Stream, parts: &[Record]) -> bool {
+        self.unit == Unit::Entries
+            && self.query.streams.has(stream)
+            && parts.first().is_none_or(|head| suits(self.query, &head.as_ref()))
+            && self.place.admits(self.query.order, key)
+    }
+
+    /// Fetches what lines have in later blocks, and looks for the text.
+    fn finish(
+        &self,
+        at: BlockAt,
+        runs: &[Walked],
+        drafts: Vec<Draft>,
+        side: &mut Chunk,
+    ) -> Result<Vec<Line>, StoreError> {
+        let joins_later = self.view.facts(at).joins_later;
+        let mut lines = Vec::new();
+        for mut draft in drafts {
+            if !draft.ended && joins_later && (self.unit == Unit::Lines || self.query.text.is_some()) {
+                let run = &runs[draft.run];
+                draft.line.far = self.view.parts_after(at, run.id, draft.stream, run.seen, side)?;
+                draft.line.far.iter().for_each(|(_, part)| draft.text.extend(&part.message));
+            }
+            if draft.line.is_gap || self.has_text(&draft.text) {
+                lines.push(draft.line);
+            }
+        }
+        Ok(lines)
+    }
+}
+
+impl Draft {
+    fn add(&mut self, item: Item, key: Key, record: &RecordRef<'_>, has_text: bool) {
+        self.line.more.push((key, item));
+        if has_text {
+            self.text.extend(record.message);
+        }
+    }
+}
+
+/// Moves on to an entry: its run and its place, or `None` if it is not picked or not seen.
+fn advance(runs: &mut [Walked], last: &mut usize, entry: &EntryRef<'_>) -> Option<(usize, Key)> {
+    let id = entry.run();
+    if runs.get(*last).is_none_or(|run| run.id != id) {
+        *last = runs.iter().position(|run| run.id == id)?;
+    }
+    let run = &mut runs[*last];
+    run.latest = run.latest.max(entry.time());
+    let is_open_gap = matches!(entry, EntryRef::Gap(gap) if gap.to.is_none());
+    let seen = if is_open_gap { run.seen.open_gap } else { entry.seq() < run.seen.next };
+    let key = Key { time: run.latest, run: id, seq: entry.seq() };
+    (run.picked && seen).then_some((*last, key))
+}
+
+/// Whether a line that starts with this record passes all that is asked of its first part but the run.
+pub(crate) fn suits(query: &Query, head: &RecordRef<'_>) -> bool {
+    head.level >= query.level_min && query.streams.has(head.stream) && query.covers(head.time, head.seq)
+}
+
+/// Whether anything of a line's start but its run and stream is asked about.
+pub(crate) fn judges_heads(query: &Query) -> bool {
+    let all = Query::new(query.scope);
+    let starts = |query: &Query| (query.level_min, query.since, query.until, query.seq_min, query.seq_max);
+    query.text.is_some() || starts(query) != starts(&all)
+}
+
+/// A line that goes on into a block: its run and stream, and its parts in earlier blocks.
+pub(crate) type OpenHead = (RunId, Stream, Vec<Record>);
+
+/// The lines that go on into the block that `chunk` holds.
+pub(crate) fn heads(
+    view: &View,
+    at: BlockAt,
+    with_parts: bool,
+    chunk: &mut Chunk,
+    side: &mut Chunk,
+) -> Result<Vec<OpenHead>, StoreError> {
+    let mut heads = Vec::new();
+    if !view.facts(at).joins_earlier {
+        return Ok(heads);
+    }
+    for (run, stream) in first_streams(view, chunk)? {
+        if view.is_open_before(at, run, stream, side)? {
+            let parts = if with_parts { view.parts_before(at, run, stream, side)? } else { Vec::new() };
+            heads.push((run, stream, parts));
+        }
+    }
+    Ok(heads)
+}
+
+/// The streams that have a record in front of every gap of their run.
+fn first_streams(view: &View, chunk: &mut Chunk) -> Result<Vec<(RunId, Stream)>, StoreError> {
+    let (mut first, mut cut): (Vec<(RunId, Stream)>, Vec<RunId>) = (Vec::new(), Vec::new());
+    let mut last = None;
+    chunk.walk(|_, entry| match entry {
+        EntryRef::Gap(gap) => cut.push(gap.run),
+        EntryRef::Record(record) => {
+            let stream = (record.run, record.stream);
+            let is_known = last == Some(stream) || first.contains(&stream) || cut.contains(&record.run);
+            last = Some(stream);
+            if !is_known && view.picked.contains(&record.run) {
+                first.push(stream);
+            }
+        }
+    })?;
+    Ok(first)
+}
+
+/// Sorts lines into an order.
+pub(crate) fn sort(order: Order, lines: &mut [Line]) {
+    lines.sort_by_key(|line| line.key);
+    if order == Order::Newest {
+        lines.reverse();
+    }
+}

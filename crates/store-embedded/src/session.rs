@@ -1,0 +1,250 @@
+//! One session whose files are open for reading.
+//!
+//! The session is the set of its boom files, and of the text logs of runs that have no readable one. Looking again is
+//! cheap where nothing happened: metadata and names are read again only when their times say so.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use logboom_boom::{BoomError, reader::Reader};
+use logboom_files::{
+    Session,
+    session::{RunMeta, Status},
+};
+use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, Time};
+use logboom_store::{Scope, StoreError};
+
+use crate::{
+    source::{Bytes, Facts, RunFacts, Source, failed, note_holes},
+    text_source::TextSource,
+};
+
+/// Times of files are as coarse as the kernel's tick: for so long after a change another may have the same time.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A session that is open.
+pub(crate) struct Open {
+    session: Session,
+    pub status: Status,
+    /// The root, the runs that the metadata know, and those that only boom files know.
+    pub runs: Vec<Run>,
+    pub sources: Vec<Source>,
+    /// Names of the boom files that were opened, or found to be none.
+    known: HashMap<String, bool>,
+    texts: HashSet<RunId>,
+    stamp: Option<Stamp>,
+}
+
+/// When a session's metadata and names were changed last, as far as their times tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    meta: (i64, i64, u64),
+    dir: (i64, i64, u64),
+    /// Nothing may have happened since without a change of these times.
+    is_settled: bool,
+}
+
+impl Stamp {
+    fn of(dir: &Path) -> Option<Stamp> {
+        let now = SystemTime::now();
+        let time = |path: &Path| fs::metadata(path).ok();
+        let (dir, meta) = (time(dir)?, time(&dir.join("session.json"))?);
+        let is_old = |file: &fs::Metadata| {
+            file.modified().is_ok_and(|at| now.duration_since(at).is_ok_and(|since| since > TICK))
+        };
+        let is_settled = is_old(&dir) && is_old(&meta);
+        let key = |file: &fs::Metadata| (file.mtime(), file.mtime_nsec(), file.ino());
+        Some(Stamp { meta: key(&meta), dir: key(&dir), is_settled })
+    }
+}
+
+impl Open {
+    /// Opens the files of a session.
+    pub fn of(session: Session) -> Result<Open, StoreError> {
+        let status = session.status(Time::now());
+        let mut open = Open {
+            session,
+            status,
+            runs: Vec::new(),
+            sources: Vec::new(),
+            known: HashMap::new(),
+            texts: HashSet::new(),
+            stamp: None,
+        };
+        open.refresh()?;
+        Ok(open)
+    }
+
+    /// The root run.
+    pub fn root(&self) -> RunId {
+        self.status.meta.run.id
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.session.dir()
+    }
+
+    /// The runs in a scope that has this session.
+    pub fn runs_in(&self, scope: Scope) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(move |run| match scope {
+            Scope::Run(id) => run.id == id,
+            Scope::Session(_) | Scope::All => true,
+        })
+    }
+
+    /// Sees what happened since.
+    pub fn refresh(&mut self) -> Result<(), StoreError> {
+        let stamp = Stamp::of(self.session.dir());
+        let same = stamp.is_some_and(|stamp| stamp.is_settled) && stamp == self.stamp;
+        for source in &mut self.sources {
+            source.refresh()?;
+        }
+        if !same {
+            self.stamp = stamp;
+            self.look_again()?;
+        }
+        self.name_runs();
+        note_holes(&mut self.sources);
+        note_times(&mut self.sources);
+        Ok(())
+    }
+
+    /// Reads the metadata again; how the session and its runs stand by now.
+    pub fn look_at_status(&mut self) {
+        self.status = self.session.status(Time::now());
+        self.name_runs();
+        let states: Vec<(RunId, Outcome)> =
+            self.status.meta.runs.iter().map(|run| run.run.id).zip(self.status.outcomes.iter().copied()).collect();
+        for source in &mut self.sources {
+            if let Bytes::Text(text) = &mut source.bytes
+                && let Some((_, outcome)) = states.iter().find(|(run, _)| text.is_of(*run))
+            {
+                text.set_state(*outcome != Outcome::Running, *outcome == Outcome::Lost);
+            }
+        }
+    }
+
+    fn look_again(&mut self) -> Result<(), StoreError> {
+        self.look_at_status();
+        let dir = self.session.dir().to_owned();
+        let names = fs::read_dir(&dir).map_err(|source| StoreError::Io { action: "list", path: dir.clone(), source })?;
+        for name in names {
+            let name = name.map_err(|source| StoreError::Io { action: "list", path: dir.clone(), source })?.file_name();
+            if let Some(name) = name.to_str().filter(|name| is_boom(name) && !self.known.contains_key(*name)) {
+                self.open_boom(&dir, name)?;
+            }
+        }
+        let runs = self.status.meta.runs.clone();
+        runs.iter().zip(self.status.outcomes.clone()).try_for_each(|(run, outcome)| self.open_text(&dir, run, outcome))
+    }
+
+    fn open_boom(&mut self, dir: &Path, name: &str) -> Result<(), StoreError> {
+        let path = dir.join(name);
+        let opened = match Reader::open(&path) {
+            Ok(reader) => {
+                self.sources.push(Source::of_boom(reader));
+                true
+            }
+            Err(BoomError::NotBoom { .. } | BoomError::Damaged { .. }) => false,
+            Err(BoomError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(&path, error)),
+        };
+        self.known.insert(name.to_owned(), opened);
+        Ok(())
+    }
+
+    /// Opens the text log of a run whose boom file is not there or cannot be read.
+    fn open_text(&mut self, dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<(), StoreError> {
+        let has_boom = run.boom.as_ref().is_some_and(|name| self.known.get(name) == Some(&true));
+        if has_boom || !self.texts.insert(run.run.id) {
+            return Ok(());
+        }
+        let text = run.text.as_deref().filter(|name| !name.contains('/')).map(|name| dir.join(name));
+        if let Some(path) = text.filter(|path| path.exists()) {
+            let mut text = TextSource::open(&path, run.run.id, outcome != Outcome::Running)?;
+            text.set_state(outcome != Outcome::Running, outcome == Outcome::Lost);
+            let (blocks, runs) = (text.facts(), text.runs());
+            self.sources.push(Source { bytes: Bytes::Text(text), blocks, runs });
+        } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {
+            self.sources.push(unreadable(run));
+        }
+        Ok(())
+    }
+
+    /// Lists the runs, with the ends that were derived for them.
+    fn name_runs(&mut self) {
+        let Status { meta, outcome, outcomes, last_seen, .. } = &self.status;
+        let ended = |run: &Run, outcome: Outcome| {
+            let lost = RunEnd { ended_at: *last_seen, outcome, exit_code: None, signal: None };
+            let end = run.end.clone().or((outcome != Outcome::Running).then_some(lost));
+            Run { end, ..run.clone() }
+        };
+        let root = meta.run.id;
+        self.runs = vec![ended(&meta.run, *outcome)];
+        let child = |(run, outcome): (&RunMeta, &Outcome)| {
+            let run = ended(&run.run, *outcome);
+            Run { parent: run.parent.or(Some(root)), ..run }
+        };
+        self.runs.extend(meta.runs.iter().zip(outcomes).map(child));
+        let mut known: HashSet<RunId> = self.runs.iter().map(|run| run.id).collect();
+        let strangers = self.sources.iter().flat_map(|source| &source.runs).map(|run| run.id);
+        let strangers: Vec<RunId> = strangers.filter(|run| known.insert(*run)).collect();
+        self.runs.extend(strangers.into_iter().map(|id| stranger(id, &meta.run)));
+    }
+}
+
+/// A run that a boom file has and the metadata have not: they were damaged.
+fn stranger(id: RunId, root: &Run) -> Run {
+    Run {
+        id,
+        parent: Some(root.id),
+        kind: Kind::Command,
+        name: id.short(),
+        owner: None,
+        labels: Default::default(),
+        started_at: root.started_at,
+        end: root.end.clone(),
+        external_id: None,
+    }
+}
+
+/// `records.boom`, `records.2.boom`, …
+fn is_boom(name: &str) -> bool {
+    name.starts_with("records.") && name.ends_with(".boom")
+}
+
+/// The place of a run whose boom file is no boom file any more: all of it is lost.
+fn unreadable(run: &RunMeta) -> Source {
+    let to = run.counts.map(|counts| counts.records + counts.lost).filter(|to| *to > 0);
+    let time = run.run.started_at;
+    let gap = Gap { run: run.run.id, from: 1, to, time, why: "its boom file is damaged".to_owned() };
+    let next_seq = to.map_or(1, |to| to + 1);
+    let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
+    let lead = if to.is_none() { vec![gap] } else { Vec::new() };
+    let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];
+    Source { bytes: Bytes::Parked(Path::new("").into()), blocks, runs: vec![held] }
+}
+
+/// Notes for each block how late its runs may have been before it.
+fn note_times(sources: &mut [Source]) {
+    let latest: Vec<Time> =
+        sources.iter().map(|source| source.blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default()).collect();
+    let mut held: HashMap<RunId, Vec<usize>> = HashMap::new();
+    for (at, source) in sources.iter().enumerate() {
+        source.runs.iter().for_each(|run| held.entry(run.id).or_default().push(at));
+    }
+    for (at, source) in sources.iter_mut().enumerate() {
+        let others = source.runs.iter().flat_map(|run| &held[&run.id]).filter(|other| **other != at);
+        let mut before = others.map(|other| latest[*other]).max().unwrap_or(Time::from_micros(i64::MIN));
+        for facts in &mut source.blocks {
+            facts.before = before;
+            before = before.max(facts.times.1);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A text log as blocks, for runs that have no boom file.
+//!
+//! The text has no index, so its blocks are made by reading it once: every [`BLOCK_RECORDS`] entries the place is noted. A
+//! block is read by going there. A line over the edge of a block is told by which streams are open there.
+
+use std::path::{Path, PathBuf};
+
+use logboom_files::{
+    FilesError,
+    textlog::{TextEntry, TextMark, TextReader},
+};
+use logboom_record::{Entry, Flags, Gap, RecordRef, RunId, Time};
+use logboom_store::StoreError;
+
+use crate::source::{Facts, RunFacts, failed};
+
+/// How many entries a block has.
+const BLOCK_RECORDS: u64 = 8_192;
+
+/// A text log.
+pub(crate) struct TextSource {
+    path: PathBuf,
+    run: RunId,
+    ended: bool,
+    blocks: Vec<Indexed>,
+    end: TextMark,
+    /// Which streams have an open line at the end.
+    open: [bool; 3],
+    /// The writer died: nobody knows how many records are missing at the end.
+    abandoned: bool,
+}
+
+#[derive(Clone)]
+struct Indexed {
+    mark: TextMark,
+    entries: u64,
+    facts: Facts,
+}
+
+impl TextSource {
+    /// Opens the text log of a run and reads it once.
+    pub fn open(path: &Path, run: RunId, ended: bool) -> Result<TextSource, StoreError> {
+        let mut source = TextSource {
+            path: path.to_owned(),
+            run,
+            ended,
+            blocks: Vec::new(),
+            end: TextMark::START,
+            open: [false; 3],
+            abandoned: false,
+        };
+        source.refresh()?;
+        Ok(source)
+    }
+
+    /// Notes how the run stands.
+    pub fn set_state(&mut self, ended: bool, abandoned: bool) {
+        (self.ended, self.abandoned) = (ended, abandoned);
+    }
+
+    /// Whether this is the log of the run.
+    pub fn is_of(&self, run: RunId) -> bool {
+        self.run == run
+    }
+
+    /// Reads what was appended. Tells whether anything was.
+    pub fn refresh(&mut self) -> Result<bool, StoreError> {
+        let mut reader = self.reader(self.end)?;
+        let mut changed = false;
+        loop {
+            let mark = reader.mark();
+            let Some(entry) = reader.next().map_err(|error| failed(&self.path, error))? else { return Ok(changed) };
+            changed = true;
+            let next = entry_next(&entry);
+            note(&mut self.blocks, &mut self.open, mark, self.run, &entry, next);
+            self.end = reader.mark();
+        }
+    }
+
+    fn reader(&self, mark: TextMark) -> Result<TextReader, StoreError> {
+        let mut reader = TextReader::open(&self.path, self.run, self.ended).map_err(|error| self.failed(error))?;
+        reader.go_to(mark);
+        Ok(reader)
+    }
+
+    fn failed(&self, error: FilesError) -> StoreError {
+        failed(&self.path, error)
+    }
+
+    /// What is known of each block, and after them of what is missing at the end.
+    pub fn facts(&self) -> Vec<Facts> {
+        let mut facts: Vec<Facts> = self.blocks.iter().map(|block| block.facts.clone()).collect();
+        if let Some(last) = facts.last_mut() {
+            last.joins_later = true; // it still grows
+        }
+        let time = facts.iter().map(|facts| facts.times.1).max().unwrap_or_default();
+        let why = || "writer was killed".to_owned();
+        let open = Gap { run: self.run, from: self.end.seq, to: None, time, why: why() };
+        let lead = if self.abandoned { vec![open] } else { Vec::new() };
+        facts.push(Facts { times: (time, time), lead, ..Facts::default() });
+        facts
+    }
+
+    /// The run, as far as it goes.
+    pub fn runs(&self) -> Vec<RunFacts> {
+        let mut sum = RunFacts { id: self.run, first_seq: 1, next_seq: self.end.seq, records: 0, lines: 0, levels: [0; 5] };
+        for run in self.blocks.iter().flat_map(|block| &block.facts.runs) {
+            (sum.records, sum.lines) = (sum.records + run.records, sum.lines + run.lines);
+            sum.levels.iter_mut().zip(run.levels).for_each(|(sum, count)| *sum += count);
+        }
+        vec![sum]
+    }
+
+    /// Reads a block.
+    pub fn read(&self, block: usize, into: &mut Vec<Entry>) -> Result<(), StoreError> {
+        let block = &self.blocks[block];
+        let mut reader = self.reader(block.mark)?;
+        for _ in 0..block.entries {
+            match reader.next().map_err(|error| self.failed(error))? {
+                Some(TextEntry::Record(record)) => into.push(Entry::Record(record.to_owned())),
+                Some(TextEntry::Gap(gap)) => into.push(Entry::Gap(gap)),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_next(entry: &TextEntry<'_>) -> u64 {
+    match entry {
+        TextEntry::Record(record) => record.seq + 1,
+        TextEntry::Gap(gap) => gap.to.map_or(gap.from, |to| to + 1),
+    }
+}
+
+/// Counts an entry that starts at `mark` into the last block, or into a new one.
+fn note(
+    blocks: &mut Vec<Indexed>,
+    open: &mut [bool; 3],
+    mark: TextMark,
+    run: RunId,
+    entry: &TextEntry<'_>,
+    next: u64,
+) {
+    let (time, seq) = match entry {
+        TextEntry::Record(record) => (record.time, record.seq),
+        TextEntry::Gap(gap) => (gap.time, gap.from),
+    };
+    if blocks.last().is_none_or(|block| block.entries >= BLOCK_RECORDS) {
+        let joins = open.contains(&true);
+        if let Some(last) = blocks.last_mut() {
+            last.facts.joins_later = joins;
+        }
+        let runs = vec![RunFacts { id: run, first_seq: seq, next_seq: seq, records: 0, lines: 0, levels: [0; 5] }];
+        let before = Time::from_micros(i64::MIN);
+        let facts = Facts { joins_earlier: joins, times: (time, time), before, runs, ..Facts::default() };
+        blocks.push(Indexed { mark, entries: 0, facts });
+    }
+    let Some(block) = blocks.last_mut() else { return };
+    block.entries += 1;
+    let facts = &mut block.facts;
+    facts.times = (facts.times.0.min(time), facts.times.1.max(time));
+    facts.runs[0].next_seq = next;
+    match entry {
+        TextEntry::Record(record) => count(facts, open, record),
+        TextEntry::Gap(_) => {
+            facts.has_gaps = true;
+            *open = [false; 3];
+        }
+    }
+}
+
+fn count(facts: &mut Facts, open: &mut [bool; 3], record: &RecordRef<'_>) {
+    let goes_on = record.flags.has(Flags::CONTINUED);
+    open[record.stream as usize] = goes_on;
+    facts.records += 1;
+    facts.runs[0].records += 1;
+    facts.runs[0].lines += u64::from(!goes_on);
+    facts.runs[0].levels[record.level as usize] += 1;
+}
