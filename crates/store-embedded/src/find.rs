@@ -43,11 +43,6 @@ impl Finder {
         Finder { text: text.clone(), needle, crosses, grams }
     }
 
-    /// The text that is looked for.
-    pub fn text(&self) -> &TextQuery {
-        &self.text
-    }
-
     /// Offsets of lines that match, one in each, in order. `None` if the block must be searched record by record. Lines
     /// of messages that hold an LF may be among them though the message does not match.
     pub fn lines(&self, text: &[u8], records: usize, has_ansi: bool) -> Option<Vec<usize>> {
@@ -191,8 +186,26 @@ mod tests {
     fn a_block_has_the_matches_of_its_lines() {
         let literals = ["beta", "a", "", "beta gamma", "end", "\u{1b}[31m", "x"];
         let expressions = [
-            "^beta", "beta$", r"\s", r"a\s*b", "(?s)a.b", "^$", r"\Aalpha", r"end\z", "[^q]", r"\W\W", r"(?-u)\xff", "(?m)^beta",
-            r"\bbeta\b", "beta gamma$", "a|^end$", "", "(?i)BETA.*GAMMA", r"a\nb", r"(a|\n)+", "[^a]*",
+            "^beta",
+            "beta$",
+            r"\s",
+            r"a\s*b",
+            "(?s)a.b",
+            "^$",
+            r"\Aalpha",
+            r"end\z",
+            "[^q]",
+            r"\W\W",
+            r"(?-u)\xff",
+            "(?m)^beta",
+            r"\bbeta\b",
+            "beta gamma$",
+            "a|^end$",
+            "",
+            "(?i)BETA.*GAMMA",
+            r"a\nb",
+            r"(a|\n)+",
+            "[^a]*",
         ];
         for view in [View::Plain, View::Raw] {
             let query = |pattern, syntax| TextQuery::new(pattern, syntax, TextCase::Sensitive, view).unwrap();

@@ -68,7 +68,8 @@ pub(crate) fn is_news(view: &View, query: &Query, seen: &Seen) -> bool {
 fn first_new(view: &View, seen: &Seen, session: usize, source: usize) -> usize {
     let blocks = &view.sessions[session].sources[source].blocks;
     let is_new = |facts: &Facts| {
-        facts.runs.iter().any(|run| run.next_seq > seen.of(run.id).next) || facts.lead.iter().any(|gap| is_new_gap(gap, seen))
+        facts.runs.iter().any(|run| run.next_seq > seen.of(run.id).next)
+            || facts.lead.iter().any(|gap| is_new_gap(gap, seen))
     };
     blocks.iter().position(is_new).unwrap_or(blocks.len())
 }
@@ -101,8 +102,7 @@ impl Follower<'_> {
             let at = BlockAt { session: self.session, source: self.source, block: self.block };
             self.view.read(at, chunk)?;
             let heads = lines::heads(self.view, at, lines::judges_heads(self.query), chunk, side)?;
-            let mut open: OpenLines =
-                heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
+            let mut open: OpenLines = heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
             let (mut steps, mut given) = (VecDeque::new(), 0);
             chunk.walk(|_, entry| {
                 let mark = unseen(&entry, seen);
@@ -142,7 +142,11 @@ impl Follower<'_> {
                 parts.push(record.to_owned());
                 match goes_on(record) {
                     true => Vec::new(),
-                    false => open.remove(&(record.run, record.stream)).and_then(|parts| self.whole(parts)).into_iter().collect(),
+                    false => open
+                        .remove(&(record.run, record.stream))
+                        .and_then(|parts| self.whole(parts))
+                        .into_iter()
+                        .collect(),
                 }
             }
             EntryRef::Record(record) => self.part(open, record, is_new),
@@ -161,8 +165,8 @@ impl Follower<'_> {
         };
         if !goes_on(record) {
             open.remove(&stream);
-        } else if !open.contains_key(&stream) {
-            open.insert(stream, vec![Record { message: Vec::new(), ..record.to_owned() }]);
+        } else {
+            open.entry(stream).or_insert_with(|| vec![Record { message: Vec::new(), ..record.to_owned() }]);
         }
         if passes && is_new { vec![vec![Entry::Record(record.to_owned())]] } else { Vec::new() }
     }

@@ -30,7 +30,7 @@ use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, Time};
 use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, StoreError, Wake};
 
 use open::Shelf;
-use place::{At, Place, Seen};
+use place::{At, Place};
 use write::Writers;
 
 /// An entry whose bytes are the store's.
@@ -164,6 +164,3 @@ impl std::fmt::Debug for Embedded {
         f.debug_struct("Embedded").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
-
-#[allow(unused_imports, reason = "named in the module's documentation")]
-use Seen as _;

@@ -139,7 +139,11 @@ impl Judge<'_> {
     fn walked(&self, at: BlockAt, side: &mut Chunk) -> Result<Vec<Walked>, StoreError> {
         let facts = self.view.facts(at);
         let mut ids: Vec<RunId> = facts.runs.iter().map(|run| run.id).collect();
-        facts.lead.iter().for_each(|gap| ids.contains(&gap.run).then_some(()).unwrap_or_else(|| ids.push(gap.run)));
+        for gap in &facts.lead {
+            if !ids.contains(&gap.run) {
+                ids.push(gap.run);
+            }
+        }
         let walked = |id| {
             let (picked, seen) = (self.view.picked.contains(&id), self.seen.of(id));
             let latest = if picked { self.view.latest_before(at, id, side)? } else { Time::default() };

@@ -134,7 +134,8 @@ impl Shelf {
         }
     }
 
-    fn ids(&self) -> Result<Vec<SessionId>, StoreError> {
+    /// The ids of all sessions, newest first.
+    pub fn ids(&self) -> Result<Vec<SessionId>, StoreError> {
         let sessions = Sessions::of(&self.data).map_err(|error| failed(&self.data.path, error))?;
         Ok(sessions.ids().to_vec())
     }
@@ -148,9 +149,11 @@ impl Shelf {
             return Ok(known.clone());
         }
         let ids = self.ids()?;
-        let (likely, others): (Vec<SessionId>, Vec<SessionId>) = ids.into_iter().partition(|id| id.short() == run.short());
+        let (likely, others): (Vec<SessionId>, Vec<SessionId>) =
+            ids.into_iter().partition(|id| id.short() == run.short());
         for id in likely.iter().chain(&others) {
-            let meta = Session::open(&self.data.session(id)).map(|session| session.status(logboom_record::Time::now()).meta);
+            let meta =
+                Session::open(&self.data.session(id)).map(|session| session.status(logboom_record::Time::now()).meta);
             let Ok(meta) = meta else { continue };
             if meta.run.id == run || meta.runs.iter().any(|known| known.run.id == run) {
                 self.know(run, id);

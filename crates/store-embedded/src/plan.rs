@@ -67,7 +67,8 @@ impl<'a> Plan<'a> {
     fn is_wanted(&self, facts: &Facts, unit: Unit) -> bool {
         let query = self.query;
         let picked = || facts.runs.iter().filter(|run| self.view.picked.contains(&run.id));
-        let gaps = query.text.is_none() && (facts.has_gaps || facts.lead.iter().any(|gap| self.view.picked.contains(&gap.run)));
+        let gaps = query.text.is_none()
+            && (facts.has_gaps || facts.lead.iter().any(|gap| self.view.picked.contains(&gap.run)));
         if picked().next().is_none() && !gaps {
             return false;
         }

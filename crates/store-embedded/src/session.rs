@@ -85,11 +85,6 @@ impl Open {
         self.status.meta.run.id
     }
 
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        self.session.dir()
-    }
-
     /// The runs in a scope that has this session.
     pub fn runs_in(&self, scope: Scope) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(move |run| match scope {
@@ -133,7 +128,8 @@ impl Open {
     fn look_again(&mut self) -> Result<(), StoreError> {
         self.look_at_status();
         let dir = self.session.dir().to_owned();
-        let names = fs::read_dir(&dir).map_err(|source| StoreError::Io { action: "list", path: dir.clone(), source })?;
+        let names =
+            fs::read_dir(&dir).map_err(|source| StoreError::Io { action: "list", path: dir.clone(), source })?;
         for name in names {
             let name = name.map_err(|source| StoreError::Io { action: "list", path: dir.clone(), source })?.file_name();
             if let Some(name) = name.to_str().filter(|name| is_boom(name) && !self.known.contains_key(*name)) {
@@ -233,8 +229,10 @@ fn unreadable(run: &RunMeta) -> Source {
 
 /// Notes for each block how late its runs may have been before it.
 fn note_times(sources: &mut [Source]) {
-    let latest: Vec<Time> =
-        sources.iter().map(|source| source.blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default()).collect();
+    let latest: Vec<Time> = sources
+        .iter()
+        .map(|source| source.blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default())
+        .collect();
     let mut held: HashMap<RunId, Vec<usize>> = HashMap::new();
     for (at, source) in sources.iter().enumerate() {
         source.runs.iter().for_each(|run| held.entry(run.id).or_default().push(at));

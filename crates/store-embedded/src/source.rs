@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path};
 
 use logboom_boom::{
     BoomError,
-    block::Block,
+    block::{self as boom, Block},
     format::BlockFlags,
     gram_query::GramQuery,
     reader::{BlockInfo, Reader, State},
@@ -280,14 +280,14 @@ impl Chunk {
             }
             return Ok(());
         }
-        let (mut record, mut gap) = (0, 0);
+        let (mut records, mut gaps) = (0.., 0..);
         for entry in self.boom.records().map_err(|error| failed(Path::new("a block"), error))?.entries() {
-            let (counter, item, entry) = match entry {
-                logboom_boom::block::EntryRef::Record(of) => (&mut record, Item::Record(record), EntryRef::Record(of)),
-                logboom_boom::block::EntryRef::Gap(of) => (&mut gap, Item::Gap(gap), EntryRef::Gap(of)),
-            };
-            *counter += 1;
-            each(item, entry);
+            match entry {
+                boom::EntryRef::Record(record) => {
+                    each(Item::Record(records.next().unwrap_or(0)), EntryRef::Record(record))
+                }
+                boom::EntryRef::Gap(gap) => each(Item::Gap(gaps.next().unwrap_or(0)), EntryRef::Gap(gap)),
+            }
         }
         Ok(())
     }

@@ -103,7 +103,8 @@ impl TextSource {
 
     /// The run, as far as it goes.
     pub fn runs(&self) -> Vec<RunFacts> {
-        let mut sum = RunFacts { id: self.run, first_seq: 1, next_seq: self.end.seq, records: 0, lines: 0, levels: [0; 5] };
+        let mut sum =
+            RunFacts { id: self.run, first_seq: 1, next_seq: self.end.seq, records: 0, lines: 0, levels: [0; 5] };
         for run in self.blocks.iter().flat_map(|block| &block.facts.runs) {
             (sum.records, sum.lines) = (sum.records + run.records, sum.lines + run.lines);
             sum.levels.iter_mut().zip(run.levels).for_each(|(sum, count)| *sum += count);
@@ -134,14 +135,7 @@ fn entry_next(entry: &TextEntry<'_>) -> u64 {
 }
 
 /// Counts an entry that starts at `mark` into the last block, or into a new one.
-fn note(
-    blocks: &mut Vec<Indexed>,
-    open: &mut [bool; 3],
-    mark: TextMark,
-    run: RunId,
-    entry: &TextEntry<'_>,
-    next: u64,
-) {
+fn note(blocks: &mut Vec<Indexed>, open: &mut [bool; 3], mark: TextMark, run: RunId, entry: &TextEntry<'_>, next: u64) {
     let (time, seq) = match entry {
         TextEntry::Record(record) => (record.time, record.seq),
         TextEntry::Gap(gap) => (gap.time, gap.from),

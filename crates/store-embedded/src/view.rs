@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use logboom_record::{Record, Run, RunId, Stream, Time};
+use logboom_record::{Record, RunId, Stream, Time};
 use logboom_store::{Query, StoreError};
 
 use crate::{
@@ -45,11 +45,6 @@ impl View {
         View { sessions, picked, latest: Mutex::default(), open: Mutex::default() }
     }
 
-    /// Every run of the sessions.
-    pub fn runs(&self) -> impl Iterator<Item = &Run> {
-        self.sessions.iter().flat_map(|session| &session.runs)
-    }
-
     pub fn source(&self, at: BlockAt) -> &Source {
         &self.sessions[at.session].sources[at.source]
     }
@@ -60,14 +55,6 @@ impl View {
 
     pub fn read(&self, at: BlockAt, into: &mut Chunk) -> Result<(), StoreError> {
         self.source(at).read(at.block, into)
-    }
-
-    /// Every block.
-    pub fn blocks(&self) -> impl Iterator<Item = BlockAt> {
-        self.sources().flat_map(|(session, source)| {
-            let blocks = self.sessions[session].sources[source].blocks.len();
-            (0..blocks).map(move |block| BlockAt { session, source, block })
-        })
     }
 
     /// Every source, by session and source.
@@ -86,7 +73,8 @@ impl View {
                     let mark = seen.0.entry(run.id).or_insert(Mark::NONE);
                     mark.next = mark.next.max(run.next_seq);
                 }
-                for gap in source.blocks.iter().flat_map(|facts| &facts.lead).filter(|gap| in_scope.contains(&gap.run)) {
+                for gap in source.blocks.iter().flat_map(|facts| &facts.lead).filter(|gap| in_scope.contains(&gap.run))
+                {
                     seen.0.entry(gap.run).or_insert(Mark::NONE).open_gap |= gap.to.is_none();
                 }
             }
@@ -109,13 +97,7 @@ impl View {
     }
 
     /// Looks into the blocks with the latest times first; those with one run tell without being read.
-    fn find_latest_before(
-        &self,
-        at: BlockAt,
-        run: RunId,
-        floor: Time,
-        side: &mut Chunk,
-    ) -> Result<Time, StoreError> {
+    fn find_latest_before(&self, at: BlockAt, run: RunId, floor: Time, side: &mut Chunk) -> Result<Time, StoreError> {
         let mut earlier = Vec::new();
         let mut here = at;
         while let Some(before) = self.before(here, run) {
@@ -180,7 +162,13 @@ impl View {
     }
 
     /// Whether a line of the stream goes on into this block.
-    pub fn is_open_before(&self, at: BlockAt, run: RunId, stream: Stream, side: &mut Chunk) -> Result<bool, StoreError> {
+    pub fn is_open_before(
+        &self,
+        at: BlockAt,
+        run: RunId,
+        stream: Stream,
+        side: &mut Chunk,
+    ) -> Result<bool, StoreError> {
         if !self.facts(at).joins_earlier {
             return Ok(false);
         }
