@@ -4,6 +4,8 @@
 //! sees a terminal with the width of ours while signals and job control stay with the real one. The full terminal is an
 //! ordinary one; ours is then in raw mode, which [`RawMode`] takes back on every way out.
 
+mod modes;
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -16,10 +18,12 @@ use rustix::{
     pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
     stdio::{stderr, stdin, stdout},
     termios::{
-        LocalModes, OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize,
-        tcsetattr, tcsetwinsize,
+        OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+        tcsetwinsize,
     },
 };
+
+pub(crate) use self::modes::Modes;
 
 /// What a terminal of unknown size is taken for.
 const USUAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -33,7 +37,6 @@ pub(crate) fn open_for_stream() -> io::Result<(OwnedFd, OwnedFd)> {
     let theirs = ioctl_tiocgptpeer(&ours, flags)?;
     let mut modes = our_terminal().map_or_else(|| tcgetattr(&theirs), tcgetattr)?;
     modes.output_modes.remove(OutputModes::OPOST);
-    modes.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
     tcsetattr(&theirs, OptionalActions::Now, &modes)?;
     never_block(&ours)?;
     Ok((ours, theirs))

@@ -176,3 +176,29 @@ fn the_full_terminal_ends_its_input_where_ours_ends() {
     let kept = text(&done.kept_stdout);
     assert!(kept.contains("unfinished") && kept.ends_with("end\r\n"), "{kept:?}");
 }
+
+#[test]
+fn modes_set_on_the_output_reach_the_input() {
+    let script = "exec 3>&1; stty -icanon -echo min 1 <&3; printf ready; key=$(head -c 1); echo \" key $key\"; \
+                  stty icanon echo <&3; exit 3";
+    let run = capture(&[], &["bash", "-c", script]);
+    let mut command = Command::new("sh");
+    let check = "before=$(stty -g); \"$@\"; echo ended $?; test \"$(stty -g)\" = \"$before\" && echo same";
+    command.args(["-c", check, "sh"]).arg(program()).args(run.command.get_args());
+    let terminal = Terminal::start(command);
+    terminal.wait_for("ready");
+    terminal.press("x"); // and no Enter
+    terminal.wait_for("ready key x");
+    terminal.wait_for("ended 3");
+    terminal.wait_for("same");
+    terminal.finish();
+}
+
+#[test]
+fn output_stays_exact_when_the_command_turns_processing_on() {
+    let script = "exec 3>&1; stty sane <&3; echo waiting >&2; \
+                  until stty -a <&3 | grep -q -e -opost; do sleep 0.01; done; echo line";
+    let run = capture(&[], &["bash", "-c", script]);
+    let (status, screen) = in_terminal(&run).finish();
+    assert_eq!(text(&run.done(status, screen, Vec::new()).kept_stdout), "line\n");
+}

@@ -24,6 +24,7 @@ use rustix::{
 };
 
 use super::{OutputSink, Passed};
+use crate::pty::Modes;
 
 /// How much one read takes at most.
 const READ_BYTES_MAX: usize = 256 << 10;
@@ -119,8 +120,15 @@ pub(super) struct Relay {
     target: Option<Target>,
     passed: Passed,
     watch_target: bool,
-    control: Arc<Control>,
-    sink: Arc<dyn OutputSink>,
+    shared: Shared,
+}
+
+/// What the relays of a command have in common.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) control: Arc<Control>,
+    pub(super) modes: Arc<Modes>,
+    pub(super) sink: Arc<dyn OutputSink>,
 }
 
 /// Says that a relay has ended, whichever way it did.
@@ -137,14 +145,9 @@ impl Drop for Farewell {
 }
 
 impl Relay {
-    pub(super) fn new(
-        stream: Stream,
-        source: Arc<OwnedFd>,
-        target: Option<Target>,
-        (control, sink): (Arc<Control>, Arc<dyn OutputSink>),
-    ) -> Relay {
+    pub(super) fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: Shared) -> Relay {
         let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
-        Relay { stream, source, target, passed: Passed::All, watch_target, control, sink }
+        Relay { stream, source, target, passed: Passed::All, watch_target, shared }
     }
 
     /// Starts the thread; its last word goes to `sender`, then `bell` is rung.
@@ -161,7 +164,8 @@ impl Relay {
 
     fn run(mut self) -> Ended {
         let cut = self.read_all();
-        self.control.unless_abandoned(self.stream, || self.sink.end(self.stream));
+        self.shared.modes.update();
+        self.shared.control.unless_abandoned(self.stream, || self.shared.sink.end(self.stream));
         Ended { stream: self.stream, cut, passed: self.passed }
     }
 
@@ -170,7 +174,7 @@ impl Relay {
         let mut buffer = vec![0; READ_BYTES_MAX];
         let mut left = LAST_BYTES_MAX;
         loop {
-            let (stopping, closing) = (self.control.stopping(), self.closing());
+            let (stopping, closing) = (self.shared.control.stopping(), self.closing());
             match read(&*self.source, &mut buffer) {
                 // A terminal says EIO when its last user is gone and everything has been read.
                 Ok(0) | Err(Errno::IO) => return false,
@@ -196,7 +200,9 @@ impl Relay {
 
     fn take(&mut self, bytes: &[u8]) {
         let time = Time::now();
-        self.control.unless_abandoned(self.stream, || self.sink.push(self.stream, time, bytes));
+        // Before the prompt is shown that a change of modes was made for.
+        self.shared.modes.update();
+        self.shared.control.unless_abandoned(self.stream, || self.shared.sink.push(self.stream, time, bytes));
         if let (Passed::All, Some(target)) = (&self.passed, &self.target) {
             match write_all(target.fd, bytes) {
                 Ok(()) => {}
@@ -208,7 +214,8 @@ impl Relay {
 
     /// Waits for bytes, for the word to stop, or for our reader to go away.
     fn wait(&mut self) {
-        let mut fds = vec![PollFd::new(&*self.source, PollFlags::IN), PollFd::new(&self.control.stop, PollFlags::IN)];
+        let mut fds =
+            vec![PollFd::new(&*self.source, PollFlags::IN), PollFd::new(&self.shared.control.stop, PollFlags::IN)];
         let target = self.target.as_ref().filter(|_| self.watch_target && matches!(self.passed, Passed::All));
         if let Some(target) = target {
             // A pipe without readers raises ERR whatever is asked for.

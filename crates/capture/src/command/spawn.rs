@@ -24,7 +24,7 @@ use rustix::{
 };
 
 use super::{CommandError, PassThrough, Spec, Tty, failed, relay::Target};
-use crate::pty::{self, Sizes};
+use crate::pty::{self, Modes, Sizes};
 
 /// What a pipe to the command is to hold; more than the usual 64 KiB saves both sides from waking each other.
 const PIPE_BYTES: usize = 1 << 20;
@@ -36,6 +36,13 @@ pub(super) struct Source {
     pub(super) target: Option<Target>,
 }
 
+/// What keeps the command's terminals and ours in step.
+#[derive(Default)]
+pub(super) struct InStep {
+    pub(super) sizes: Sizes,
+    pub(super) modes: Arc<Modes>,
+}
+
 /// The command's ends, which must be closed on our side once it runs.
 enum Ends {
     Apart { stdout: OwnedFd, stderr: OwnedFd },
@@ -45,7 +52,7 @@ enum Ends {
 /// The command's streams before it runs.
 pub(super) struct Wires {
     sources: Vec<Source>,
-    sizes: Sizes,
+    in_step: InStep,
     ends: Ends,
 }
 
@@ -55,7 +62,7 @@ pub(super) struct Running {
     pub(super) started: Instant,
     pub(super) started_at: Time,
     pub(super) sources: Vec<Source>,
-    pub(super) sizes: Sizes,
+    pub(super) in_step: InStep,
 }
 
 impl Wires {
@@ -63,10 +70,10 @@ impl Wires {
         if spec.tty == Tty::Full {
             return full(spec).map_err(failed("open a terminal"));
         }
-        let mut sizes = Sizes::default();
-        let (out, out_end) = apart(spec, Stream::Stdout, &mut sizes)?;
-        let (err, err_end) = apart(spec, Stream::Stderr, &mut sizes)?;
-        Ok(Wires { sources: vec![out, err], sizes, ends: Ends::Apart { stdout: out_end, stderr: err_end } })
+        let mut in_step = InStep::default();
+        let (out, out_end) = apart(spec, Stream::Stdout, &mut in_step)?;
+        let (err, err_end) = apart(spec, Stream::Stderr, &mut in_step)?;
+        Ok(Wires { sources: vec![out, err], in_step, ends: Ends::Apart { stdout: out_end, stderr: err_end } })
     }
 }
 
@@ -76,10 +83,10 @@ fn full(spec: &Spec) -> io::Result<Wires> {
     let ours = OwnedFd::from(ours);
     pty::never_block(&ours)?;
     let fd = Arc::new(ours);
-    let mut sizes = Sizes::default();
-    sizes.follow(stdout(), &fd)?;
+    let mut in_step = InStep::default();
+    in_step.sizes.follow(stdout(), &fd)?;
     let source = Source { stream: Stream::Stdout, fd, target: target(spec, Stream::Stdout) };
-    Ok(Wires { sources: vec![source], sizes, ends: Ends::Full(theirs) })
+    Ok(Wires { sources: vec![source], in_step, ends: Ends::Full(theirs) })
 }
 
 fn io_error(error: pty_process::Error) -> io::Error {
@@ -90,7 +97,7 @@ fn io_error(error: pty_process::Error) -> io::Error {
 }
 
 /// A pipe or a terminal for one stream.
-fn apart(spec: &Spec, stream: Stream, sizes: &mut Sizes) -> Result<(Source, OwnedFd), CommandError> {
+fn apart(spec: &Spec, stream: Stream, in_step: &mut InStep) -> Result<(Source, OwnedFd), CommandError> {
     let like = if stream == Stream::Stdout { stdout() } else { stderr() };
     let terminal = spec.tty == Tty::Always || spec.tty == Tty::Auto && isatty(like);
     let (ours, theirs) = if terminal {
@@ -100,7 +107,10 @@ fn apart(spec: &Spec, stream: Stream, sizes: &mut Sizes) -> Result<(Source, Owne
     };
     let fd = Arc::new(ours);
     if terminal {
-        sizes.follow(like, &fd).map_err(failed("set the size of a terminal"))?;
+        in_step.sizes.follow(like, &fd).map_err(failed("set the size of a terminal"))?;
+    }
+    if terminal && isatty(like) {
+        in_step.modes.follow(like, &fd).map_err(failed("read the modes of a terminal"))?;
     }
     Ok((Source { stream, fd, target: target(spec, stream) }, theirs))
 }
@@ -121,10 +131,10 @@ fn target(spec: &Spec, stream: Stream) -> Option<Target> {
 
 /// Starts the command; its ends of the wires are closed on our side when this returns.
 pub(super) fn spawn(spec: &Spec, wires: Wires) -> Result<Running, CommandError> {
-    let Wires { sources, sizes, ends } = wires;
+    let Wires { sources, in_step, ends } = wires;
     let started_at = Time::now();
     let pid = start(spec, &ends).map_err(|error| explain(spec, error))?;
-    Ok(Running { pid, started: Instant::now(), started_at, sources, sizes })
+    Ok(Running { pid, started: Instant::now(), started_at, sources, in_step })
 }
 
 fn start(spec: &Spec, ends: &Ends) -> io::Result<Pid> {

@@ -29,14 +29,15 @@ use super::{
     descendants::{self, Process},
     failed,
     input::Input,
-    relay::{Bell, Control, Ended, Relay},
+    relay::{Bell, Control, Ended, Relay, Shared},
     signals::{Arrived, Signals},
-    spawn::Running,
+    spawn::{InStep, Running},
 };
-use crate::pty::{self, RawMode, Sizes};
+use crate::pty::{self, RawMode};
 
-/// How often a terminal's size is looked at: a command in a process group of its own gets the SIGWINCH instead of us.
-const SIZE_EVERY: Duration = Duration::from_millis(500);
+/// How often terminals are looked at: a command in a process group of its own gets the SIGWINCH instead of us, and
+/// nothing tells of a change of modes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long the command must have been stopped for us to stop as well; its last words are passed on meanwhile.
 const STOP_AFTER: Duration = Duration::from_millis(20);
 /// How often descendants are killed until none is left.
@@ -67,7 +68,7 @@ pub(super) struct Watch<'a> {
     strangers: HashSet<i32>,
     raw: RawMode,
     input: Option<Input>,
-    sizes: Sizes,
+    in_step: InStep,
     control: Arc<Control>,
     bell: Arc<Bell>,
     relays: Vec<(Stream, JoinHandle<()>)>,
@@ -118,10 +119,11 @@ impl<'a> Watch<'a> {
         let open = running.sources.iter().map(|source| source.stream).collect();
         let full = running.sources.first().filter(|_| spec.tty == Tty::Full);
         let input = full.map(|source| Input::start(Arc::clone(&source.fd))).transpose()?;
+        let modes = Arc::clone(&running.in_step.modes);
+        let shared = Shared { control: Arc::clone(&control), modes, sink: Arc::clone(&sink) };
         let mut relays = Vec::new();
         for source in running.sources {
-            let shared = (Arc::clone(&control), Arc::clone(&sink));
-            let relay = Relay::new(source.stream, source.fd, source.target, shared);
+            let relay = Relay::new(source.stream, source.fd, source.target, shared.clone());
             relays.push((source.stream, relay.start(sender.clone(), Arc::clone(&bell))?));
         }
         let limit =
@@ -135,7 +137,7 @@ impl<'a> Watch<'a> {
             strangers,
             raw,
             input,
-            sizes: running.sizes,
+            in_step: running.in_step,
             control,
             bell,
             relays,
@@ -191,6 +193,7 @@ impl<'a> Watch<'a> {
     fn exited(&mut self, status: Status) {
         self.exit = Some((status, Time::now(), Instant::now()));
         self.stopped = None;
+        self.in_step.modes.update();
     }
 
     fn without_children(&mut self) {
@@ -233,6 +236,7 @@ impl<'a> Watch<'a> {
         if self.drain_until().is_some_and(|until| now >= until) && !self.control.stopping() {
             self.control.stop();
         }
+        self.in_step.modes.update();
         self.update_sizes();
     }
 
@@ -318,7 +322,7 @@ impl<'a> Watch<'a> {
         };
         let drain = self.drain_until().filter(|_| !self.control.stopping());
         let stop = self.stopped.map(|since| since + STOP_AFTER);
-        let sizes = (!self.sizes.is_empty()).then(|| Instant::now() + SIZE_EVERY);
+        let sizes = (!self.in_step.sizes.is_empty()).then(|| Instant::now() + LOOK_EVERY);
         let give_up = self.give_up.filter(|_| !self.enforcing());
         [limit, drain, stop, sizes, give_up].into_iter().flatten().min()
     }
@@ -371,6 +375,7 @@ impl<'a> Watch<'a> {
     }
 
     fn suspend(&self) {
+        self.in_step.modes.update();
         self.raw.pause();
         // Returns when somebody continues us; sending it to oneself cannot fail.
         let _ = kill_process(getpid(), Signal::STOP);
@@ -389,7 +394,7 @@ impl<'a> Watch<'a> {
 
     /// The kernel told the foreground of the real size before the command's terminal had it: it is told once more.
     fn update_sizes(&self) {
-        if !self.sizes.update() || self.spec.tty == Tty::Full {
+        if !self.in_step.sizes.update() || self.spec.tty == Tty::Full {
             return;
         }
         let group = pty::foreground_group().unwrap_or_else(getpgrp).as_raw_nonzero().get();

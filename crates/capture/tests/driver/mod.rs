@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The driver as a program: `cargo test` builds the examples beside the tests.
+/// The driver as a program: `cargo test` builds the examples beside the tests (but not if told `--test NAME`).
 pub fn program() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples/capture");
