@@ -13,6 +13,8 @@ mod bracket;
 mod head;
 mod keys;
 mod marks;
+mod phrases;
+mod runners;
 mod stamp;
 mod token;
 mod tools;

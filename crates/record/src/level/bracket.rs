@@ -1,9 +1,9 @@
 //! Levels in brackets: `[ERROR]`, `[core:error]`, `[12:34:56 INF]`, `<3>`.
 
 use super::Level;
-use super::head::{Head, Step};
+use super::head::{Head, Step, found};
 use super::keys::syslog_severity;
-use super::stamp::{blanks, dressing, skip};
+use super::stamp::{blanks, dressing, run, skip};
 use super::token::thrown;
 use super::words::{Case, Place, Word};
 
@@ -15,6 +15,9 @@ pub(super) fn square<'a>(head: Head<'a>) -> Step<'a> {
     let inside = dressing(&head.rest[1..]);
     if let Some(level) = word_inside(inside).or_else(|| letter_inside(inside)) {
         return Step::Is(level);
+    }
+    if inside.starts_with(b"signal SIG") {
+        return Step::Is(Level::Error);
     }
     if let Some(rest) = skip(inside) {
         return head.at(rest.strip_prefix(b"]").unwrap_or(rest), Place::Timed);
@@ -43,6 +46,7 @@ fn word_inside(inside: &[u8]) -> Option<Level> {
 /// `[E]`, and Tornado's `[E 260102 15:04:05 web:1]`.
 fn letter_inside(inside: &[u8]) -> Option<Level> {
     match inside {
+        [b'C', b']', ..] => None,
         [letter, b']', ..] | [letter, b' ', b'0'..=b'9', ..] => letter_level(*letter),
         _ => None,
     }
@@ -68,17 +72,23 @@ fn last_part(content: &[u8]) -> Option<Level> {
     })
 }
 
-/// `<3>`, `<11>1 2026-..`: the priority of syslog, journald and the kernel; also `<ERROR>`.
-pub(super) fn angle(text: &[u8]) -> Option<Level> {
-    let inside = text.strip_prefix(b"<")?;
-    let digits = inside.iter().take(3).take_while(|b| b.is_ascii_digit()).count();
+/// `<3>`, `<11>1 2026-..`: the priority of syslog, journald and the kernel; also `<ERROR>`, and `< date > ERROR`.
+pub(super) fn angle<'a>(head: Head<'a>) -> Step<'a> {
+    let inside = &head.rest[1..];
+    let digits = run(inside, |b| b.is_ascii_digit()).min(3);
     let word = Word::read(inside);
     match (digits, inside.get(digits)) {
-        (1.., Some(b'>')) => {
-            let number = inside[..digits].iter().fold(0, |n, b| n * 10 + u32::from(b - b'0'));
-            (number < 192).then(|| syslog_severity(number % 8))
-        }
-        (0, _) if word.case == Case::Upper && blanks(word.rest).first() == Some(&b'>') => word.named(),
-        _ => None,
+        (1.., Some(b'>')) => found(priority(&inside[..digits])),
+        (0, Some(b' ')) => match skip(blanks(inside)).map(blanks) {
+            Some([b'>', rest @ ..]) => head.at(rest, Place::Timed),
+            _ => Step::No,
+        },
+        (0, _) if word.case == Case::Upper && word.rest.first() == Some(&b'>') => found(word.named()),
+        _ => Step::No,
     }
+}
+
+fn priority(digits: &[u8]) -> Option<Level> {
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    (number < 192).then(|| syslog_severity(number % 8))
 }

@@ -2,7 +2,7 @@
 
 use super::bracket::{angle, letter_level, square};
 use super::marks::{self, Mark};
-use super::stamp::{blanks, dressing, skip};
+use super::stamp::{blanks, dressing, run, skip};
 use super::words::{Case, Place, Word};
 use super::{Level, keys, token, tools};
 
@@ -73,12 +73,13 @@ fn step<'a>(head: Head<'a>) -> Step<'a> {
     match first {
         b'a'..=b'z' | b'A'..=b'Z' => letters(head),
         b'0'..=b'9' => digits(head),
-        b'{' => found(keys::json(head.unbounded())),
+        b'{' if head.rest.get(1) == Some(&b'"') || !head.timed => found(keys::json(head.unbounded())),
+        b'{' => braces(head),
         b'[' => square(head),
-        b'<' => found(angle(head.rest)),
-        b'#' | b':' | b'=' | b'>' | b'*' | b'!' | b'(' => tools::sign(head, first),
+        b'<' => angle(head),
+        b'#' | b':' | b'=' | b'_' | b'>' | b'*' | b'!' | b'(' | b'?' => tools::sign(head, first),
         b'-' | b'|' | b']' | b',' => separator(head),
-        b'.' | b'/' | b'_' | b'~' | b'@' | b'\\' => token::read(head),
+        b'.' | b'/' | b'~' | b'@' | b'\\' => token::read(head),
         0x80.. => symbol(head),
         _ => Step::No,
     }
@@ -112,6 +113,7 @@ fn letters<'a>(head: Head<'a>) -> Step<'a> {
 fn letter(head: Head<'_>) -> Option<Level> {
     let [letter, after @ ..] = head.rest else { return None };
     let is = match (letter, after) {
+        (_, [b' ', date @ ..]) if head.place == Place::Start && skip(date).is_some() => true,
         (_, [b'a'..=b'z' | b'A'..=b'Z', ..]) => false,
         (b'I' | b'W' | b'E' | b'F', [b'0' | b'1' | b'2', rest @ ..]) => google_date(rest),
         (_, [b'/', b'A'..=b'Z' | b'a'..=b'z', ..]) => letter.is_ascii_uppercase() && head.rest.contains(&b'('),
@@ -138,14 +140,23 @@ fn digits<'a>(head: Head<'a>) -> Step<'a> {
     }
 }
 
+/// Airflow's `[date] {file.py:12} ERROR - text`.
+fn braces<'a>(head: Head<'a>) -> Step<'a> {
+    match memchr::memchr(b'}', head.rest) {
+        Some(end) => head.at(&head.rest[end + 1..], head.place),
+        None => Step::No,
+    }
+}
+
 /// `name - ERROR - text`, `2026-01-02 | INFO | text`, `--- FAIL: TestX`.
 fn separator<'a>(head: Head<'a>) -> Step<'a> {
     let [first, after @ ..] = head.rest else { return Step::No };
-    let same = after.iter().take_while(|b| *b == first).count();
+    let same = run(after, |b| b == *first || (b == b'-' && *first == b'|'));
     let place = if head.place == Place::Timed { Place::Timed } else { Place::Dash };
     match &after[same..] {
         rest @ [b' ' | b'\t' | b'[', ..] => head.at(blanks(rest), place),
-        rest if matches!(first, b']' | b',') => head.at(rest, place),
+        [b'a'..=b'z', ..] if *first == b'-' && head.place == Place::Chain => token::read(head),
+        rest if matches!(first, b']' | b',' | b'|') => head.at(rest, place),
         _ => Step::No,
     }
 }

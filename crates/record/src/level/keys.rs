@@ -1,6 +1,6 @@
 //! Levels that stand under a key: JSON objects and logfmt.
 
-use super::stamp::blanks;
+use super::stamp::{blanks, run};
 use super::{Level, words};
 
 /// How far into a JSON object or a logfmt line a level is looked for: loggers put the message in front of it.
@@ -21,14 +21,34 @@ pub(super) fn json(line: &[u8]) -> Option<Level> {
 
 fn keyed(key: &[u8], value: &[u8]) -> Option<Level> {
     match key {
-        b"level" | b"severity" | b"lvl" | b"loglevel" | b"log_level" | b"log.level" | b"levelname" | b"@level"
-        | b"Level" | b"LEVEL" | b"SEVERITY" | b"logLevel" | b"severity_text" | b"@l" | b"LogLevel" | b"level_name" => {
-            level_value(value)
-        }
         b"levelno" => number(value).map(python_number),
-        b"PRIORITY" | b"priority" => level_value(value),
+        b"PRIORITY" | b"priority" | b"@l" => level_value(value),
+        _ if is_level_key(key) => level_value(value),
         _ => None,
     }
+}
+
+/// The keys under which loggers put a level.
+#[inline]
+fn is_level_key(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"level"
+            | b"lvl"
+            | b"severity"
+            | b"levelname"
+            | b"loglevel"
+            | b"log_level"
+            | b"log.level"
+            | b"logLevel"
+            | b"@level"
+            | b"level_name"
+            | b"severity_text"
+            | b"Level"
+            | b"LogLevel"
+            | b"LEVEL"
+            | b"SEVERITY"
+    )
 }
 
 /// A level as a value: a name, or one of the numbers of pino and bunyan (10 to 60) or syslog (0 to 7).
@@ -127,22 +147,26 @@ fn skip_nested(mut text: &[u8]) -> Option<&[u8]> {
 pub(super) fn logfmt(line: &[u8]) -> Option<Level> {
     let mut rest = &line[..line.len().min(KEYED_BYTES_MAX)];
     loop {
-        let len = rest
-            .iter()
-            .position(|b| !matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'@'))?;
-        let value = rest[len..].strip_prefix(b"=").filter(|_| len > 0)?;
-        if matches!(
-            &rest[..len],
-            b"level" | b"lvl" | b"severity" | b"loglevel" | b"log_level" | b"log.level" | b"Level" | b"LEVEL"
-        ) {
+        if rest.first()?.is_ascii_digit() {
+            rest = blanks(&rest[memchr::memchr(b' ', rest)?..]); // the time of an unquoted `time=2026-01-02 15:04:05`
+        }
+        let (key, after) = rest.split_at(run(rest, is_key_byte));
+        let value = after.strip_prefix(b"=").filter(|_| !key.is_empty())?;
+        if is_level_key(key) {
             return logfmt_level(value);
         }
         rest = match value.first()? {
             b'"' => string(value)?.1,
-            _ => &value[value.iter().position(|&b| b == b' ')?..],
+            _ => &value[memchr::memchr(b' ', value)?..],
         };
         rest = blanks(rest);
     }
+}
+
+/// Whether `byte` may be part of a logfmt key.
+#[inline]
+pub(super) fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'@')
 }
 
 fn logfmt_level(value: &[u8]) -> Option<Level> {

@@ -41,6 +41,8 @@ fn meaning(symbol: char) -> Option<Mark> {
         | '➜'
         | '➤'
         | '…'
+        | '⬤'
+        | '\u{2009}'
         | '\u{feff}'
         | '\u{fe0f}' => {
             return Some(Mark::Ornament);

@@ -9,6 +9,12 @@ pub(super) fn blanks(mut text: &[u8]) -> &[u8] {
     text
 }
 
+/// How many bytes at the start of `text` are of one kind.
+#[inline]
+pub(super) fn run(text: &[u8], kind: impl Fn(u8) -> bool) -> usize {
+    text.iter().take_while(|byte| kind(**byte)).count()
+}
+
 /// Skips terminal styles (`ESC [ 1 ; 31 m`).
 #[inline]
 pub(super) fn styles(mut text: &[u8]) -> &[u8] {
@@ -75,6 +81,7 @@ fn part(text: &[u8]) -> Option<&[u8]> {
         [b'A' | b'P' | b'a' | b'p', b'M' | b'm', rest @ ..] if separators == 1 => return ended(rest),
         [b'-', ..] => {}
         _ if separators == 0 && text[..len].iter().take_while(|b| b.is_ascii_digit()).count() >= 10 => {}
+        [b' ', b'0'..=b'2', b'0'..=b'9', b':', ..] if len == 8 && separators == 0 => {}
         _ if separators == 1 && is_short_date(&text[..len]) => {}
         _ if separators == 2 && text.get(2) == Some(&b'-') && is_month(&text[3..]) => {}
         _ if separators < 2 => return named_date(text),
@@ -132,6 +139,7 @@ fn zone(text: &[u8]) -> Option<&[u8]> {
     match text {
         [b'A' | b'P', b'M', rest @ ..] => ended(rest),
         [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', rest @ ..] => ended(rest),
+        [b'+' | b'-', b'0'..=b'9', b'0'..=b'9', b':', b'0'..=b'9', b'0'..=b'9', rest @ ..] => ended(rest),
         [b'U', b'T', b'C', rest @ ..] | [b'G', b'M', b'T', rest @ ..] => ended(rest),
         [b'C', b'E', b'T', rest @ ..] | [b'E' | b'P', b'S' | b'D', b'T', rest @ ..] => ended(rest),
         _ => None,

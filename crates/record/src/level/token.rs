@@ -1,35 +1,54 @@
 //! A token in front of a level that is no word of it: a program, a file position, a logger, an exception.
 
 use super::head::{Head, Step, found};
-use super::stamp::{blanks, dressing};
+use super::stamp::{blanks, dressing, run, styles};
 use super::words::{Case, Place, Word};
-use super::{Level, keys, tools};
+use super::{Level, keys, phrases, tools};
 
 /// How far a phrase that ends in `error:` may reach.
 const PHRASE_BYTES_MAX: usize = 40;
 
 /// Reads the token that `head` stands at.
 pub(super) fn read<'a>(head: Head<'a>) -> Step<'a> {
-    let len = head.rest.iter().position(|b| matches!(b, b' ' | b'\t' | 0x1b | b'\r')).unwrap_or(head.rest.len());
-    let (token, rest) = head.rest.split_at(len);
+    let (token, rest) = head.rest.split_at(token_bytes(head.rest));
     if let Some(level) = thrown(head.rest) {
         return Step::Is(level);
     }
     match token {
-        [.., b':'] => chain(head, rest),
-        [first, ..] if first.is_ascii_alphabetic() && is_pair(token) => found(keys::logfmt(head.unbounded())),
+        [.., b':'] => chain(head, token, rest),
+        _ if is_pair(token) => pairs(head, rest),
         _ => followed(head, token, rest),
+    }
+}
+
+/// Up to the next blank; a change of style inside a token does not end it.
+fn token_bytes(text: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        len += run(&text[len..], |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
+        let bare = styles(&text[len..]);
+        let after = text.len() - bare.len();
+        if after == len || matches!(bare, [] | [b' ' | b'\t' | b'\r', ..]) {
+            return len;
+        }
+        len = after;
     }
 }
 
 /// The level of an exception at the start of `text`: `java.io.IOException: ..`, `ValueError`, `x.FutureWarning: ..`.
 pub(super) fn thrown(text: &[u8]) -> Option<Level> {
-    let len = text.iter().position(|b| !is_type_byte(*b)).unwrap_or(text.len());
-    let (name, after) = text.split_at(len);
-    let name = name.strip_suffix(b":").unwrap_or(name);
-    let ends = name.len() < len && matches!(after, [] | [b' ' | b'\r' | b'\t', ..])
-        || matches!(after, [] | [b'\r'] | [b' ', b'[', b'E', ..]);
-    match name {
+    let len = run(text, is_type_byte);
+    let (name, after) = (&text[..len], styles(&text[len..]));
+    let (name, after) = match name.strip_suffix(b":") {
+        Some(name) => (name, &text[len - 1..]),
+        None => (name, after),
+    };
+    let ends = match after {
+        [] | [b'\r'] | [b' ', b'[', b'E', ..] => true,
+        [b':', rest @ ..] => matches!(styles(rest), [] | [b' ' | b'\r' | b'\t', ..]),
+        _ => false,
+    };
+    match name.strip_suffix(b"Group").unwrap_or(name) {
         _ if !ends => None,
         [.., b'E', b'r', b'r', b'o', b'r'] | [.., b'E', b'x', b'c', b'e', b'p', b't', b'i', b'o', b'n'] => {
             Some(Level::Error)
@@ -45,20 +64,58 @@ fn is_type_byte(byte: u8) -> bool {
 
 /// Whether `token` is `key=..`.
 fn is_pair(token: &[u8]) -> bool {
-    let key = token.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'@')).count();
-    token.get(key) == Some(&b'=')
+    let key = run(token, keys::is_key_byte);
+    key > 0 && token.get(key) == Some(&b'=')
+}
+
+/// A line of logfmt; or, behind a date, PostgreSQL's `user=a,db=b ERROR: `.
+fn pairs<'a>(head: Head<'a>, rest: &'a [u8]) -> Step<'a> {
+    let next = dressing(rest);
+    if head.timed && Word::read(next).case == Case::Upper {
+        return head.at(next, Place::Dash);
+    }
+    found(keys::logfmt(head.unbounded()))
 }
 
 /// Behind `program: ` or `src/x.c:3:5: `.
-fn chain<'a>(head: Head<'a>, rest: &'a [u8]) -> Step<'a> {
+fn chain<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
     let next = dressing(rest);
-    if next.is_empty() {
-        return Step::No;
+    if let Some(level) = phrases::complaint(head.line, next).or_else(|| finding(token, next)) {
+        return Step::Is(level);
     }
-    match tools::complaint(head, next) {
-        Some(level) => Step::Is(level),
-        None => head.at(next, Place::Chain),
+    if is_shell(token, next) {
+        return Step::Is(Level::Error);
     }
+    if next.is_empty() { Step::No } else { head.at(next, Place::Chain) }
+}
+
+/// A linter's finding or a Go compiler's error behind a file position: `x.py:3:5: F841 ..`, `x.py:3:5: W0613: ..`.
+fn finding(token: &[u8], next: &[u8]) -> Option<Level> {
+    let at = token.strip_suffix(b":")?;
+    if !at.last()?.is_ascii_digit() || at.iter().filter(|b| **b == b':').count() < 2 {
+        return None;
+    }
+    let letters = run(next, |b| b.is_ascii_uppercase());
+    let digits = run(&next[letters..], |b| b.is_ascii_digit());
+    match (letters, digits, next.get(letters + digits)) {
+        (1, 4, Some(b':')) => Some(match next[0] {
+            b'E' | b'F' => Level::Error,
+            b'W' => Level::Warn,
+            _ => Level::Info,
+        }),
+        (1..=4, 3..=4, Some(b' ')) => Some(Level::Warn),
+        _ => memchr::memmem::find(at, b".go:").map(|_| Level::Error),
+    }
+}
+
+/// A shell complains with its line: `bash: line 3: ..`, `dash: 1: ..`, `x.sh: line 3: ..`.
+fn is_shell(token: &[u8], next: &[u8]) -> bool {
+    let line = next.strip_prefix(b"line ");
+    let number = line.unwrap_or(next);
+    let digits = run(number, |b| b.is_ascii_digit());
+    let shell = line.is_some() || matches!(token, b"dash:" | b"sh:" | b"ash:");
+    let warns = number.get(digits + 2..).is_some_and(|text| text.starts_with(b"warning"));
+    shell && digits > 0 && number[digits..].starts_with(b": ") && !warns
 }
 
 /// What stands behind a token that is no `program:` decides whether it is a header at all.
@@ -66,29 +123,47 @@ fn followed<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
     let next = dressing(rest);
     match next {
         [b'|', b' ', after @ ..] => return head.at(after, Place::Start),
-        [b'-', b' ', after @ ..] => return head.at(after, Place::Dash),
-        [b':', b' ', after @ ..] => return head.at(after, Place::Dash),
+        [b'-' | b':', b' ', after @ ..] => return head.at(after, Place::Dash),
         _ => {}
     }
     let word = Word::read(next);
-    let header = head.timed || token.windows(2).any(|pair| pair == b"::");
-    if header && word.case == Case::Upper && word.level(Place::Dash).is_some() {
+    let located = memchr::memchr(b':', token).is_some();
+    if (head.timed || located) && word.case == Case::Upper && word.level(Place::Dash).is_some() {
         return head.at(next, Place::Dash);
+    }
+    if located && let Some(level) = word.level(Place::Timed).filter(|_| word.case == Case::Lower) {
+        return Step::Is(level);
     }
     if head.timed && head.place == Place::Timed {
         return logger(head, next);
     }
-    found(phrase(head.rest))
+    found(failure_code(token, next).or_else(|| phrase(head.rest)))
 }
 
-/// Behind a date: `host program[12]: `, or a logger and then a bracket.
-fn logger<'a>(head: Head<'a>, next: &'a [u8]) -> Step<'a> {
-    let len = next.iter().position(|b| *b == b' ').unwrap_or(next.len());
-    match &next[..len] {
-        [.., b':'] => chain(head, &next[len..]),
-        [b'[', ..] => head.at(next, Place::Dash),
-        _ => found(phrase(head.rest)),
+/// pnpm's `ERR_PNPM_FETCH_404  GET ..`, ruff's `F401 [*] ..`.
+fn failure_code(token: &[u8], next: &[u8]) -> Option<Level> {
+    let letters = run(token, |b| b.is_ascii_uppercase());
+    let is_code = (1..=4).contains(&letters) && token.len() == letters + 3 && next.starts_with(b"[*] ");
+    match token {
+        [b'E', b'R', b'R', b'_', b'A'..=b'Z', ..] => Some(Level::Error),
+        _ => is_code.then_some(Level::Warn),
     }
+}
+
+/// Behind a date: `host program[12]: `, a logger and then a bracket, or a host, a program and then the level.
+fn logger<'a>(head: Head<'a>, next: &'a [u8]) -> Step<'a> {
+    let (token, rest) = next.split_at(token_bytes(next));
+    match token {
+        [.., b':'] => return chain(head, token, rest),
+        [b'[', ..] => return head.at(next, Place::Dash),
+        _ => {}
+    }
+    let level = dressing(rest);
+    let word = Word::read(level);
+    if word.case == Case::Upper && word.level(Place::Dash).is_some() {
+        return head.at(level, Place::Dash);
+    }
+    found(phrase(head.rest))
 }
 
 /// `Parse error: ..`, `OpenJDK 64-Bit Server VM warning: ..`: a few words that end in one that names a level.
@@ -96,6 +171,9 @@ fn phrase(text: &[u8]) -> Option<Level> {
     let window = &text[..text.len().min(PHRASE_BYTES_MAX)];
     let colon = memchr::memchr(b':', window)?;
     let words = blanks(&text[..colon]);
+    if phrases::is_errno(&text[colon + 1..]) {
+        return Some(Level::Error);
+    }
     match words {
         _ if words.len() < 5 || !matches!(text.get(colon + 1), None | Some(b' ')) => None,
         [.., b' ', b'e' | b'E', b'r', b'r', b'o', b'r'] => tools::tells_error(words).then_some(Level::Error),

@@ -112,7 +112,8 @@ impl<'a> Word<'a> {
         let gap = after.len() - next.len();
         let column = self.case == Case::Lower && is_plain(self.lower());
         let code = is_code(next) && is_plain(self.lower());
-        code || (column && (place == Place::Timed || opens_column(next, gap, place)))
+        let timed = place == Place::Timed && !continues_sentence(next);
+        code || (column && (timed || opens_column(next, gap, place)))
     }
 }
 
@@ -124,6 +125,33 @@ fn opens_column(next: &[u8], gap: usize, place: Place) -> bool {
         [_, ..] => gap > 1 && place == Place::Start,
         [] => true,
     }
+}
+
+/// Behind `error` and a blank: a word that makes it the subject of a sentence, as in `error rate is 3 %`.
+pub(super) fn continues_sentence(next: &[u8]) -> bool {
+    matches!(
+        Word::read(next).lower(),
+        b"budget"
+            | b"rate"
+            | b"rates"
+            | b"count"
+            | b"counts"
+            | b"code"
+            | b"codes"
+            | b"handling"
+            | b"handler"
+            | b"reporting"
+            | b"logging"
+            | b"recovery"
+            | b"messages"
+            | b"log"
+            | b"logs"
+            | b"free"
+            | b"page"
+            | b"pages"
+            | b"is"
+            | b"are"
+    )
 }
 
 fn ends_capitals(after: &[u8]) -> bool {
@@ -163,8 +191,8 @@ fn named(lower: &[u8]) -> Option<Level> {
     Some(match lower {
         b"error" | b"err" | b"erro" | b"eror" | b"severe" | b"fatal" | b"fata" | b"ftl" => Level::Error,
         b"critical" | b"crit" | b"panic" | b"emerg" | b"emergency" | b"alert" => Level::Error,
-        b"fail" | b"failed" | b"failure" | b"failures" => Level::Error,
-        b"warn" | b"warning" | b"wrn" | b"deprecated" | b"deprecation" => Level::Warn,
+        b"fail" | b"failed" | b"failure" | b"failures" | b"errors" => Level::Error,
+        b"warn" | b"warning" | b"wrn" | b"warnings" | b"deprecated" | b"deprecation" => Level::Warn,
         b"info" | b"inf" | b"information" | b"informational" | b"notice" | b"note" | b"log" => Level::Info,
         b"debug" | b"dbg" | b"debu" | b"dbug" | b"verbose" | b"verb" | b"fine" | b"config" => Level::Debug,
         b"trace" | b"trc" | b"trce" | b"trac" | b"silly" | b"sill" | b"finer" | b"finest" => Level::Trace,
@@ -174,7 +202,10 @@ fn named(lower: &[u8]) -> Option<Level> {
 
 /// Words that mean a level only when they shout.
 fn only_in_capitals(lower: &[u8]) -> bool {
-    matches!(lower, b"fine" | b"finer" | b"finest" | b"config" | b"log" | b"failures" | b"inf")
+    matches!(
+        lower,
+        b"fine" | b"finer" | b"finest" | b"config" | b"log" | b"failures" | b"errors" | b"warnings" | b"inf"
+    )
 }
 
 /// Words that are hardly ever anything but a level.
