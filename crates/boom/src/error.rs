@@ -51,6 +51,14 @@ pub enum BoomError {
         /// How large it may be.
         max: usize,
     },
+    /// The file has as many runs as its footer can name; go on in another file.
+    #[error("{path} has {max} runs, and takes no more", path = .path.display())]
+    TooManyRuns {
+        /// Which file.
+        path: PathBuf,
+        /// How many it may have.
+        max: usize,
+    },
     /// Every name that was tried for a new boom file is taken.
     #[error("no free name for a boom file in {dir}", dir = .dir.display())]
     NoFreeName {

@@ -4,6 +4,15 @@
 //! from here, so a gram that one leaves out the other never asks for. Every 5 bytes are a gram, and every 3 bytes without a digit. Most
 //! 5-byte grams of a log are pieces of numbers and hashes; of those with two or more digits only every fourth (by its
 //! hash) counts. ASCII letters count as lower case. No gram holds an LF: lines are put one after the other with LFs.
+//!
+//! [`GramMap`] is the writer's fast form: most of a log repeats, so it looks at 8 bytes at a time and first asks a small
+//! table whether it has just seen the same ones. [`for_each_gram`] is the rule, byte by byte; a test holds the two together.
+
+use crate::format::index::{ROWS_LOG2_MAX, ROWS_LOG2_MIN};
+
+mod map;
+
+pub(crate) use map::GramMap;
 
 /// Calls `set` with the 32-bit hash of every gram of `line`, some of them more than once.
 pub fn for_each_gram(line: &[u8], mut set: impl FnMut(u32)) {
@@ -26,16 +35,81 @@ pub fn for_each_gram(line: &[u8], mut set: impl FnMut(u32)) {
     }
 }
 
+const HASH5: u64 = 0x9e37_79b9_7f4a_7c15;
+const HASH3: u32 = 0x9e37_79b1;
+
 /// The hash of 5 bytes, given as their big-endian value.
 #[inline]
 fn hash5(bytes: u64) -> u32 {
-    (bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    (bytes.wrapping_mul(HASH5) >> 32) as u32
 }
 
 /// The hash of 3 bytes, given as their big-endian value.
 #[inline]
 fn hash3(bytes: u32) -> u32 {
-    bytes.wrapping_mul(0x9e37_79b1)
+    bytes.wrapping_mul(HASH3)
+}
+
+/// Which grams one block has, as a bit for each of the most rows a filter may have.
+pub(crate) struct GramBits {
+    words: Vec<u64>,
+    /// The fewest rows, as a power of two, of which the block sets no more than a quarter.
+    rows_log2: u32,
+}
+
+impl GramBits {
+    /// The bits of a block of which `words` has one for each of the most rows.
+    fn new(words: Vec<u64>) -> GramBits {
+        let (mut folded, mut rows_log2) = (words.clone(), ROWS_LOG2_MAX);
+        while rows_log2 > ROWS_LOG2_MIN {
+            folded = fold(&folded);
+            let set: usize = folded.iter().map(|word| word.count_ones() as usize).sum();
+            if set > folded.len() * 64 / 4 {
+                break;
+            }
+            rows_log2 -= 1;
+        }
+        GramBits { words, rows_log2 }
+    }
+}
+
+/// Half as many rows: neighbours become one.
+fn fold(words: &[u64]) -> Vec<u64> {
+    let (pairs, _) = words.as_chunks::<2>();
+    pairs.iter().map(|[low, high]| fold_word(*low) | fold_word(*high) << 32).collect()
+}
+
+/// The OR of each pair of bits, in the low 32 bits.
+const fn fold_word(word: u64) -> u64 {
+    let mut word = (word | word >> 1) & 0x5555_5555_5555_5555;
+    word = (word | word >> 1) & 0x3333_3333_3333_3333;
+    word = (word | word >> 2) & 0x0f0f_0f0f_0f0f_0f0f;
+    word = (word | word >> 4) & 0x00ff_00ff_00ff_00ff;
+    word = (word | word >> 8) & 0x0000_ffff_0000_ffff;
+    (word | word >> 16) & 0xffff_ffff
+}
+
+/// The filter of a group of blocks: its rows as a power of two, and of each row the bits of the blocks that set it.
+pub(crate) fn group_rows(blocks: &[GramBits]) -> Option<(u32, Vec<u32>)> {
+    let rows_log2 = blocks.iter().map(|block| block.rows_log2).max()?;
+    let mut rows = vec![0u32; 1 << rows_log2];
+    for (number, block) in blocks.iter().enumerate() {
+        let folds = ROWS_LOG2_MAX - rows_log2;
+        let words = (0..folds).fold(None, |words, _| Some(fold(words.as_deref().unwrap_or(&block.words))));
+        add_column(&mut rows, words.as_deref().unwrap_or(&block.words), number as u32);
+    }
+    Some((rows_log2, rows))
+}
+
+fn add_column(rows: &mut [u32], words: &[u64], number: u32) {
+    let (chunks, _) = rows.as_chunks_mut::<64>();
+    for (rows, word) in chunks.iter_mut().zip(words) {
+        let mut word = *word;
+        while word != 0 {
+            rows[word.trailing_zeros() as usize] |= 1 << number;
+            word &= word - 1;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -58,6 +132,23 @@ mod tests {
     fn no_gram_reaches_over_a_newline() {
         assert_eq!(grams(b"ab\ncd"), []);
         assert_eq!(grams(b"abc\ndefg"), [grams(b"abc"), grams(b"defg")].concat());
+    }
+
+    #[test]
+    fn a_group_has_the_fewest_rows_of_which_no_block_sets_more_than_a_quarter() {
+        let bits = |every: usize| {
+            let mut words = vec![0u64; (1 << ROWS_LOG2_MAX) / 64];
+            (0..1 << ROWS_LOG2_MAX).step_by(every).for_each(|row| words[row / 64] |= 1 << (row % 64));
+            GramBits::new(words)
+        };
+        let (rows_log2, rows) = group_rows(&[bits(1 << 15), bits(1 << 8)]).unwrap();
+        assert_eq!(rows_log2, 12);
+        assert_eq!(rows.iter().filter(|row| **row & 2 != 0).count(), 1 << 10);
+        assert_eq!(rows.iter().filter(|row| **row & 1 != 0).count(), 8);
+        assert_eq!((rows[0], rows[1], rows[4], rows[512]), (3, 0, 2, 3));
+        assert_eq!(group_rows(&[bits(2)]).unwrap().0, ROWS_LOG2_MAX);
+        assert_eq!(group_rows(&[bits(1 << 18)]).unwrap().0, ROWS_LOG2_MIN);
+        assert!(group_rows(&[]).is_none());
     }
 
     #[test]

@@ -4,11 +4,23 @@
 //! Nothing here knows sessions, directories or text logs.
 
 pub mod block;
+mod boom_file;
+mod bucket;
+mod columns;
+mod encode;
 mod error;
 pub mod filter;
 pub mod format;
 pub mod gram_query;
+mod pipeline;
 pub mod reader;
+mod storage;
+mod tail;
+#[cfg(test)]
+mod testing;
 pub mod verify;
+mod writer;
 
+pub use boom_file::Totals;
 pub use error::BoomError;
+pub use writer::{Health, NewRecord, Options, RunSlot, Sealed, Writer};

@@ -1,0 +1,537 @@
+//! Writes one boom file and its tail.
+//!
+//! Records go into the columns of the block being filled; a flush adds what came since the last one to the tail; a full block
+//! goes to the encoders and from there to the boom file. Up to four blocks are on their way at once, as many as the tail has
+//! slots. While the disk refuses, records that find no room become a gap per run: pushing never blocks on it and never
+//! fails. What the tail holds is always the beginning of what the boom file lacks, so that whatever is lost in the end is one stretch.
+
+use std::{
+    collections::HashMap,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use logboom_record::{FIELDS_BYTES_MAX, Flags, Kind, Level, RECORD_BYTES_MAX, RunEnd, RunId, Stream, Time};
+
+use crate::{
+    BoomError, Totals,
+    boom_file::BoomFile,
+    columns::Columns,
+    format::{
+        BLOCK_RUNS_MAX, BLOCK_TEXT_BYTES_MAX, BlockFlags, BlockSummary, CHECKPOINT_BYTES_MAX, EndInBlock, GapInBlock,
+        RunInBlock, WHY_BYTES_MAX, tail::SLOTS,
+    },
+    pipeline::Pipeline,
+    storage::Storage,
+    tail::{Held, Tail},
+};
+
+mod create;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+/// How long a writer that drops records waits before it asks the disk again.
+const RETRY: Duration = Duration::from_millis(100);
+/// How many runs a file may have: its footer names them all.
+const RUNS_MAX: usize = 65_536;
+/// The reason of a gap where nothing is known to fail.
+const BEHIND: &str = "the disk does not keep up";
+/// The reason of a gap where records were.
+const GONE: &str = "the disk lost what it had taken";
+
+/// How a boom file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The zstd level of the blocks. The default, 1, is the fastest and within a few per cent of much slower ones.
+    pub compression_level: i32,
+    /// How many bytes of messages a block may have; at most, and by default, what the format allows. Less is for tests.
+    pub block_text_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { compression_level: 1, block_text_bytes_max: BLOCK_TEXT_BYTES_MAX }
+    }
+}
+
+/// A record to be written; see [`logboom_record::Record`] for the meaning of each part.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRecord<'a> {
+    /// When it was read.
+    pub time: Time,
+    /// What the origin stamped, in nanoseconds since 1970 UTC.
+    pub origin_time_ns: Option<i64>,
+    /// Where it was printed.
+    pub stream: Stream,
+    /// How serious it is.
+    pub level: Level,
+    /// What is special about it.
+    pub flags: Flags,
+    /// Exactly what was printed, without the newline.
+    pub message: &'a [u8],
+    /// A JSON object of further fields, as text without newlines; an empty text is none.
+    pub fields: Option<&'a str>,
+}
+
+/// A run of one [`Writer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunSlot(u32);
+
+/// How a writer does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How many records were lost so far.
+    pub lost: u64,
+    /// Why the disk takes nothing at the moment, if so.
+    pub failing: Option<String>,
+    /// How many blocks are in the boom file.
+    pub blocks: u64,
+}
+
+/// What a sealed file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// What its blocks hold; not what a tail that stays does.
+    pub totals: Totals,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// Why the end is missing, or may not be on the disk; `None`: all that was pushed is there but for what
+    /// [`Totals::lost`] counts.
+    pub failing: Option<String>,
+}
+
+struct RunState {
+    id: RunId,
+    kind: Kind,
+    next_seq: u64,
+    /// Everything below is in the boom file or the tail.
+    safe_seq: u64,
+    /// The block in which the run was seen last, counted from 1, and its number there.
+    block: u64,
+    number: u32,
+    /// Per stream a bit: its last record is continued.
+    open: u8,
+    /// Those of them that were open when the block began and had no record in it yet.
+    open_before: u8,
+    /// Those that had a record of a line in parts in this block.
+    open_here: u8,
+    dropped: Option<Dropped>,
+    end: Option<RunEnd>,
+}
+
+/// Records that found no room.
+struct Dropped {
+    from: u64,
+    time: Time,
+    why: String,
+}
+
+/// A block that was handed on though the tail holds only its beginning.
+struct Incomplete {
+    number: u64,
+    /// Whether that is anything.
+    is_begun: bool,
+    /// What will be safe once it is in the boom file.
+    safe: Vec<(u32, u64)>,
+}
+
+/// Writes one boom file and its tail. Dropped without [`Writer::seal`], it leaves them as a killed process would.
+pub struct Writer {
+    path: PathBuf,
+    options: Options,
+    pipeline: Pipeline,
+    block: Columns,
+    /// The number of the block being filled.
+    number: u64,
+    held: Held,
+    incomplete: Option<Incomplete>,
+    runs: Vec<RunState>,
+    run_by_id: HashMap<RunId, RunSlot>,
+    lost: u64,
+    /// Why the last write of the tail failed.
+    tail_failing: Option<String>,
+    /// Since when records find no room, and when the disk is asked again.
+    dropping_until: Option<Instant>,
+    /// Blocks below were promised to be on the disk while only the tail held them.
+    promised: u64,
+}
+
+impl Writer {
+    /// A writer into this file, which has its header, and a tail that has nothing.
+    fn new(path: PathBuf, file: BoomFile, tail: Arc<dyn Storage>, options: Options) -> Writer {
+        let tail = Tail::new(tail, file.header());
+        Writer {
+            path,
+            options,
+            pipeline: Pipeline::new(options.compression_level, file, tail),
+            block: Columns::default(),
+            number: 0,
+            held: Held::default(),
+            incomplete: None,
+            runs: Vec::new(),
+            run_by_id: HashMap::new(),
+            lost: 0,
+            tail_failing: None,
+            dropping_until: None,
+            promised: 0,
+        }
+    }
+
+    /// The boom file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts a run whose next record has the seq `first_seq`; a run that was started already is found.
+    ///
+    /// # Errors
+    /// If the file has 65,536 runs already.
+    pub fn run(&mut self, id: RunId, kind: Kind, first_seq: u64) -> Result<RunSlot, BoomError> {
+        if self.runs.len() >= RUNS_MAX && !self.run_by_id.contains_key(&id) {
+            return Err(BoomError::TooManyRuns { path: self.path.clone(), max: RUNS_MAX });
+        }
+        let next = RunSlot(self.runs.len() as u32);
+        let slot = *self.run_by_id.entry(id).or_insert(next);
+        if slot == next {
+            self.runs.push(RunState {
+                id,
+                kind,
+                next_seq: first_seq,
+                safe_seq: first_seq,
+                block: 0,
+                number: 0,
+                open: 0,
+                open_before: 0,
+                open_here: 0,
+                dropped: None,
+                end: None,
+            });
+        }
+        Ok(slot)
+    }
+
+    /// The seq that the run's next record will have.
+    pub fn next_seq(&self, run: RunSlot) -> u64 {
+        self.runs[run.0 as usize].next_seq
+    }
+
+    /// Takes a record; gives its seq. Waits for the encoders when they are behind, but not for a disk that fails: then
+    /// the record becomes part of a gap, and has its seq all the same.
+    ///
+    /// # Errors
+    /// If the message or the fields are larger than a record may be, or the fields hold a newline; then nothing is taken.
+    #[inline]
+    pub fn push(&mut self, run: RunSlot, record: &NewRecord<'_>) -> Result<u64, BoomError> {
+        if record.message.len() > RECORD_BYTES_MAX || record.fields.is_some() {
+            check(record)?;
+        }
+        let has_room = self.dropping_until.is_none() && self.block.fits(record, self.options.block_text_bytes_max);
+        if !has_room && !self.make_room() {
+            return Ok(self.drop_record(run, record));
+        }
+        if self.runs[run.0 as usize].block != self.number + 1 && !self.enter_block(run) {
+            return Ok(self.drop_record(run, record));
+        }
+        let state = &mut self.runs[run.0 as usize];
+        let seq = state.next_seq;
+        state.next_seq += 1;
+        let continued = record.flags.has(Flags::CONTINUED);
+        if continued || state.open != 0 {
+            note_parts(state, &mut self.block, record.stream, continued);
+        }
+        self.block.push(state.number, record);
+        Ok(seq)
+    }
+
+    /// Notes that the next `count` records of the run never came here.
+    pub fn gap(&mut self, run: RunSlot, count: u64, why: &str) {
+        if count == 0 {
+            return;
+        }
+        let from = self.runs[run.0 as usize].next_seq;
+        let (time, entered) = (Time::now(), self.dropping_until.is_none() && self.enter_block(run));
+        let state = &mut self.runs[run.0 as usize];
+        state.next_seq += count;
+        self.lost += count;
+        if entered {
+            self.block.push_gap(gap_in_block(state.number, from..from + count, time, why));
+        } else {
+            state.dropped.get_or_insert_with(|| Dropped { from, time, why: why.to_owned() });
+        }
+    }
+
+    /// Notes how the run ended.
+    pub fn end_run(&mut self, run: RunSlot, end: &RunEnd) {
+        self.runs[run.0 as usize].end = Some(end.clone());
+        // Where the block has no room for another run, the footer alone will tell.
+        if self.enter_block(run) {
+            let number = self.runs[run.0 as usize].number;
+            self.block.ends.push(EndInBlock { run: number, end: end.clone() });
+        }
+    }
+
+    /// Keeps these bytes with the records pushed so far; the latest of a file is found again. What they say is on the disk
+    /// together with those records, or neither is.
+    ///
+    /// # Errors
+    /// If there are more than 64 KiB of them.
+    pub fn checkpoint(&mut self, bytes: &[u8]) -> Result<(), BoomError> {
+        let (what, max) = ("checkpoint", CHECKPOINT_BYTES_MAX);
+        if bytes.len() > max {
+            return Err(BoomError::TooLarge { what, bytes: bytes.len(), max });
+        }
+        self.block.checkpoint = Some(bytes.to_vec());
+        self.held.checkpoint = false;
+        Ok(())
+    }
+
+    /// Hands everything pushed so far to the operating system: others can read it, and it survives this process.
+    ///
+    /// # Errors
+    /// If the disk refuses. Nothing is lost by that; the next flush tries again.
+    pub fn flush(&mut self) -> Result<(), BoomError> {
+        self.note_gone_blocks();
+        if self.dropping_until.is_some() {
+            self.dropping_until = Some(Instant::now());
+            self.make_room();
+        }
+        let mut result = self.flush_tail();
+        if result.is_ok() && self.held.is_wasteful() {
+            self.rotate();
+        }
+        if result.is_ok() && self.dropping_until.is_some() {
+            result = Err(io::Error::other(self.pipeline.failing().unwrap_or_else(|| BEHIND.to_owned())));
+        }
+        result.map_err(|error| self.error("write the tail of", error))
+    }
+
+    /// Flushes, and waits until everything pushed so far is on the disk.
+    ///
+    /// # Errors
+    /// If the disk refuses. Nothing is lost by that, unless [`Writer::health`] says so; the next sync tries again.
+    pub fn sync(&mut self) -> Result<(), BoomError> {
+        self.flush()?;
+        self.pipeline.sync().map_err(|error| self.error("sync", error))?;
+        self.promised = self.number + 1;
+        self.note_gone_blocks();
+        Ok(())
+    }
+
+    /// Has everything flushed so far synced by a thread of its own; does not wait. Whether it failed is told by
+    /// [`Writer::health`].
+    pub fn request_sync(&mut self) {
+        self.pipeline.request_sync();
+    }
+
+    /// How the writer does.
+    pub fn health(&self) -> Health {
+        let failing = self.tail_failing.clone().or_else(|| self.pipeline.failing());
+        Health { lost: self.lost, failing, blocks: self.pipeline.written() }
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> BoomError {
+        BoomError::Io { action, path: self.path.clone(), source }
+    }
+
+    /// Counts a record that finds no room.
+    #[cold]
+    fn drop_record(&mut self, run: RunSlot, record: &NewRecord<'_>) -> u64 {
+        if self.runs[run.0 as usize].dropped.is_none() {
+            let why = self.health().failing.unwrap_or_else(|| BEHIND.to_owned());
+            let from = self.runs[run.0 as usize].next_seq;
+            self.runs[run.0 as usize].dropped = Some(Dropped { from, time: record.time, why });
+        }
+        let state = &mut self.runs[run.0 as usize];
+        state.next_seq += 1;
+        self.lost += 1;
+        state.next_seq - 1
+    }
+
+    /// Makes room for a record; false while there is none to be had.
+    #[cold]
+    fn make_room(&mut self) -> bool {
+        let now = Instant::now();
+        if self.dropping_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        if !self.rotate() {
+            self.dropping_until = Some(now + RETRY);
+            return false;
+        }
+        if self.dropping_until.take().is_some() {
+            (0..self.runs.len()).for_each(|run| self.place_dropped(RunSlot(run as u32)));
+        }
+        true
+    }
+
+    /// Puts the gap of records that found no room where the run goes on.
+    fn place_dropped(&mut self, run: RunSlot) {
+        let nothing = self.runs[run.0 as usize].dropped.is_none();
+        if nothing || self.dropping_until.is_some() || !self.enter_block(run) {
+            return;
+        }
+        let state = &mut self.runs[run.0 as usize];
+        if let Some(dropped) = state.dropped.take() {
+            let range = dropped.from..state.next_seq;
+            self.block.push_gap(gap_in_block(state.number, range, dropped.time, &dropped.why));
+        }
+    }
+
+    /// Makes the run one of the block's; a new block if this one has too many. False if there is none to be had.
+    fn enter_block(&mut self, run: RunSlot) -> bool {
+        if self.runs[run.0 as usize].block == self.number + 1 {
+            return true;
+        }
+        if self.block.runs.len() >= BLOCK_RUNS_MAX && !self.rotate() {
+            return false;
+        }
+        let (number, state) = (self.block.runs.len() as u32, &mut self.runs[run.0 as usize]);
+        let RunState { id, kind, next_seq, .. } = *state;
+        let first_seq = state.dropped.as_ref().map_or(next_seq, |dropped| dropped.from);
+        self.block.runs.push(RunInBlock { id, kind, first_seq, records: 0, lines: 0, levels: [0; 5] });
+        (state.block, state.number) = (self.number + 1, number);
+        (state.open_before, state.open_here) = (state.open, 0);
+        self.place_dropped(run);
+        true
+    }
+
+    /// Hands the block on and starts the next; false if there is nowhere to put it.
+    fn rotate(&mut self) -> bool {
+        self.note_gone_blocks();
+        if self.block.is_empty() {
+            return true;
+        }
+        let flushed = self.flush_tail().is_ok();
+        let slot_free_at = (self.number + 2).saturating_sub(SLOTS);
+        let wanted = if flushed { slot_free_at } else { self.incomplete.as_ref().map_or(0, |block| block.number + 1) };
+        if self.pipeline.wait_until_written(wanted.max(slot_free_at)).is_err() || !self.keep_promise() {
+            return false;
+        }
+        self.resolve_incomplete();
+        self.note_open_lines();
+        if !self.held.is_all_of(&self.block) {
+            let (number, is_begun, safe) = (self.number, self.held.is_any(), self.safe_after_block());
+            self.incomplete = Some(Incomplete { number, is_begun, safe });
+        }
+        let block = std::mem::take(&mut self.block);
+        self.block = self.pipeline.submit(self.number, block);
+        (self.number, self.held) = (self.number + 1, Held::default());
+        true
+    }
+
+    /// Before a slot is used again whose block was promised to be on the disk, the boom file must be there.
+    fn keep_promise(&mut self) -> bool {
+        let overwritten = (self.number + 1).checked_sub(SLOTS);
+        let at_risk =
+            overwritten.is_some_and(|block| block < self.promised && block >= self.pipeline.file().synced_blocks());
+        !at_risk || self.pipeline.sync().is_ok()
+    }
+
+    /// Adds what is new to the tail, unless the tail lacks a part of the block before.
+    fn flush_tail(&mut self) -> io::Result<()> {
+        self.resolve_incomplete();
+        if self.incomplete.is_some() {
+            let why = self.tail_failing.clone().unwrap_or_default();
+            return Err(io::Error::other(why));
+        }
+        let result = self.pipeline.tail().append(self.number, &self.block, &mut self.held);
+        self.tail_failing = result.as_ref().err().map(ToString::to_string);
+        if result.is_ok() {
+            self.safe_after_block().into_iter().for_each(|(run, seq)| self.runs[run as usize].safe_seq = seq);
+        }
+        result
+    }
+
+    /// The runs of the block, and for each the seq below which everything is safe once the block is.
+    fn safe_after_block(&self) -> Vec<(u32, u64)> {
+        let slots = self.block.runs.iter().filter_map(|run| self.run_by_id.get(&run.id));
+        let safe = |slot: &RunSlot| {
+            let state = &self.runs[slot.0 as usize];
+            (slot.0, state.dropped.as_ref().map_or(state.next_seq, |dropped| dropped.from))
+        };
+        slots.map(safe).collect()
+    }
+
+    /// Forgets the block that the tail holds in part once it is in the boom file.
+    fn resolve_incomplete(&mut self) {
+        if self.incomplete.as_ref().is_some_and(|block| self.pipeline.written() > block.number)
+            && let Some(block) = self.incomplete.take()
+        {
+            block.safe.into_iter().for_each(|(run, seq)| self.runs[run as usize].safe_seq = seq);
+        }
+    }
+
+    /// Says in the block that lines go on after it.
+    fn note_open_lines(&mut self) {
+        let open = |run: &RunInBlock| {
+            let slot = self.run_by_id.get(&run.id);
+            slot.and_then(|slot| self.runs.get(slot.0 as usize)).is_some_and(|run| run.open & run.open_here != 0)
+        };
+        if self.block.runs.iter().any(open) {
+            self.block.flags = self.block.flags.with(BlockFlags::JOINS_LATER);
+        }
+    }
+
+    /// Records that a failed sync took from the boom file become gaps, out of their order.
+    fn note_gone_blocks(&mut self) {
+        for gone in self.pipeline.take_gone() {
+            for (run, range) in seqs_of_gone(&gone) {
+                self.lost += run.records;
+                let Some(slot) = self.run_by_id.get(&run.id).copied() else { continue };
+                if self.enter_block(slot) {
+                    let number = self.runs[slot.0 as usize].number;
+                    self.block.push_gap(gap_in_block(number, range, Time::now(), GONE));
+                }
+            }
+        }
+    }
+}
+
+/// The runs that had records in a block that is gone, and the seqs it held of each, its gaps included.
+fn seqs_of_gone(gone: &BlockSummary) -> impl Iterator<Item = (&RunInBlock, Range<u64>)> {
+    let runs = (0..).zip(&gone.runs).filter(|(_, run)| run.records > 0);
+    runs.map(|(number, run)| {
+        let gaps = gone.gaps.iter().filter(move |gap| gap.run == number && gap.from >= run.first_seq);
+        let in_gaps: u64 = gaps.map(|gap| gap.to.map_or(0, |to| to - gap.from + 1)).sum();
+        (run, run.first_seq..run.first_seq + run.records + in_gaps)
+    })
+}
+
+/// The larger part of what a record must be for [`Writer::push`] to take it.
+#[cold]
+fn check(record: &NewRecord<'_>) -> Result<(), BoomError> {
+    let fields = record.fields.unwrap_or_default();
+    let sizes = [("message", record.message.len(), RECORD_BYTES_MAX), ("fields text", fields.len(), FIELDS_BYTES_MAX)];
+    match sizes.into_iter().find(|(_, bytes, max)| bytes > max) {
+        Some((what, bytes, max)) => Err(BoomError::TooLarge { what, bytes, max }),
+        None if fields.contains('\n') => Err(BoomError::NewlineInFields),
+        None => Ok(()),
+    }
+}
+
+/// Keeps account of lines that come in parts.
+#[cold]
+fn note_parts(run: &mut RunState, block: &mut Columns, stream: Stream, continued: bool) {
+    let bit = 1 << stream as u8;
+    block.has_parts = true;
+    if run.open_before & bit != 0 {
+        block.flags = block.flags.with(BlockFlags::JOINS_EARLIER);
+        run.open_before &= !bit;
+    }
+    if continued {
+        run.open |= bit;
+        run.open_here |= bit;
+    } else {
+        run.open &= !bit;
+    }
+}
+
+/// A gap over the seqs of `range`, of the block's run `number`.
+fn gap_in_block(number: u32, range: Range<u64>, time: Time, why: &str) -> GapInBlock {
+    let why = why[..why.floor_char_boundary(WHY_BYTES_MAX)].to_owned();
+    GapInBlock { at: 0, run: number, from: range.start, to: Some(range.end - 1), time, why }
+}

@@ -1,0 +1,80 @@
+//! Gives a new boom file its name.
+//!
+//! A reader takes a boom file without lock and footer for one whose writer died. So the file is made under another name,
+//! locked, given its header, and linked to its own name only then; the lock is the open file's and stays with it.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use logboom_record::Time;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use super::{Options, Writer};
+use crate::{
+    BoomError,
+    boom_file::BoomFile,
+    format::{FileHeader, FileId},
+    storage::FileStorage,
+};
+
+/// How many names are tried: a session has a boom file for each of its writers.
+const NAMES_MAX: u32 = 100_000;
+
+impl Writer {
+    /// Makes a boom file in `dir`: `stem.boom`, or `stem.2.boom`, `stem.3.boom`, … where that is taken.
+    ///
+    /// # Errors
+    /// If the directory takes no file, or the disk has no room for the little that is always reserved.
+    pub fn create_in(dir: &Path, stem: &str, options: Options) -> Result<Writer, BoomError> {
+        let hidden = dir.join(format!(".{stem}.boom.{}", uuid::Uuid::new_v4().simple()));
+        let created = create(&hidden, dir, stem, options);
+        // It is gone, or about to be linked: either way nobody needs the hidden name any more.
+        let _ = std::fs::remove_file(&hidden);
+        created
+    }
+}
+
+fn create(hidden: &Path, dir: &Path, stem: &str, options: Options) -> Result<Writer, BoomError> {
+    let error = |action| move |source| BoomError::Io { action, path: dir.to_owned(), source };
+    let file = open_locked(hidden).map_err(error("create a boom file in"))?;
+    let id = FileId::new(*uuid::Uuid::new_v4().as_bytes());
+    let header = FileHeader { id, created_at: Time::now() };
+    let storage = Arc::new(FileStorage::of(file, hidden));
+    let file = BoomFile::create(storage, header).map_err(error("write a boom file in"))?;
+    let path = link(hidden, dir, stem)?;
+    let tail = Arc::new(FileStorage::lazy(tail_path(&path)));
+    Ok(Writer::new(path, file, tail, options))
+}
+
+fn open_locked(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(File::from(file))
+}
+
+fn link(hidden: &Path, dir: &Path, stem: &str) -> Result<PathBuf, BoomError> {
+    for number in 1..=NAMES_MAX {
+        let path = match number {
+            1 => dir.join(format!("{stem}.boom")),
+            number => dir.join(format!("{stem}.{number}.boom")),
+        };
+        match std::fs::hard_link(hidden, &path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(BoomError::Io { action: "create", path, source }),
+        }
+    }
+    Err(BoomError::NoFreeName { dir: dir.to_owned() })
+}
+
+/// The tail beside a boom file.
+fn tail_path(boom: &Path) -> PathBuf {
+    let mut path = boom.as_os_str().to_owned();
+    path.push(".tail");
+    path.into()
+}

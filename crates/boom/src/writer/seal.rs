@@ -1,0 +1,164 @@
+//! Ends a boom file: last block, index, footer.
+//!
+//! Where the disk refuses to the end, what the tail holds stays there; what it does not is one gap per run, in a block without
+//! records that goes, with index and footer, into the bytes that were reserved for it.
+
+use std::{collections::BTreeMap, io};
+
+use logboom_record::Time;
+
+use super::{BEHIND, GONE, RunState, Sealed, Writer, gap_in_block, seqs_of_gone};
+use crate::{
+    BoomError,
+    boom_file::Reserve,
+    columns::Columns,
+    encode::Encoder,
+    format::{BLOCK_RUNS_MAX, BlockSummary, Footer, RunInBlock, RunInFooter},
+    pipeline::Unwritten,
+};
+
+/// How often the end is written when a sync loses what was there.
+const ENDS_MAX: usize = 3;
+
+impl Writer {
+    /// Writes what is left, the index and the footer, waits until all is on the disk, and removes the tail. On a disk
+    /// that takes nothing more, see [`Sealed::failing`]: what could not be written is a gap, and the tail may stay.
+    ///
+    /// # Errors
+    /// If not even the footer could be written; the files are then as a killed process leaves them.
+    pub fn seal(mut self) -> Result<Sealed, BoomError> {
+        self.note_gone_blocks();
+        self.note_open_lines();
+        let mut left = self.pipeline.finish(self.number);
+        self.resolve_incomplete();
+        let mut encoder = self.pipeline.encoder();
+        left.insert(self.number, Unwritten::Columns(std::mem::take(&mut self.block)));
+        let failing = self.append_all(&mut left, &mut encoder).err().map(|error| error.to_string());
+        let has_tail = failing.is_some() && self.keep_tail(&mut left);
+        let dropped = self.runs.iter().find_map(|run| run.dropped.as_ref().map(|dropped| dropped.why.clone()));
+        let failing = failing.or(dropped);
+        let why = failing.clone().unwrap_or_else(|| BEHIND.to_owned());
+        self.number =
+            if has_tail { self.number + u64::from(self.held.is_any()) } else { self.pipeline.file().blocks() };
+        let lost = self.append_lost(&mut encoder, &why);
+        let synced = self.append_footer(&mut encoder, has_tail)?;
+        if !has_tail {
+            // A tail that cannot be removed is one that readers ignore: the footer says so.
+            let _ = self.pipeline.tail().storage().remove();
+        }
+        let failing = failing.or(lost.err().map(|error| error.to_string())).or(synced);
+        let file = self.pipeline.file();
+        Ok(Sealed { totals: file.totals(), bytes: file.end(), failing })
+    }
+
+    /// Appends the blocks in order; what is not appended stays in `left`.
+    fn append_all(&mut self, left: &mut BTreeMap<u64, Unwritten>, encoder: &mut Encoder) -> io::Result<()> {
+        while let Some((number, block)) = left.pop_first() {
+            let mut encoded = match block {
+                Unwritten::Encoded(encoded) => encoded,
+                Unwritten::Columns(columns) if columns.is_empty() => continue,
+                Unwritten::Columns(columns) => {
+                    let encoded = encoder.encode(number, &columns);
+                    self.block = if number == self.number { columns } else { Columns::default() };
+                    encoded
+                }
+            };
+            let appended = self.pipeline.file().append(&mut encoded, Reserve::Use);
+            if let Err(error) = appended {
+                left.insert(number, Unwritten::Encoded(encoded));
+                return Err(error);
+            }
+            self.note_written(number);
+        }
+        Ok(())
+    }
+
+    /// A block is in the boom file: what it holds is safe.
+    fn note_written(&mut self, number: u64) {
+        let safe = match &mut self.incomplete {
+            _ if number == self.number => self.safe_after_block(),
+            Some(block) if block.number == number => std::mem::take(&mut block.safe),
+            _ => Vec::new(),
+        };
+        safe.into_iter().for_each(|(run, seq)| self.runs[run as usize].safe_seq = seq);
+    }
+
+    /// Flushes what is left to the tail, if it still takes it. Whether the tail holds anything of the blocks left.
+    fn keep_tail(&mut self, left: &mut BTreeMap<u64, Unwritten>) -> bool {
+        if let Some(Unwritten::Columns(block)) = left.remove(&self.number) {
+            self.block = block;
+        }
+        let nothing_of = match &self.incomplete {
+            Some(block) if left.contains_key(&block.number) => (!block.is_begun).then_some(block.number),
+            _ => {
+                self.incomplete = None;
+                // What cannot be flushed becomes a gap, whose reason is that of the block before it.
+                let _ = self.flush_tail();
+                None
+            }
+        };
+        left.keys().any(|number| nothing_of != Some(*number)) || self.held.is_any()
+    }
+
+    /// Appends the gaps of what is neither in the boom file nor in the tail.
+    fn append_lost(&mut self, encoder: &mut Encoder, why: &str) -> io::Result<()> {
+        let lost: Vec<usize> =
+            (0..self.runs.len()).filter(|run| self.runs[*run].safe_seq < self.runs[*run].next_seq).collect();
+        for runs in lost.chunks(BLOCK_RUNS_MAX) {
+            let mut block = Columns::default();
+            for (number, run) in (0..).zip(runs) {
+                let RunState { id, kind, safe_seq, next_seq, ref dropped, .. } = self.runs[*run];
+                let (time, why) = dropped.as_ref().map_or((Time::now(), why), |dropped| (dropped.time, &dropped.why));
+                block.runs.push(RunInBlock { id, kind, first_seq: safe_seq, records: 0, lines: 0, levels: [0; 5] });
+                block.push_gap(gap_in_block(number, safe_seq..next_seq, time, why));
+            }
+            self.append_last(encoder, &block)?;
+        }
+        Ok(())
+    }
+
+    fn append_last(&mut self, encoder: &mut Encoder, block: &Columns) -> io::Result<()> {
+        let mut encoded = encoder.encode(self.number, block);
+        self.number += 1;
+        self.pipeline.file().append(&mut encoded, Reserve::Use)
+    }
+
+    /// Appends the footer and waits for the disk. Gives why not all may be there.
+    fn append_footer(&mut self, encoder: &mut Encoder, has_tail: bool) -> Result<Option<String>, BoomError> {
+        let mut why = None;
+        for _ in 0..ENDS_MAX {
+            let appended = self.pipeline.file().append_footer(self.footer(has_tail));
+            let offset = appended.map_err(|error| self.error("seal", error))?;
+            why = self.pipeline.sync().err().map(|error| error.to_string());
+            let gone = self.pipeline.take_gone();
+            if gone.is_empty() {
+                break;
+            }
+            why = Some(GONE.to_owned());
+            self.pipeline.file().reopen(offset).map_err(|error| self.error("seal", error))?;
+            for gone in gone {
+                let block = self.block_of_gone(&gone);
+                self.append_last(encoder, &block).map_err(|error| self.error("seal", error))?;
+            }
+        }
+        Ok(why)
+    }
+
+    /// A block without records that tells what was in a block that is gone.
+    fn block_of_gone(&self, gone: &BlockSummary) -> Columns {
+        let mut block = Columns::default();
+        for (number, (run, range)) in (0..).zip(seqs_of_gone(gone)) {
+            let slot = self.run_by_id.get(&run.id).map_or(0, |slot| slot.0);
+            let first_seq = self.runs.get(slot as usize).map_or(range.end, |run| run.next_seq);
+            block.runs.push(RunInBlock { first_seq, records: 0, lines: 0, levels: [0; 5], ..*run });
+            block.push_gap(gap_in_block(number, range, Time::now(), GONE));
+        }
+        block
+    }
+
+    fn footer(&self, has_tail: bool) -> Footer {
+        let run =
+            |run: &RunState| RunInFooter { id: run.id, kind: run.kind, next_seq: run.next_seq, end: run.end.clone() };
+        Footer { runs: self.runs.iter().map(run).collect(), has_tail, ..Footer::default() }
+    }
+}
