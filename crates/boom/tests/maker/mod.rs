@@ -277,18 +277,18 @@ impl Maker {
 
     fn index(&mut self) {
         let group = std::mem::take(&mut self.group);
-        let mut rows = vec![0u32; 1 << 12];
+        let mut rows = vec![0u32; 1 << 9];
         for (bit, (_, lines)) in group.iter().enumerate() {
             for line in lines {
                 let mut plain = Vec::new();
                 ansi::strip(line, &mut plain);
                 for text in [line, &plain] {
-                    for_each_gram(text, |hash| rows[(hash >> 20) as usize] |= 1 << bit);
+                    for_each_gram(text, |hash| rows[(hash >> 23) as usize] |= 1 << bit);
                 }
             }
         }
         let blocks: Vec<BlockSummary> = group.into_iter().map(|(summary, _)| summary).collect();
-        let meta = IndexMeta { before: self.before, blocks, rows_log2: self.shape.filter.then_some(12) };
+        let meta = IndexMeta { before: self.before, blocks, rows_log2: self.shape.filter.then_some(9) };
         self.before = self.totals.0;
         let (mut section, mut pages) = (Vec::new(), Vec::new());
         meta.encode(&mut section);
