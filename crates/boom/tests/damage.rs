@@ -1,5 +1,7 @@
 //! Files that were cut or changed: what can be read is right, and what cannot is said.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may
+
 mod maker;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Reading boom files: sealed, live, abandoned, and those that no writer would write.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // tests may
+
 mod maker;
 
 use std::{fs::File, path::Path};

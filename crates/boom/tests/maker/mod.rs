@@ -1,8 +1,9 @@
 //! Makes boom files and tails byte by byte, the plainest way that `docs/formats.md` allows: what the reader is tested
 //! against that does not come from the writer. Files can be made that no writer would: damaged, cut, contradicting.
 #![allow(dead_code)] // every test file uses some of it
+#![allow(clippy::unwrap_used)] // nothing but tests uses it
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, os::unix::fs::FileExt, path::Path};
 
 use logboom_boom::{
     block::EntryRef,
@@ -29,6 +30,9 @@ pub struct Shape {
 }
 
 pub const PLAIN: Shape = Shape { compressed: true, bucketed: true, filter: true, blocks_per_index: 2 };
+
+/// The entries of a tail frame, and the runs that end in it.
+pub type TailFrame = (Vec<Entry>, Vec<RunId>);
 
 /// A boom file in the making.
 pub struct Maker {
@@ -178,7 +182,7 @@ impl Maker {
     }
 
     /// The tail of this file: each block with its frames, each of which has its entries and the runs that end in it.
-    pub fn tail(&self, blocks: &[(u64, Vec<(Vec<Entry>, Vec<RunId>)>)]) -> Vec<u8> {
+    pub fn tail(&self, blocks: &[(u64, Vec<TailFrame>)]) -> Vec<u8> {
         let mut out = vec![0; TAIL_PAGE_BYTES as usize];
         out[..64].copy_from_slice(&self.header);
         for (number, frames) in blocks {
@@ -429,7 +433,18 @@ pub fn write(dir: &Path, boom: &[u8], tail: Option<&[u8]>) -> std::path::PathBuf
     let path = dir.join("records.boom");
     std::fs::write(&path, boom).unwrap();
     if let Some(tail) = tail {
-        std::fs::write(dir.join("records.boom.tail"), tail).unwrap();
+        write_sparse(&dir.join("records.boom.tail"), tail);
     }
     path
+}
+
+/// Leaves out the pages of zeros, which are nearly all of a tail.
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (number, page) in bytes.chunks(4_096).enumerate() {
+        if *page != [0; 4_096][..page.len()] {
+            file.write_all_at(page, number as u64 * 4_096).unwrap();
+        }
+    }
 }
