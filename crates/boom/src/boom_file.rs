@@ -18,6 +18,7 @@ use crate::{
         frame::{HEAD_BYTES, HEADER_BYTES},
         index::put_filter,
     },
+    reader::Totals,
     storage::Storage,
 };
 
@@ -25,38 +26,6 @@ use crate::{
 const RESERVE_STEP_BYTES: u64 = 256 << 10;
 /// What of the reserve stays for index and footer when a last block is written into it.
 const FOOTER_BYTES: u64 = 16 << 10;
-
-/// What a file holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// How many records.
-    pub records: u64,
-    /// How many lines: records that are not continued.
-    pub lines: u64,
-    /// How many records are known to be lost.
-    pub lost: u64,
-    /// How many records there are of each level, trace first.
-    pub levels: [u64; 5],
-}
-
-impl Totals {
-    fn add(&mut self, block: &BlockSummary, lost: u64) {
-        self.lost += lost;
-        for run in &block.runs {
-            self.records += run.records;
-            self.lines += run.lines;
-            self.levels.iter_mut().zip(run.levels).for_each(|(total, count)| *total += count);
-        }
-    }
-
-    fn remove(&mut self, block: &BlockSummary) {
-        for run in &block.runs {
-            self.records -= run.records;
-            self.lines -= run.lines;
-            self.levels.iter_mut().zip(run.levels).for_each(|(total, count)| *total -= count);
-        }
-    }
-}
 
 /// Whether a block may use the bytes that are kept for the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,7 +134,7 @@ impl BoomFile {
         self.blocks += 1;
         if let Some(summary) = block.summary.take() {
             let summary = BlockSummary { offset, ..summary };
-            self.totals.add(&summary, block.lost);
+            add(&mut self.totals, &summary, block.lost);
             self.unsynced.iter_mut().last().into_iter().for_each(|frame| frame.block = Some(summary.clone()));
             self.group.push(summary);
         }
@@ -210,7 +179,7 @@ impl BoomFile {
         // On a full disk a reader finds blocks without an index by going from frame to frame.
         let _ = self.append_index(Reserve::Use);
         footer.index_offsets.clone_from(&self.index_offsets);
-        let Totals { records, lines, lost, levels } = self.totals;
+        let Totals { records, lines, lost, levels, .. } = self.totals;
         let footer = Footer { records, lines, lost, levels, ..footer };
         let mut meta = Vec::new();
         footer.encode(&mut meta);
@@ -319,7 +288,7 @@ impl BoomFile {
     }
 
     fn forget(&mut self, gone: &BlockSummary) {
-        self.totals.remove(gone);
+        remove(&mut self.totals, gone);
         if let Some(at) = self.group.iter().position(|block| block.offset == gone.offset) {
             self.group.remove(at);
             if at < self.group_grams.len() {
@@ -331,4 +300,25 @@ impl BoomFile {
 
 fn is_valid(frame: &[u8], id: &FileId, offset: u64) -> bool {
     FrameHead::decode(frame, id, offset).is_ok_and(|head| head.check_body(&frame[HEAD_BYTES..], id).is_ok())
+}
+
+fn add(totals: &mut Totals, block: &BlockSummary, lost: u64) {
+    totals.lost += lost;
+    for run in &block.runs {
+        totals.records += run.records;
+        totals.lines += run.lines;
+        totals.levels.iter_mut().zip(run.levels).for_each(|(total, count)| *total += count);
+    }
+    if block.records > 0 || !block.gaps.is_empty() {
+        let (min, max) = totals.times.unwrap_or((block.time_min, block.time_max));
+        totals.times = Some((min.min(block.time_min), max.max(block.time_max)));
+    }
+}
+
+fn remove(totals: &mut Totals, block: &BlockSummary) {
+    for run in &block.runs {
+        totals.records -= run.records;
+        totals.lines -= run.lines;
+        totals.levels.iter_mut().zip(run.levels).for_each(|(total, count)| *total -= count);
+    }
 }

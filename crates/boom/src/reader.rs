@@ -71,10 +71,10 @@ pub struct LostRange {
 
 /// An open boom file. Any number of threads may read blocks of it at once.
 pub struct Reader {
-    pub(crate) source: Source,
+    source: Source,
     tail: Tail,
     state: State,
-    pub(crate) written: Written,
+    written: Written,
     /// Every block there is to read: those of the boom file, then those of the tail.
     blocks: Vec<BlockInfo>,
     /// Runs and totals of all of them.

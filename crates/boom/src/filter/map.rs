@@ -273,7 +273,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_fast_form_sets_the_rows_of_the_rule_and_no_others(
-            lines in vec(vec(prop_oneof![b'0'..b'9', b'A'..b'D', b'a'..b'd', Just(b'\n'), any::<u8>()], 0..60), 0..20)
+            lines in vec(vec(prop_oneof![b'0'..=b'9', b'A'..b'D', b'a'..b'd', Just(b'\n'), any::<u8>()], 0..60), 0..20)
         ) {
             let lines: Vec<Vec<u8>> =
                 lines.into_iter().map(|line| line.into_iter().filter(|byte| *byte != 0x1b).collect()).collect();

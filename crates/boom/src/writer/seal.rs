@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, io};
 
 use logboom_record::Time;
 
-use super::{BEHIND, GONE, RunState, Sealed, Writer, gap_in_block, seqs_of_gone};
+use super::{BEHIND, GONE, RunState, Sealed, Writer, blocks::seqs_of_gone, gap_in_block};
 use crate::{
     BoomError,
     boom_file::Reserve,

@@ -385,7 +385,7 @@ enum Step {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let byte = prop_oneof![b'a'..b'e', b'0'..b'9', Just(b'\n'), Just(0x1b), any::<u8>()];
+    let byte = prop_oneof![b'a'..b'e', b'0'..=b'9', Just(b'\n'), Just(0x1b), any::<u8>()];
     let times = (-1_000i64..1_000_000, option::weighted(0.2, any::<i64>()));
     let fields = option::weighted(0.2, "\\{\"a\":[0-9]{1,9}\\}");
     (times, 0u8..3, 0usize..5, 0u8..8, vec(byte, 0..60), fields).prop_map(

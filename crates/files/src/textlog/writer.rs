@@ -121,12 +121,7 @@ impl TextWriter {
         self.gap.is_some()
     }
 
-    /// The open file, for whoever syncs it in the background.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// Where it is.
+    /// Its file.
     pub fn path(&self) -> &Path {
         &self.path
     }

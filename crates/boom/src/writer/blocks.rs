@@ -1,0 +1,114 @@
+//! A writer's blocks: into the tail, on to the encoders, and what becomes of them on a disk that fails.
+
+use std::{io, ops::Range};
+
+use logboom_record::Time;
+
+use super::{GONE, Incomplete, RunSlot, Writer, gap_in_block};
+use crate::{
+    format::{BlockFlags, BlockSummary, RunInBlock, tail::SLOTS},
+    tail::Held,
+};
+
+impl Writer {
+    /// Hands the block on and starts the next; false if there is nowhere to put it.
+    pub(super) fn rotate(&mut self) -> bool {
+        self.note_gone_blocks();
+        if self.block.is_empty() {
+            return true;
+        }
+        let flushed = self.flush_tail().is_ok();
+        let slot_free_at = (self.number + 2).saturating_sub(SLOTS);
+        let wanted = if flushed { slot_free_at } else { self.incomplete.as_ref().map_or(0, |block| block.number + 1) };
+        if self.pipeline.wait_until_written(wanted.max(slot_free_at)).is_err() || !self.keep_promise() {
+            return false;
+        }
+        self.resolve_incomplete();
+        self.note_open_lines();
+        if !self.held.is_all_of(&self.block) {
+            let (number, is_begun, safe) = (self.number, self.held.is_any(), self.safe_after_block());
+            self.incomplete = Some(Incomplete { number, is_begun, safe });
+        }
+        let block = std::mem::take(&mut self.block);
+        self.block = self.pipeline.submit(self.number, block);
+        (self.number, self.held) = (self.number + 1, Held::default());
+        true
+    }
+
+    /// Before a slot is used again whose block was promised to be on the disk, the boom file must be there.
+    fn keep_promise(&mut self) -> bool {
+        let overwritten = (self.number + 1).checked_sub(SLOTS);
+        let at_risk =
+            overwritten.is_some_and(|block| block < self.promised && block >= self.pipeline.file().synced_blocks());
+        !at_risk || self.pipeline.sync().is_ok()
+    }
+
+    /// Adds what is new to the tail, unless the tail lacks a part of the block before.
+    pub(super) fn flush_tail(&mut self) -> io::Result<()> {
+        self.resolve_incomplete();
+        if self.incomplete.is_some() {
+            let why = self.tail_failing.clone().unwrap_or_default();
+            return Err(io::Error::other(why));
+        }
+        let result = self.pipeline.tail().append(self.number, &self.block, &mut self.held);
+        self.tail_failing = result.as_ref().err().map(ToString::to_string);
+        if result.is_ok() {
+            self.safe_after_block().into_iter().for_each(|(run, seq)| self.runs[run as usize].safe_seq = seq);
+        }
+        result
+    }
+
+    /// The runs of the block, and for each the seq below which everything is safe once the block is.
+    pub(super) fn safe_after_block(&self) -> Vec<(u32, u64)> {
+        let slots = self.block.runs.iter().filter_map(|run| self.run_by_id.get(&run.id));
+        let safe = |slot: &RunSlot| {
+            let state = &self.runs[slot.0 as usize];
+            (slot.0, state.dropped.as_ref().map_or(state.next_seq, |dropped| dropped.from))
+        };
+        slots.map(safe).collect()
+    }
+
+    /// Forgets the block that the tail holds in part once it is in the boom file.
+    pub(super) fn resolve_incomplete(&mut self) {
+        if self.incomplete.as_ref().is_some_and(|block| self.pipeline.written() > block.number)
+            && let Some(block) = self.incomplete.take()
+        {
+            block.safe.into_iter().for_each(|(run, seq)| self.runs[run as usize].safe_seq = seq);
+        }
+    }
+
+    /// Says in the block that lines go on after it.
+    pub(super) fn note_open_lines(&mut self) {
+        let open = |run: &RunInBlock| {
+            let slot = self.run_by_id.get(&run.id);
+            slot.and_then(|slot| self.runs.get(slot.0 as usize)).is_some_and(|run| run.open & run.open_here != 0)
+        };
+        if self.block.runs.iter().any(open) {
+            self.block.flags = self.block.flags.with(BlockFlags::JOINS_LATER);
+        }
+    }
+
+    /// Records that a failed sync took from the boom file become gaps, out of their order.
+    pub(super) fn note_gone_blocks(&mut self) {
+        for gone in self.pipeline.take_gone() {
+            for (run, range) in seqs_of_gone(&gone) {
+                self.lost += run.records;
+                let Some(slot) = self.run_by_id.get(&run.id).copied() else { continue };
+                if self.enter_block(slot) {
+                    let number = self.runs[slot.0 as usize].number;
+                    self.block.push_gap(gap_in_block(number, range, Time::now(), GONE));
+                }
+            }
+        }
+    }
+}
+
+/// The runs that had records in a block that is gone, and the seqs it held of each, its gaps included.
+pub(super) fn seqs_of_gone(gone: &BlockSummary) -> impl Iterator<Item = (&RunInBlock, Range<u64>)> {
+    let runs = (0..).zip(&gone.runs).filter(|(_, run)| run.records > 0);
+    runs.map(|(number, run)| {
+        let gaps = gone.gaps.iter().filter(move |gap| gap.run == number && gap.from >= run.first_seq);
+        let in_gaps: u64 = gaps.map(|gap| gap.to.map_or(0, |to| to - gap.from + 1)).sum();
+        (run, run.first_seq..run.first_seq + run.records + in_gaps)
+    })
+}
