@@ -139,3 +139,102 @@ fn one(mut needs: Vec<Need>) -> Need {
         _ => Need::One(needs),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(pattern: &str) -> Known {
+        texts::of(&regex_syntax::parse(pattern).unwrap())
+    }
+
+    fn one_of(texts: &[&str]) -> Known {
+        Known::OneOf(texts.iter().map(|text| text.as_bytes().to_vec()).collect())
+    }
+
+    #[test]
+    fn texts_are_followed_through_classes_looks_and_small_repetitions() {
+        assert_eq!(known("(?i)Timeout"), one_of(&["timeout"]));
+        assert_eq!(known("\\bre(ady|set)$"), one_of(&["ready", "reset"]));
+        assert_eq!(known("(ab){2}c?d"), one_of(&["ababcd", "ababd"]));
+        assert_eq!(known("[Ee]rror [45]xx"), one_of(&["error 4xx", "error 5xx"]));
+    }
+
+    #[test]
+    fn a_class_counts_as_one_letter_only_if_all_of_it_folds_to_that() {
+        assert_eq!(known("(?i)ask"), one_of(&["ask", "as\u{212a}", "a\u{17f}k", "a\u{17f}\u{212a}"]));
+        assert_eq!(known("(?i-u)ask"), one_of(&["ask"]));
+    }
+
+    #[test]
+    fn what_is_open_keeps_the_texts_around_it() {
+        let both = Known::All(vec![one_of(&["connect"]), one_of(&["refused"])]);
+        assert_eq!(known("connect.*refused"), both);
+        assert_eq!(known("ab+c"), Known::Nothing);
+        assert_eq!(known("x(abc)+"), Known::All(vec![one_of(&["xabc"]), one_of(&["abc"])]));
+        assert_eq!(known("(abc.*|x)def"), Known::OneOf(vec![b"def".to_vec()]));
+        assert_eq!(known("(abc.*|xyz)"), Known::One(vec![one_of(&["abc"]), one_of(&["xyz"])]));
+    }
+
+    #[test]
+    fn alternatives_that_need_not_hold_anything_need_nothing() {
+        for pattern in ["", ".*", "abc|x", "(abc)?", "(abc){0,3}", "(abc){0}", "[a-z]{3}", "12345678|abc", "(abc|.*)"] {
+            assert!(GramQuery::regex(&regex_syntax::parse(pattern).unwrap()).is_any(), "{pattern}");
+        }
+        assert!(GramQuery::literal(b"ab", Case::Sensitive).is_any());
+        assert!(!GramQuery::literal(b"abc", Case::Sensitive).is_any());
+    }
+
+    #[test]
+    fn too_many_alternatives_are_let_go_and_the_rest_is_kept() {
+        let many = "(?i)kisskisskisskiss timeout";
+        assert!(!GramQuery::regex(&regex_syntax::parse(many).unwrap()).is_any());
+        let words: Vec<String> = (0..2_000).map(|n| format!("word{n}x")).collect();
+        assert!(GramQuery::regex(&regex_syntax::parse(&words.join("|")).unwrap()).is_any());
+        let long = "a long text ".repeat(9_000);
+        assert!(GramQuery::literal(long.as_bytes(), Case::Sensitive).grams.len() <= GRAMS_MAX);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_found_in_either_case() {
+        for case in [Case::Sensitive, Case::Insensitive] {
+            assert_eq!(GramQuery::literal(b"\xff\xfeab", case), GramQuery::regex(&Hir::literal(*b"\xff\xfeab")));
+        }
+    }
+
+    #[test]
+    fn a_newline_parts_the_grams() {
+        let both = GramQuery::literal(b"abc\ndef", Case::Sensitive);
+        assert_eq!(both.grams, GramQuery::regex(&regex_syntax::parse("abc.*def").unwrap()).grams);
+    }
+
+    /// A filter of 32 blocks, in which the gram of hash `h` is in the blocks of mask `rows(h)`.
+    fn groups(query: &GramQuery, groups: usize, rows: impl Fn(u32) -> u32) -> (Vec<u32>, Vec<usize>) {
+        let mut evaluator = Evaluator::new(query);
+        let each = (0..groups).map(|_| {
+            let mut asked = 0;
+            let left = evaluator.group(u32::MAX, &mut |hash| {
+                asked += 1;
+                rows(hash)
+            });
+            (left, asked)
+        });
+        each.unzip()
+    }
+
+    #[test]
+    fn the_rarest_gram_is_asked_for_first_once_it_is_known() {
+        let query = GramQuery::literal(b"the common and the rare", Case::Sensitive);
+        let rare = query.grams[query.grams.len() / 2];
+        let (left, asked) = groups(&query, 8, |hash| if hash == rare { 0 } else { u32::MAX });
+        assert_eq!(asked.last(), Some(&1));
+        assert_eq!(left.last(), Some(&0));
+    }
+
+    #[test]
+    fn alternatives_are_united_and_parts_intersected() {
+        let rows = |hash| if hash == GramQuery::literal(b"abc", Case::Sensitive).grams[0] { 0b0011 } else { 0b0110 };
+        let left = |pattern: &str| groups(&GramQuery::regex(&regex_syntax::parse(pattern).unwrap()), 1, rows).0[0];
+        assert_eq!((left("abc|xyz"), left("abc.*xyz"), left("abc")), (0b0111, 0b0010, 0b0011));
+    }
+}

@@ -71,10 +71,10 @@ pub struct LostRange {
 
 /// An open boom file. Any number of threads may read blocks of it at once.
 pub struct Reader {
-    source: Source,
+    pub(crate) source: Source,
     tail: Tail,
     state: State,
-    written: Written,
+    pub(crate) written: Written,
     /// Every block there is to read: those of the boom file, then those of the tail.
     blocks: Vec<BlockInfo>,
     /// Runs and totals of all of them.

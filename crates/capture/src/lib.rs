@@ -4,6 +4,10 @@
 //! [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them.
 
 pub mod command;
+mod intake;
 pub mod lines;
 pub mod pty;
+mod sync;
 pub mod writer;
+
+pub use intake::Intake;

@@ -1,1 +1,359 @@
-//! The one thread of a run that numbers its records and writes them down.
+//! Writes one run: lines with seq, time and level into its text log and its boom file.
+//!
+//! One thread does it all, so that the order in the intake is the order of the seq. It hands what it has to the kernel
+//! whenever it finds the intake empty, at most every [`FLUSH_PAUSE`], and at the latest [`FLUSH_AFTER`] after a byte came:
+//! that is all that `kill -9` can take. fsync runs beside it every [`SYNC_EVERY`]. A disk that fails never stops the run: the
+//! sinks count what they lose, and the caller hears of it once.
+
+use std::{
+    io,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use logboom_boom as boom;
+use logboom_files::textlog::{TextBatch, TextWriter};
+use logboom_record::{Flags, Level, RunEnd, Stream, Time, level, text::Prefix};
+
+use crate::{
+    intake::{Batch, Intake, Piece},
+    lines::{Part, Splitter},
+    sync::Syncer,
+};
+
+/// The least time between two flushes.
+pub const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+/// The most time between a byte and its flush.
+pub const FLUSH_AFTER: Duration = Duration::from_millis(5);
+/// How long an unfinished line waits before it is written as a part.
+pub const UNFINISHED_AFTER: Duration = Duration::from_millis(50);
+/// How often what was written is fsync'ed, in the background.
+pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// After so many bytes of text it is fsync'ed earlier, so that little is left to do when the run ends.
+pub const SYNC_EVERY_BYTES: u64 = 32 << 20;
+
+const TEXT_BUFFER_BYTES: usize = 1 << 20;
+const BUSY_WAKE_BYTES: usize = 256 << 10;
+
+/// Where the records of a run go.
+pub struct Sinks {
+    /// The text log.
+    pub text: Option<TextWriter>,
+    /// The boom file, and the run in it.
+    pub boom: Option<(boom::Writer, boom::RunSlot)>,
+    /// Called once, when something could not be written for the first time.
+    pub warn: Box<dyn FnMut(&str) + Send>,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records, lost ones not counted.
+    pub records: u64,
+    /// Lines: records without [`Flags::CONTINUED`].
+    pub lines: u64,
+    /// Lines of level error.
+    pub errors: u64,
+    /// Lines of level warn.
+    pub warnings: u64,
+    /// Records that are in no file.
+    pub lost: u64,
+    /// Why the run's files are not whole, or not sealed.
+    pub trouble: Option<String>,
+}
+
+/// The thread that writes a run.
+#[derive(Debug)]
+pub struct RunWriter {
+    intake: Intake,
+    thread: JoinHandle<Counts>,
+}
+
+impl RunWriter {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub fn start(sinks: Sinks) -> io::Result<RunWriter> {
+        let intake = Intake::new();
+        let worker = Worker::new(intake.clone(), sinks);
+        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || worker.run())?;
+        Ok(RunWriter { intake, thread })
+    }
+
+    /// A hand for a reader of one of the run's streams.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// Writes what is left, ends the run in its boom file, seals and syncs everything.
+    pub fn finish(self, end: RunEnd) -> Counts {
+        self.intake.close(end);
+        match self.thread.join() {
+            Ok(counts) => counts,
+            Err(_) => Counts { trouble: Some("the writer failed; see logboom verify".to_owned()), ..Counts::default() },
+        }
+    }
+}
+
+struct Worker {
+    intake: Intake,
+    streams: [StreamState; 3],
+    out: Out,
+    last_flush: Instant,
+    unflushed_since: Option<Instant>,
+    last_sync: Instant,
+    unsynced: bool,
+}
+
+#[derive(Default)]
+struct StreamState {
+    splitter: Splitter,
+    level: Level,
+    unfinished: Option<(Time, Instant)>,
+}
+
+impl Worker {
+    fn new(intake: Intake, sinks: Sinks) -> Worker {
+        let now = Instant::now();
+        let last_flush = now.checked_sub(FLUSH_PAUSE).unwrap_or(now);
+        let (unflushed_since, unsynced) = (None, false);
+        let (streams, out) = (Default::default(), Out::new(sinks));
+        Worker { intake, streams, out, last_flush, unflushed_since, last_sync: now, unsynced }
+    }
+
+    fn run(mut self) -> Counts {
+        let mut batch = Batch::default();
+        loop {
+            let (wake_at_bytes, patience) = self.next_wait(Instant::now());
+            self.intake.fetch(&mut batch, wake_at_bytes, patience);
+            if let Some(end) = self.write_batch(&batch) {
+                self.finish_streams();
+                return self.out.finish(&end);
+            }
+            let now = Instant::now();
+            self.note_unfinished(now);
+            self.flush_if_due(now);
+            self.sync_if_due(now);
+        }
+    }
+
+    /// How much to wait for, and how long: data soon to be flushed waits for company, an idle writer for anything.
+    fn next_wait(&self, now: Instant) -> (usize, Option<Duration>) {
+        if self.unflushed_since.is_some() {
+            return (BUSY_WAKE_BYTES, Some((self.last_flush + FLUSH_PAUSE).saturating_duration_since(now)));
+        }
+        let unfinished = self.streams.iter().filter_map(|stream| Some(stream.unfinished?.1 + UNFINISHED_AFTER)).min();
+        let sync = self.unsynced.then(|| self.last_sync + SYNC_EVERY);
+        let next = unfinished.into_iter().chain(sync).min();
+        (1, next.map(|next| next.saturating_duration_since(now)))
+    }
+
+    /// Gives how the run ended if the batch says so.
+    fn write_batch(&mut self, batch: &Batch) -> Option<RunEnd> {
+        let mut rest = &batch.bytes[..];
+        for piece in &batch.pieces {
+            match piece {
+                Piece::Data { stream, time, len } => {
+                    let (bytes, later) = rest.split_at(*len);
+                    rest = later;
+                    self.write(*stream, |splitter, take| splitter.push(bytes, *time, take));
+                }
+                Piece::End { stream } => self.write(*stream, |splitter, take| splitter.finish(take)),
+                Piece::Note { time, level, message } => self.out.note(*time, *level, message),
+                Piece::Close { end } => return Some(end.clone()),
+            }
+        }
+        if !batch.pieces.is_empty() {
+            self.unflushed_since.get_or_insert_with(Instant::now);
+        }
+        None
+    }
+
+    fn write(&mut self, stream: Stream, split: impl FnOnce(&mut Splitter, &mut dyn FnMut(Part<'_>))) {
+        let state = &mut self.streams[stream as usize];
+        let (out, level) = (&mut self.out, &mut state.level);
+        split(&mut state.splitter, &mut |part| out.record(stream, level, &part));
+    }
+
+    fn finish_streams(&mut self) {
+        Stream::ALL.into_iter().for_each(|stream| self.write(stream, |splitter, take| splitter.finish(take)));
+    }
+
+    /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
+    fn note_unfinished(&mut self, now: Instant) {
+        for stream in Stream::ALL {
+            let state = &mut self.streams[stream as usize];
+            let since = state.splitter.unfinished_since();
+            state.unfinished = match (since, state.unfinished) {
+                (Some(time), Some(before)) if before.0 == time => Some(before),
+                (Some(time), _) => Some((time, now)),
+                (None, _) => None,
+            };
+            if state.unfinished.is_some_and(|(_, since)| now >= since + UNFINISHED_AFTER) {
+                state.unfinished = None;
+                self.write(stream, |splitter, take| splitter.hand_out_unfinished(take));
+                self.unflushed_since.get_or_insert(now);
+            }
+        }
+    }
+
+    fn flush_if_due(&mut self, now: Instant) {
+        let Some(since) = self.unflushed_since else { return };
+        let paused = now >= self.last_flush + FLUSH_PAUSE && self.intake.is_empty();
+        if paused || now >= since + FLUSH_AFTER {
+            self.out.flush();
+            self.last_flush = Instant::now();
+            self.unflushed_since = None;
+            self.unsynced = true;
+        }
+    }
+
+    fn sync_if_due(&mut self, now: Instant) {
+        let much = self.out.unsynced_bytes >= SYNC_EVERY_BYTES;
+        if self.unsynced && (much || now >= self.last_sync + SYNC_EVERY) {
+            self.out.request_sync();
+            self.last_sync = now;
+            self.unsynced = false;
+        }
+    }
+}
+
+/// The sinks and what is on its way to them.
+struct Out {
+    sinks: Sinks,
+    text_sync: Syncer,
+    prefix: (Time, Prefix),
+    text: Vec<u8>,
+    text_from_seq: u64,
+    next_seq: u64,
+    unsynced_bytes: u64,
+    counts: Counts,
+}
+
+impl Out {
+    fn new(sinks: Sinks) -> Out {
+        let prefix = (Time::default(), Prefix::new(Time::default()));
+        let (text_sync, text, counts) = (Syncer::default(), Vec::new(), Counts::default());
+        Out { sinks, text_sync, prefix, text, text_from_seq: 1, next_seq: 1, unsynced_bytes: 0, counts }
+    }
+
+    fn record(&mut self, stream: Stream, level: &mut Level, part: &Part<'_>) {
+        if part.starts_line {
+            *level = level::guess(part.message).unwrap_or_default();
+            self.counts.errors += u64::from(*level == Level::Error);
+            self.counts.warnings += u64::from(*level == Level::Warn);
+        }
+        self.write(stream, *level, part.flags.with(Flags::LEVEL_GUESSED), part.time, part.message);
+    }
+
+    fn note(&mut self, time: Time, level: Level, message: &str) {
+        self.write(Stream::System, level, Flags::NONE, time, message.replace('\n', " ").as_bytes());
+    }
+
+    fn write(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
+        self.next_seq += 1;
+        self.counts.lines += u64::from(!flags.has(Flags::CONTINUED));
+        if let Some((boom, run)) = &mut self.sinks.boom {
+            let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };
+            // Only a message over the limit is refused, and the splitter hands out none.
+            if let Err(error) = boom.push(*run, &record) {
+                self.warn(&error);
+            }
+        }
+        if self.sinks.text.is_some() {
+            self.write_text(stream, level, flags, time, message);
+        }
+    }
+
+    #[inline]
+    fn write_text(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
+        if self.prefix.0 != time {
+            self.prefix = (time, Prefix::new(time));
+        }
+        self.prefix.1.push_single(&mut self.text, stream, level, flags, message);
+        if self.text.len() >= TEXT_BUFFER_BYTES {
+            self.flush_text();
+        }
+    }
+
+    /// Hands all that was written so far to the kernel.
+    fn flush(&mut self) {
+        self.flush_text();
+        if let Some((boom, _)) = &mut self.sinks.boom
+            && let Err(error) = boom.flush()
+        {
+            self.warn(&error);
+        }
+    }
+
+    fn flush_text(&mut self) {
+        let Some(text) = &mut self.sinks.text else { return };
+        let batch = TextBatch { lines: &self.text, seqs: self.text_from_seq..self.next_seq, time: self.prefix.0 };
+        let written = text.append(&batch);
+        self.unsynced_bytes += self.text.len() as u64;
+        self.text.clear();
+        self.text_from_seq = self.next_seq;
+        if let Err(error) = written {
+            self.warn(&error);
+        }
+    }
+
+    /// Has what was flushed fsync'ed, without waiting for it.
+    fn request_sync(&mut self) {
+        self.unsynced_bytes = 0;
+        if let Some((boom, _)) = &mut self.sinks.boom {
+            boom.request_sync();
+        }
+        if let Some(text) = &self.sinks.text
+            && let Err(error) = self.text_sync.request(text)
+        {
+            self.warn(&error);
+        }
+    }
+
+    /// Seals the boom file while the text log is synced beside it.
+    fn finish(mut self, end: &RunEnd) -> Counts {
+        self.flush_text();
+        let boom = self.sinks.boom.take();
+        let text = self.sinks.text.take();
+        let (boom, text) = std::thread::scope(|scope| {
+            let text = text.map(|mut text| scope.spawn(move || (text.finish(), text.lost())));
+            let boom = boom.map(|(mut boom, run)| {
+                boom.end_run(run, end);
+                let lost = boom.health().lost;
+                (boom.seal().map(|sealed| sealed.totals.lost), lost)
+            });
+            (boom, text.and_then(|text| text.join().ok()))
+        });
+        let text_lost = text.map(|(finished, lost)| self.warn_of(finished, lost, |()| lost));
+        let boom_lost = boom.map(|(sealed, lost)| self.warn_of(sealed, lost, |lost| lost));
+        self.counts.lost = boom_lost.or(text_lost).unwrap_or(0);
+        self.counts.records = (self.next_seq - 1).saturating_sub(self.counts.lost);
+        self.counts
+    }
+
+    fn warn_of<T, E: std::fmt::Display>(
+        &mut self,
+        result: Result<T, E>,
+        otherwise: u64,
+        lost: impl FnOnce(T) -> u64,
+    ) -> u64 {
+        match result {
+            Ok(value) => lost(value),
+            Err(error) => {
+                self.warn(&error);
+                otherwise
+            }
+        }
+    }
+
+    /// Tells the user once, and keeps the first reason.
+    fn warn(&mut self, error: &dyn std::fmt::Display) {
+        if self.counts.trouble.is_none() {
+            let trouble = error.to_string();
+            (self.sinks.warn)(&trouble);
+            self.counts.trouble = Some(trouble);
+        }
+    }
+}

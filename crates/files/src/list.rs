@@ -6,6 +6,7 @@
 mod resolve;
 
 use std::{
+    cmp::Reverse,
     fs, io,
     ops::Range,
     path::PathBuf,
@@ -105,32 +106,20 @@ impl Sessions {
         let ids = &self.ids[range];
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut mine = Vec::new();
-            loop {
-                let start = next.fetch_add(STEP, Ordering::Relaxed).min(ids.len());
-                let end = (start + STEP).min(ids.len());
-                if start == end {
-                    return mine;
-                }
-                mine.extend(ids[start..end].iter().filter_map(|id| self.status(id, now)));
-            }
+            let steps = std::iter::from_fn(|| {
+                let start = next.fetch_add(STEP, Ordering::Relaxed);
+                let ids = ids.get(start..(start + STEP).min(ids.len()))?;
+                Some((start, ids.iter().filter_map(|id| self.status(id, now)).collect()))
+            });
+            steps.collect::<Vec<(usize, Vec<Status>)>>()
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len() / (2 * STEP) + 1);
-        let mut all = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut all = work();
-            for other in others {
-                match other.join() {
-                    Ok(mut theirs) => all.append(&mut theirs),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            all
-        });
-        all.sort_by(|a, b| {
-            let key = |status: &Status| status.meta.run.started_at;
-            (second(&b.id), key(b), &b.id).cmp(&(second(&a.id), key(a), &a.id))
-        });
+        let mut steps = on_threads(threads, &work);
+        steps.sort_unstable_by_key(|(start, _)| *start);
+        let mut all: Vec<Status> = steps.into_iter().flat_map(|(_, statuses)| statuses).collect();
+        for same in all.chunk_by_mut(|a, b| second(&a.id) == second(&b.id)) {
+            same.sort_by_key(|status| Reverse(status.meta.run.started_at));
+        }
         all
     }
 
@@ -144,4 +133,19 @@ impl Sessions {
 /// The part of an id that is a time.
 fn second(id: &SessionId) -> &str {
     &id.as_str()[..19]
+}
+
+/// Does the work on so many threads, this one included.
+fn on_threads<T: Send>(threads: usize, work: &(impl Fn() -> Vec<T> + Sync)) -> Vec<T> {
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for other in others {
+            match other.join() {
+                Ok(mut theirs) => all.append(&mut theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    })
 }

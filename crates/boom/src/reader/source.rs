@@ -105,11 +105,11 @@ impl Source {
         Ok(meta)
     }
 
-    /// Whether all of a frame is as its head says.
-    pub(crate) fn is_whole(&self, head: &FrameHead) -> Result<bool, BoomError> {
+    /// A frame's whole body, or why it cannot be believed. The head must be one that ends within the file.
+    pub(crate) fn body(&self, head: &FrameHead) -> Result<Result<Vec<u8>, FormatError>, BoomError> {
         let mut body = vec![0; head.body_bytes as usize];
         let read = self.read_some(&mut body, head.meta_offset())?;
-        Ok(head.check_body(&body[..read], &self.id).is_ok())
+        Ok(head.check_body(&body[..read], &self.id).map(|_| ()).map(|()| body))
     }
 
     /// The first head at or after `from` that ends before `to`.

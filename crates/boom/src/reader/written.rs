@@ -106,7 +106,7 @@ impl Written {
         let mut indexes = chain(source, &last)?;
         indexes.reverse();
         self.cover(source, indexes.into_iter(), last.end())?;
-        if self.footer.is_some() && (bytes > last.end() || !source.is_whole(&last)?) {
+        if self.footer.is_some() && (bytes > last.end() || source.body(&last)?.is_err()) {
             self.damaged(last.offset, bytes, FormatError::wrong("end of the file"));
         }
         Ok(())
@@ -277,7 +277,9 @@ fn last_whole(source: &Source, from: u64, bytes: u64) -> Result<Option<FrameHead
     let mut until = bytes;
     while let Some(head) = source.last_head(from, until)? {
         let is_footer = head.kind == FrameKind::Footer;
-        if source.is_whole(&head)? || (is_footer && source.frame(head.offset, until)?.is_some_and(|f| f.meta.is_ok())) {
+        if source.body(&head)?.is_ok()
+            || (is_footer && source.frame(head.offset, until)?.is_some_and(|f| f.meta.is_ok()))
+        {
             return Ok(Some(head));
         }
         until = head.offset;

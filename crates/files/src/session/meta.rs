@@ -1,6 +1,8 @@
 //! `session.json`: its types, and how a rewrite keeps what it does not know.
 
-use std::{fs, path::Path};
+mod flat;
+
+use std::{fs::File, io::Read, path::Path};
 
 use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,9 @@ use crate::FilesError;
 
 /// The version of `session.json` that is written, and the newest that is read.
 pub(super) const FORMAT: u32 = 1;
+
+/// Most metadata have fewer bytes than this.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// What is known of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,24 +48,25 @@ pub struct Meta {
 
 /// What is known of a child run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "flat::RunMembers")]
 pub struct RunMeta {
     /// The run.
     #[serde(flatten)]
     pub run: Run,
     /// The command, word by word; see [`command_words`](super::command_words).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// The directory it was started in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// Its process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// The file name of its text log, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// The file name of its boom file, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub boom: Option<String>,
     /// What it printed, once it ended.
     #[serde(flatten)]
@@ -109,7 +115,16 @@ impl Meta {
 
     /// Reads a file.
     pub(super) fn read(path: &Path, id: Option<&SessionId>) -> Result<Meta, FilesError> {
-        Meta::parse(&fs::read(path).map_err(FilesError::at("read", path))?, path, id)
+        // Usually small, and a listing reads thousands: one read(2), and no memory of a size that malloc is slow at.
+        let (mut small, mut large) = ([0; SMALL_BYTES], Vec::new());
+        let mut file = File::open(path).map_err(FilesError::at("read", path))?;
+        let count = file.read(&mut small).map_err(FilesError::at("read", path))?;
+        if count < SMALL_BYTES {
+            return Meta::parse(&small[..count], path, id);
+        }
+        large.extend_from_slice(&small);
+        file.read_to_end(&mut large).map_err(FilesError::at("read", path))?;
+        Meta::parse(&large, path, id)
     }
 
     /// Understands the bytes of a file; `path` and `id` are what it should be.

@@ -55,14 +55,14 @@ impl Status {
             Ok(meta) => meta,
             Err(error) => return Status::derive(session, recovered::meta(session), Some(error.to_string()), now),
         };
-        let status = Status::derive(session, meta.clone(), None, now);
+        let status = Status::derive(session, meta, None, now);
         if status.outcome != Outcome::Lost && !status.outcomes.contains(&Outcome::Lost) {
             return status;
         }
         // A writer notes its end and then lets go of its lock: it may have done both since the metadata was read.
         match session.meta() {
-            Ok(newer) if newer != meta => Status::derive(session, newer, None, now),
-            _ => status,
+            Ok(newer) => Status::derive(session, newer, None, now),
+            Err(_) => status,
         }
     }
 

@@ -121,7 +121,12 @@ impl TextWriter {
         self.gap.is_some()
     }
 
-    /// Its file.
+    /// The open file, for whoever syncs it in the background.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

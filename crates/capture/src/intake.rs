@@ -1,0 +1,173 @@
+//! Where the readers of a run's streams leave what they read, and its writer fetches it.
+//!
+//! One mutex gives the order over all streams; the bytes are copied once, into a buffer that the writer swaps for an
+//! empty one. When [`BYTES_MAX`] wait, readers wait: memory stays bounded and a slow disk slows the pipe, as a slow
+//! reader would. The writer is woken only when it listens, so that a program that prints 100,000 single lines a second
+//! costs a thousand wake-ups, not as many as lines.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use logboom_record::{Level, RunEnd, Stream, Time};
+
+use crate::command::OutputSink;
+
+/// How many bytes may wait for the writer.
+pub const BYTES_MAX: usize = 2 << 20;
+
+/// What a reader hands over. Cheap to clone; every clone is a hand on the same intake.
+#[derive(Clone, Debug)]
+pub struct Intake(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    data: Condvar,
+    space: Condvar,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    batch: Batch,
+    wake_at_bytes: usize,
+    urgent: bool,
+}
+
+/// What came in since the writer last fetched, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// So many of the batch's bytes, from one read(2).
+    Data { stream: Stream, time: Time, len: usize },
+    /// The stream has ended.
+    End { stream: Stream },
+    /// A line of logboom's own.
+    Note { time: Time, level: Level, message: String },
+    /// Nothing comes any more.
+    Close { end: RunEnd },
+}
+
+impl Intake {
+    pub(crate) fn new() -> Intake {
+        let waiting = Waiting { batch: Batch::default(), wake_at_bytes: 1, urgent: false };
+        Intake(Arc::new(Shared { waiting: Mutex::new(waiting), data: Condvar::new(), space: Condvar::new() }))
+    }
+
+    /// Takes the bytes of one read(2), which returned at `time`. Waits while [`BYTES_MAX`] are waiting already.
+    pub fn push(&self, stream: Stream, time: Time, bytes: &[u8]) {
+        let mut waiting = self.lock();
+        while !waiting.batch.bytes.is_empty() && waiting.batch.bytes.len() + bytes.len() > BYTES_MAX {
+            waiting = self.0.space.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.batch.bytes.extend_from_slice(bytes);
+        waiting.batch.pieces.push(Piece::Data { stream, time, len: bytes.len() });
+        if waiting.batch.bytes.len() >= waiting.wake_at_bytes {
+            self.0.data.notify_one();
+        }
+    }
+
+    /// Says that a stream has ended.
+    pub fn end(&self, stream: Stream) {
+        self.push_urgent(Piece::End { stream });
+    }
+
+    /// Adds a line of logboom's own to the run, on [`Stream::System`].
+    pub fn note(&self, time: Time, level: Level, message: String) {
+        self.push_urgent(Piece::Note { time, level, message });
+    }
+
+    pub(crate) fn close(&self, end: RunEnd) {
+        self.push_urgent(Piece::Close { end });
+    }
+
+    fn push_urgent(&self, piece: Piece) {
+        let mut waiting = self.lock();
+        waiting.batch.pieces.push(piece);
+        waiting.urgent = true;
+        self.0.data.notify_one();
+    }
+
+    /// Swaps what waits into `batch`, which is cleared first. Waits until at least `wake_at_bytes` are there, something else
+    /// than data came, or `patience` is over.
+    pub(crate) fn fetch(&self, batch: &mut Batch, wake_at_bytes: usize, patience: Option<Duration>) {
+        batch.bytes.clear();
+        batch.pieces.clear();
+        let until = patience.map(|patience| Instant::now() + patience);
+        let mut waiting = self.lock();
+        while waiting.batch.bytes.len() < wake_at_bytes && !waiting.urgent {
+            waiting.wake_at_bytes = wake_at_bytes;
+            waiting = match until {
+                None => self.0.data.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.0.data.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        std::mem::swap(&mut waiting.batch, batch);
+        waiting.wake_at_bytes = usize::MAX; // nobody listens until the next call
+        waiting.urgent = false;
+        self.0.space.notify_all();
+    }
+
+    /// Whether nothing waits right now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().batch.pieces.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OutputSink for Intake {
+    fn push(&self, stream: Stream, time: Time, bytes: &[u8]) {
+        Intake::push(self, stream, time, bytes);
+    }
+
+    fn end(&self, stream: Stream) {
+        Intake::end(self, stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_intake_makes_readers_wait_and_loses_nothing() {
+        let intake = Intake::new();
+        let reader = intake.clone();
+        let chunk = vec![b'x'; 300_000];
+        let pushing = std::thread::spawn(move || {
+            (0..40).for_each(|_| reader.push(Stream::Stdout, Time::from_micros(0), &chunk));
+            reader.end(Stream::Stdout);
+        });
+        let (mut batch, mut total, mut ended) = (Batch::default(), 0, false);
+        while !ended {
+            intake.fetch(&mut batch, 1, None);
+            assert!(batch.bytes.len() <= BYTES_MAX);
+            total += batch.bytes.len();
+            ended = batch.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
+        }
+        pushing.join().unwrap();
+        assert_eq!(total, 40 * 300_000);
+    }
+
+    #[test]
+    fn a_fetch_comes_back_when_its_patience_is_over() {
+        let mut batch = Batch::default();
+        Intake::new().fetch(&mut batch, 1, Some(Duration::from_millis(1)));
+        assert!(batch.pieces.is_empty());
+    }
+}
