@@ -322,12 +322,17 @@ impl Out {
             let boom = boom.map(|(mut boom, run)| {
                 boom.end_run(run, end);
                 let lost = boom.health().lost;
-                (boom.seal().map(|sealed| sealed.totals.lost), lost)
+                (boom.seal(), lost)
             });
             (boom, text.and_then(|text| text.join().ok()))
         });
         let text_lost = text.map(|(finished, lost)| self.warn_of(finished, lost, |()| lost));
-        let boom_lost = boom.map(|(sealed, lost)| self.warn_of(sealed, lost, |lost| lost));
+        let boom_lost = boom.map(|(sealed, lost)| {
+            if let Ok(Some(why)) = sealed.as_ref().map(|sealed| &sealed.failing) {
+                self.warn(why);
+            }
+            self.warn_of(sealed, lost, |sealed| sealed.totals.lost)
+        });
         self.counts.lost = boom_lost.or(text_lost).unwrap_or(0);
         self.counts.records = (self.next_seq - 1).saturating_sub(self.counts.lost);
         self.counts
