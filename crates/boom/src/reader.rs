@@ -69,14 +69,27 @@ pub struct LostRange {
     pub to: u64,
 }
 
+/// What both files were like when the list of blocks was made.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Seen {
+    end: u64,
+    tail_version: u64,
+    tail_blocks: usize,
+}
+
 /// An open boom file. Any number of threads may read blocks of it at once.
 pub struct Reader {
     pub(crate) source: Source,
     tail: Tail,
     state: State,
     pub(crate) written: Written,
-    /// Every block there is to read: those of the boom file, then those of the tail.
+    /// Every block there is to read, by number.
     blocks: Vec<BlockInfo>,
+    /// Where in `blocks` those of the tail start, and how many there are.
+    tail_at: usize,
+    tail_blocks: usize,
+    /// What of both files `blocks` was made from.
+    seen: Seen,
     /// Runs and totals of all of them.
     catalog: Catalog,
     damage: Vec<Damage>,
@@ -97,6 +110,9 @@ impl Reader {
             state: State::Sealed,
             written: Written::default(),
             blocks: Vec::new(),
+            tail_at: 0,
+            tail_blocks: 0,
+            seen: Seen::default(),
             catalog: Catalog::default(),
             damage: Vec::new(),
         };
@@ -113,11 +129,9 @@ impl Reader {
         if self.state == State::Sealed {
             return Ok(false);
         }
-        let before = (self.state, self.blocks.len(), self.catalog.totals, self.damage.len());
-        let ends = self.ended_runs();
+        let before = (self.state, self.seen);
         self.read_rounds()?;
-        let after = (self.state, self.blocks.len(), self.catalog.totals, self.damage.len());
-        Ok(before != after || ends != self.ended_runs())
+        Ok(before != (self.state, self.seen))
     }
 
     /// Whether the file was sealed, and if not, whether its writer lived when the file was last looked at.
@@ -140,7 +154,8 @@ impl Reader {
         &self.catalog.runs
     }
 
-    /// The blocks of the file, then those of its tail, by number.
+    /// The blocks of the file and its tail, by number: first the file's, then the tail's, unless the disk was full to
+    /// the end; then the gaps of what was lost follow in the file.
     pub fn blocks(&self) -> &[BlockInfo] {
         &self.blocks
     }
@@ -246,11 +261,11 @@ impl Reader {
     fn read_rounds(&mut self) -> Result<(), BoomError> {
         for round in 1.. {
             self.state = self.lock_state()?;
-            self.tail.refresh(self.written.next_block())?;
+            let next = self.next_for_tail();
+            self.tail.refresh(next)?;
             self.written.go_on(&self.source)?;
-            let next = self.written.next_block();
-            let found = self.tail.blocks(next);
-            let numbers: Vec<u64> = found.iter().map(|block| block.meta.number).collect();
+            let next = self.next_for_tail();
+            let numbers: Vec<u64> = self.tail.blocks(next).iter().map(|block| block.meta.number).collect();
             let in_order = numbers.iter().zip(next..).take_while(|(number, next)| *number == next).count();
             let settled = in_order == numbers.len() || self.state != State::Live || self.written.footer.is_some();
             if settled || round == ROUNDS_MAX {
@@ -264,29 +279,64 @@ impl Reader {
         Ok(())
     }
 
-    /// Makes the list of blocks and the catalog anew from what was read; `in_tail` are the blocks of the tail that are shown.
-    fn take_stock(&mut self, in_tail: &[u64]) {
-        if let Some(footer) = &self.written.footer {
-            self.state = State::Sealed;
-            if !footer.has_tail {
-                self.tail = Tail::new(&self.source.path, self.source.id);
-            }
+    /// The number of the first block that is looked for in the tail.
+    fn next_for_tail(&self) -> u64 {
+        match &self.written.footer {
+            Some(footer) if footer.has_tail => self.written.first_missing(),
+            _ => self.written.next_block(),
         }
-        let known = self.blocks.iter().take_while(|block| !block.in_tail).count();
-        self.blocks.truncate(known);
-        self.blocks.extend(self.written.blocks[known..].iter().cloned());
-        self.catalog = self.written.catalog.clone();
-        self.damage = self.written.damage.clone();
-        let mut next = self.written.next_block();
-        for block in in_tail.iter().filter_map(|number| self.tail.block(*number)) {
-            let info = BlockInfo::of_meta(&block.meta, 0, 0);
-            let holes = self.catalog.add(&info, info.number != next);
+    }
+
+    /// Makes the list of blocks and the catalog anew if anything was added; `in_tail` are the blocks of the tail that are shown.
+    fn take_stock(&mut self, in_tail: &[u64]) {
+        if self.written.footer.is_some() {
+            self.state = State::Sealed;
+        }
+        let seen = Seen { end: self.written.end, tail_version: self.tail.version, tail_blocks: in_tail.len() };
+        if seen == std::mem::replace(&mut self.seen, seen) {
+            return;
+        }
+        let written = &self.written.blocks;
+        let at = in_tail.first().map_or(written.len(), |first| written.partition_point(|block| block.number < *first));
+        self.blocks.truncate(self.tail_at.min(at));
+        self.blocks.extend(written[self.blocks.len()..at].iter().cloned());
+        let from_tail = in_tail.iter().filter_map(|number| self.tail.block(*number));
+        self.blocks.extend(from_tail.map(|block| BlockInfo::of_meta(&block.meta, 0, 0)));
+        (self.tail_at, self.tail_blocks) = (at, self.blocks.len() - at);
+        self.blocks.extend(written[at..].iter().cloned());
+        self.count(at == written.len());
+    }
+
+    /// Makes the catalog of all blocks; where those of the tail come last, from that of the boom file.
+    fn count(&mut self, tail_is_last: bool) {
+        self.damage.clone_from(&self.written.damage);
+        let mut start = self.tail_at;
+        if tail_is_last {
+            self.catalog.clone_from(&self.written.catalog);
+        } else {
+            // The boom file alone lacks what the tail has.
+            self.damage.retain(|damage| damage.bytes > 0);
+            (self.catalog, start) = (Catalog::default(), 0);
+        }
+        let mut next = start.checked_sub(1).map_or(0, |last| self.blocks[last].number.saturating_add(1));
+        for block in &self.blocks[start..] {
+            let holes = self.catalog.add(block, block.number != next);
             if !holes.is_empty() {
                 self.damage.push(missing_before(self.written.end, holes));
             }
-            next = info.number.saturating_add(1);
-            self.blocks.push(info);
+            next = block.number.saturating_add(1);
         }
+        if let (Some(footer), false) = (&self.written.footer, tail_is_last) {
+            let holes: Vec<Hole> = footer.runs.iter().filter_map(|run| self.catalog.finish(run)).collect();
+            if !holes.is_empty() {
+                self.damage.push(missing_before(self.written.end, holes));
+            }
+        }
+    }
+
+    /// The index in [`Reader::blocks`] of a block of the boom file.
+    pub(crate) fn index_of_written(&self, block: usize) -> usize {
+        if block < self.tail_at { block } else { block + self.tail_blocks }
     }
 
     /// Live or abandoned: whether the writer's lock is held. It is let go of at once.
@@ -301,10 +351,6 @@ impl Reader {
             path: self.source.path.to_path_buf(),
             source: io::Error::from(error),
         })
-    }
-
-    fn ended_runs(&self) -> usize {
-        self.catalog.runs.iter().filter(|run| run.end.is_some()).count()
     }
 }
 

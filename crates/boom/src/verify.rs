@@ -38,10 +38,10 @@ impl Reader {
     /// # Errors
     /// [`BoomError::Io`]. Damage is no error: it is reported.
     pub fn check(&self, report: &mut dyn FnMut(Damage)) -> Result<Checked, BoomError> {
-        let mut check =
-            Check { reader: self, block: Block::default(), next_seqs: HashMap::new(), damage: Vec::new(), records: 0 };
+        let mut check = Check { reader: self, block: Block::default(), damage: Vec::new(), records: 0 };
         check.frames()?;
         check.tail()?;
+        check.seqs();
         check.footer();
         check.what_opening_found();
         check.damage.sort_by_key(|damage| damage.offset);
@@ -56,7 +56,6 @@ impl Reader {
 struct Check<'r> {
     reader: &'r Reader,
     block: Block,
-    next_seqs: HashMap<RunId, u64>,
     damage: Vec<Damage>,
     records: u64,
 }
@@ -99,7 +98,8 @@ impl Check<'_> {
 
     /// The index of the block whose frame starts at `offset`.
     fn known_block(&self, offset: u64) -> Option<usize> {
-        self.written().binary_search_by_key(&offset, |block| block.offset).ok()
+        let block = self.written().binary_search_by_key(&offset, |block| block.offset).ok()?;
+        Some(self.reader.index_of_written(block))
     }
 
     fn written(&self) -> &[BlockInfo] {
@@ -114,23 +114,29 @@ impl Check<'_> {
         let problem = match read {
             Err(BoomError::Damaged { source, .. }) => Some(source),
             Err(error) => return Err(error),
-            Ok(records) => contradiction(info, records).or_else(|| self.seq_problem(info)),
+            Ok(records) => contradiction(info, records),
         };
         if problem.is_none() {
             self.records += u64::from(info.records);
         }
-        let next = info.runs.iter().map(|run| (run.id, info.next_seq(run)));
-        self.next_seqs.extend(next);
         self.block = block;
         Ok(problem)
     }
 
-    /// Whether the runs go on where they were. A seq that is left out is a block that is missing, and told when the file
-    /// is opened; but none may come again.
-    fn seq_problem(&self, info: &BlockInfo) -> Option<FormatError> {
-        let again = |run: &RunId, first_seq| self.next_seqs.get(run).is_some_and(|next| first_seq < *next);
-        let repeats = info.runs.iter().any(|run| again(&run.id, run.first_seq));
-        repeats.then_some(FormatError { what: "block", problem: "has seqs that were there before" })
+    /// Whether each run goes on where it was. Seqs that are left out belong to a block that is missing, which is told when
+    /// the file is opened; but none may come again.
+    fn seqs(&mut self) {
+        let mut next_seqs: HashMap<RunId, u64> = HashMap::new();
+        for block in self.reader.blocks() {
+            for run in &block.runs {
+                let next = next_seqs.entry(run.id).or_default();
+                if run.first_seq < *next {
+                    let what = FormatError { what: "block", problem: "has seqs that were there before" };
+                    self.damage.push(Damage { offset: block.offset, bytes: 0, what, runs: Vec::new() });
+                }
+                *next = block.next_seq(run).max(*next);
+            }
+        }
     }
 
     fn check_index(&self, head: &FrameHead, body: &[u8]) -> Result<(), FormatError> {
@@ -146,7 +152,9 @@ impl Check<'_> {
     }
 
     fn tail(&mut self) -> Result<(), BoomError> {
-        for index in self.written().len()..self.reader.blocks().len() {
+        let in_tail = |index: &usize| self.reader.blocks()[*index].in_tail;
+        let indexes: Vec<usize> = (0..self.reader.blocks().len()).filter(in_tail).collect();
+        for index in indexes {
             if let Some(problem) = self.check_block(index)? {
                 let mut damage = Damage { offset: self.reader.written.end, bytes: 0, what: problem, runs: Vec::new() };
                 damage.runs = lost_with(&self.reader.blocks()[index]).collect();
@@ -174,7 +182,9 @@ impl Check<'_> {
             let end = known.offset + known.bytes;
             let same = self.damage.iter_mut().find(|damage| {
                 let overlaps = damage.offset < end && known.offset < damage.offset + damage.bytes;
-                overlaps || (damage.offset, damage.bytes) == (known.offset, known.bytes)
+                // Blocks that are missing are missed at the block after them.
+                let misses = known.bytes == 0 && known.offset == damage.offset + damage.bytes;
+                overlaps || misses
             });
             match same {
                 None => self.damage.push(known.clone()),

@@ -8,6 +8,8 @@ use std::{fs::File, path::Path};
 
 use logboom_boom::{
     BoomError,
+    format::FrameKind,
+    gram_query::{Case, GramQuery},
     reader::{Reader, State},
 };
 use logboom_record::{Entry, Flags, Gap, Level, Record, Stream, Time};
@@ -174,6 +176,62 @@ fn a_sealed_file_can_leave_blocks_in_its_tail() {
     let tail = maker.tail(&[(5, vec![(more.clone(), vec![])])]);
     let (_dir, reader) = made(&maker.seal_with_tail(true).bytes, Some(&tail));
     assert_eq!((reader.state(), read_all(&reader)), (State::Sealed, [all, more].concat()));
+}
+
+#[test]
+fn gaps_of_a_full_disk_follow_the_blocks_that_stay_in_the_tail() {
+    let (mut maker, all) = five_blocks(PLAIN);
+    let more = records(51..=53);
+    let tail = maker.tail(&[(5, vec![(more.clone(), vec![])])]);
+    maker.skip_number();
+    let (from, to, why) = (54, Some(60), "disk full".to_owned());
+    let gap = Entry::Gap(Gap { run: run(1), from, to, time: Time::from_micros(9), why });
+    let (_dir, reader) =
+        made(&maker.block(std::slice::from_ref(&gap), &[], None).seal_with_tail(true).bytes, Some(&tail));
+    assert_eq!((reader.state(), read_all(&reader)), (State::Sealed, [all, more, vec![gap]].concat()));
+    assert_eq!((reader.totals().records, reader.totals().lost, reader.runs()[0].next_seq), (53, 7, 61));
+    let line = GramQuery::literal(b"line 3 of", Case::Sensitive);
+    assert!(reader.candidates(&line).contains(0) && reader.candidates(&line).contains(5));
+    let mut damage = Vec::new();
+    let checked = reader.check(&mut |found| damage.push(found)).unwrap();
+    assert_eq!((checked.records, checked.lost, damage), (53, Some(7), vec![]));
+}
+
+#[test]
+fn a_gap_of_a_block_that_the_disk_lost_later_moves_no_seq() {
+    let mut maker = Maker::new(PLAIN);
+    maker.block(&records(1..=4), &[], None);
+    // Block 1, with records 5 to 8, did not survive a failed sync.
+    let lost = maker.bytes.len();
+    maker.frame(FrameKind::Block, &[0; 30], &[0; 300]);
+    let length = maker.bytes.len();
+    maker.bytes[lost..].fill(0);
+    assert_eq!(length, maker.bytes.len());
+    maker.skip_number();
+    let gap = Gap { run: run(1), from: 5, to: Some(8), time: Time::from_micros(9), why: "lost later".into() };
+    let entries = [records(9..=10), vec![Entry::Gap(gap.clone())], records(11..=12)].concat();
+    let (_dir, reader) = made(&maker.block(&entries, &[run(1)], None).bytes, None);
+    assert_eq!(read_all(&reader), [records(1..=4), entries].concat());
+    assert_eq!(reader.gaps(), [gap]);
+    let mut damage = Vec::new();
+    let checked = reader.check(&mut |found| damage.push(found)).unwrap();
+    assert_eq!((checked.records, checked.lost, damage.len()), (8, Some(4), 1));
+}
+
+#[test]
+fn a_block_that_is_written_to_the_tail_again_is_read_again() {
+    let dir = tempdir().unwrap();
+    let maker = Maker::new(PLAIN);
+    let all = records(1..=6);
+    let frames = [&all[..2], &all[2..4]].map(|entries| (entries.to_vec(), vec![])).to_vec();
+    let path = write(dir.path(), &maker.bytes, Some(&maker.tail(&[(0, frames)])));
+    let _held = lock(&path);
+    let mut reader = Reader::open(&path).unwrap();
+    assert_eq!(read_all(&reader), all[..4]);
+    // After a failed sync the writer begins the slot anew, with all it has.
+    write(dir.path(), &maker.bytes, Some(&maker.tail(&[(0, vec![(all.clone(), vec![])])])));
+    assert!(reader.refresh().unwrap());
+    assert_eq!(read_all(&reader), all);
 }
 
 #[test]

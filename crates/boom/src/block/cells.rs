@@ -118,10 +118,13 @@ impl Cells {
         for record in 0..=meta.records {
             while let Some(gap) = gaps.next_if(|gap| gap.at == record) {
                 let seq = &mut next[gap.run as usize];
-                if *seq != gap.from {
+                if gap.from > *seq {
                     return Err(FormatError::wrong("place of a gap"));
                 }
-                *seq = gap.to.map_or(gap.from, |to| to.saturating_add(1));
+                // One of earlier seqs tells of a block that was lost after it had been written: nothing here moves.
+                if gap.from == *seq {
+                    *seq = gap.to.map_or(gap.from, |to| to.saturating_add(1));
+                }
             }
             if record < meta.records {
                 let seq = &mut next[self.run(record as usize)];

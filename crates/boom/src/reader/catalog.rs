@@ -42,9 +42,10 @@ impl BlockInfo {
         Some(run.first_seq..self.next_seq(run))
     }
 
-    /// The seq after the last entry that `run`, which is one of this block's, has here.
+    /// The seq after the last entry that `run`, which is one of this block's, has here. Gaps of seqs before the block's own
+    /// tell of an earlier block, which was lost after it had been written.
     pub(crate) fn next_seq(&self, run: &RunInBlock) -> u64 {
-        let gaps = self.gaps.iter().filter(|gap| gap.run == run.id).map(lost_in);
+        let gaps = self.gaps.iter().filter(|gap| gap.run == run.id && gap.from >= run.first_seq).map(lost_in);
         gaps.fold(run.first_seq.saturating_add(run.records), u64::saturating_add)
     }
 
@@ -147,7 +148,7 @@ impl Catalog {
             if run.first_seq > summary.next_seq {
                 holes.push((run.id, summary.next_seq, run.first_seq - 1));
             }
-            summary.next_seq = block.next_seq(run);
+            summary.next_seq = summary.next_seq.max(block.next_seq(run));
             add_counts(summary, run);
             self.totals.records = self.totals.records.saturating_add(run.records);
             self.totals.lines = self.totals.lines.saturating_add(run.lines);

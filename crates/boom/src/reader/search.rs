@@ -59,16 +59,15 @@ impl Reader {
             let Some((offset, rows_log2)) = group.filter else { continue };
             let asked = self.blocks_of(group, |block| !block.flags.joins());
             let found = evaluator.group(asked, &mut |hash| self.row(offset, rows_log2, hash, &mut page));
-            (0..group.blocks)
-                .filter(|bit| (asked & !found) >> bit & 1 == 1)
-                .for_each(|bit| left.remove(group.first + bit));
+            let ruled_out = (0..group.blocks).filter(|bit| (asked & !found) >> bit & 1 == 1);
+            ruled_out.for_each(|bit| left.remove(self.index_of_written(group.first + bit)));
         }
         left
     }
 
     /// The blocks of a group that are so, one bit each.
     fn blocks_of(&self, group: &Group, is_so: impl Fn(&super::BlockInfo) -> bool) -> u32 {
-        let blocks = self.blocks.get(group.first..group.first + group.blocks).unwrap_or_default();
+        let blocks = self.written.blocks.get(group.first..group.first + group.blocks).unwrap_or_default();
         blocks.iter().enumerate().fold(0, |bits, (bit, block)| bits | u32::from(is_so(block)) << bit)
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct Tail {
     file: Option<File>,
     slots: [Slot; SLOTS as usize],
     buffer: Vec<u8>,
+    /// Counts what was taken or left behind.
+    pub(crate) version: u64,
 }
 
 #[derive(Default)]
@@ -46,6 +48,11 @@ struct Slot {
     /// How many bytes of the slot's frames were taken, and how many frames.
     taken_bytes: u64,
     frames: u32,
+    /// The heads of the first and of the last of them, and where that one is: after a failed write or sync a writer may
+    /// write the same block again with other frames.
+    first_head: [u8; TAIL_HEAD_BYTES],
+    last_head: [u8; TAIL_HEAD_BYTES],
+    last_at: u64,
 }
 
 /// A block in the tail.
@@ -61,7 +68,7 @@ impl Tail {
     pub(crate) fn new(boom: &Path, id: FileId) -> Tail {
         let mut path = boom.as_os_str().to_owned();
         path.push(".tail");
-        Tail { path: path.into(), id, file: None, slots: Default::default(), buffer: Vec::new() }
+        Tail { path: path.into(), id, file: None, slots: Default::default(), buffer: Vec::new(), version: 0 }
     }
 
     /// Takes the frames that are new. `next_block` is the number of the first block that the boom file was last seen
@@ -119,13 +126,13 @@ impl Tail {
     fn read_slot(&mut self, file: &File, number: u64, next_block: u64) -> io::Result<()> {
         let known = self.slots[number as usize].block.as_ref().map(|block| block.meta.number);
         let growing = known.is_some_and(|known| known >= next_block);
-        if growing && self.read_on(file, number)? {
+        if growing && (self.read_on(file, number)? || self.is_as_it_was(file, number)?) {
             return Ok(());
         }
-        let found = self.block_at_start(file, number, next_block)?;
-        if growing && known == found {
-            return Ok(());
-        }
+        let mut head = [0; TAIL_HEAD_BYTES];
+        let read = read_some(file, &mut head, slot_offset(number))?;
+        let found = self.block_of(&head[..read], number, next_block);
+        self.version += u64::from(known.is_some() || found.is_some());
         self.slots[number as usize] = Slot::default();
         if let Some(found) = found {
             self.slots[number as usize].block = Some(TailBlock::new(found));
@@ -134,17 +141,26 @@ impl Tail {
         Ok(())
     }
 
-    /// The number of the block that the slot starts with, unless the boom file has it already.
-    fn block_at_start(&self, file: &File, slot: u64, next_block: u64) -> io::Result<Option<u64>> {
-        let mut bytes = [0; TAIL_HEAD_BYTES];
-        let read = read_some(file, &mut bytes, slot_offset(slot))?;
-        let Some(head) = TailHead::decode(&bytes[..read], &self.id).ok().filter(|head| head.frame == 0) else {
-            return Ok(None);
-        };
+    /// Whether the first and the last frame that were taken are still there.
+    fn is_as_it_was(&self, file: &File, number: u64) -> io::Result<bool> {
+        let slot = &self.slots[number as usize];
+        for (at, known) in [(0, slot.first_head), (slot.last_at, slot.last_head)] {
+            let mut head = [0; TAIL_HEAD_BYTES];
+            let read = read_some(file, &mut head, slot_offset(number) + at)?;
+            if head[..read] != known {
+                return Ok(false);
+            }
+        }
+        Ok(slot.frames > 0)
+    }
+
+    /// The number of the block whose first frame starts with `head`, unless the boom file has it already.
+    fn block_of(&self, head: &[u8], slot: u64, next_block: u64) -> Option<u64> {
+        let head = TailHead::decode(head, &self.id).ok().filter(|head| head.frame == 0)?;
         // The head has the low 32 bits only. What is not a little ahead of the boom file is behind it.
         let ahead = head.block.wrapping_sub(next_block as u32);
         let number = next_block.wrapping_add(u64::from(ahead));
-        Ok((ahead < 1 << 31 && number % SLOTS == slot).then_some(number))
+        (ahead < 1 << 31 && number % SLOTS == slot).then_some(number)
     }
 
     /// Takes the frames that follow those taken. Tells whether there were any.
@@ -161,7 +177,10 @@ impl Tail {
                 Next::Needs(bytes) if !at_end && bytes as u64 <= SLOT_BYTES - slot.taken_bytes => {
                     want = bytes.max(want.saturating_mul(4).min(READ_BYTES_MAX));
                 }
-                _ => return Ok(slot.taken_bytes != start),
+                _ => {
+                    self.version += u64::from(slot.taken_bytes != start);
+                    return Ok(slot.taken_bytes != start);
+                }
             }
         }
     }
@@ -191,6 +210,11 @@ impl Slot {
             let Some(body) = rest.get(TAIL_HEAD_BYTES..end) else { return Next::Needs(end) };
             if id.crc(body) != head.body_crc || block.add(body).is_err() {
                 return Next::End;
+            }
+            self.last_head.copy_from_slice(&rest[..TAIL_HEAD_BYTES]);
+            self.last_at = self.taken_bytes;
+            if self.frames == 0 {
+                self.first_head = self.last_head;
             }
             self.taken_bytes += end as u64;
             self.frames += 1;

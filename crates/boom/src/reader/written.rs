@@ -84,6 +84,14 @@ impl Written {
         self.blocks.last().map_or(0, |block| block.number.saturating_add(1))
     }
 
+    /// The number of the first block that is not there.
+    pub(crate) fn first_missing(&self) -> u64 {
+        (0..)
+            .zip(&self.blocks)
+            .find(|(number, block)| block.number != *number)
+            .map_or(self.next_block(), |(number, _)| number)
+    }
+
     /// The footer, where the file ends with a good one.
     fn sealed(&mut self, source: &Source, bytes: u64) -> Result<Option<(FrameHead, Footer)>, BoomError> {
         let mut trailer = [0; TRAILER_BYTES];
@@ -222,11 +230,8 @@ impl Written {
         }
         if let Some(footer) = &self.footer {
             let holes = footer.runs.iter().filter_map(|run| self.catalog.finish(run)).collect();
-            let tail_has_them = footer.has_tail;
             let from = self.blocks.last().map_or(0, |block| block.offset);
-            if !tail_has_them {
-                self.lost(from, self.end, holes);
-            }
+            self.lost(from, self.end, holes);
         }
     }
 
