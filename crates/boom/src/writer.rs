@@ -251,11 +251,16 @@ impl Writer {
 
     /// Notes that the next `count` records of the run never came here.
     pub fn gap(&mut self, run: RunSlot, count: u64, why: &str) {
+        self.gap_at(run, count, Time::now(), why);
+    }
+
+    /// The same for a loss that was noted elsewhere, at `time`.
+    pub fn gap_at(&mut self, run: RunSlot, count: u64, time: Time, why: &str) {
         if count == 0 {
             return;
         }
         let from = self.runs[run.0 as usize].next_seq;
-        let (time, entered) = (Time::now(), self.dropping_until.is_none() && self.enter_block(run));
+        let entered = self.dropping_until.is_none() && self.enter_block(run);
         let state = &mut self.runs[run.0 as usize];
         state.next_seq += count;
         self.lost += count;

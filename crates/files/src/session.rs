@@ -104,6 +104,21 @@ impl Session {
         }
     }
 
+    /// Makes the directory of a session whose root run somebody else started, and its first metadata; open, so that runs can
+    /// be added until it is ended. It is on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`FilesError::Io`] with [`io::ErrorKind::AlreadyExists`] if there is one of that id; others that name the directory.
+    pub fn create_for(data: &DataDir, root: &Run) -> Result<Session, FilesError> {
+        let id = SessionId::new(root.started_at, root.id);
+        let dir = data.session(&id);
+        data.create()?;
+        DirBuilder::new().mode(0o700).create(&dir).map_err(FilesError::at("create the session", &dir))?;
+        let session = Session { id, dir };
+        session.write_meta(&Meta::of_root(session.id.clone(), root).to_bytes(), Durable::Now)?;
+        Ok(session)
+    }
+
     fn claim(data: &DataDir, now: Time) -> Result<(Session, RunId), FilesError> {
         for _ in 0..NAME_TRIES_MAX {
             let run = RunId::new(now);

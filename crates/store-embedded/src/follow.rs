@@ -20,6 +20,7 @@ use crate::{
 /// What an entry gives to a follower: nothing, itself, or the lines that it ends.
 struct Step {
     run: RunId,
+    seq: u64,
     mark: Mark,
     time: Time,
     given: Vec<Vec<Entry>>,
@@ -42,17 +43,33 @@ pub(crate) fn page(view: &View, query: &Query, mut seen: Seen) -> Result<Page, S
         for file in &mut files {
             file.fill(&seen, &mut memory)?;
         }
-        let heads = files.iter_mut().filter_map(|file| Some((file.steps.front()?.time, file)));
-        let Some((_, file)) = heads.min_by_key(|(time, _)| *time) else { break false };
-        let Some(step) = file.steps.pop_front_if(|step| given == 0 || given + step.given.len() <= lines_max) else {
-            break true;
-        };
+        let Some(file) = next_file(&files, &seen) else { break false };
+        let fits = |step: &mut Step| given == 0 || given + step.given.len() <= lines_max;
+        let Some(step) = files[file].steps.pop_front_if(fits) else { break true };
         given += step.given.len();
         entries.extend(step.given.into_iter().flatten());
         seen.0.insert(step.run, step.mark);
     };
     let cursor = At { seen, place: Place::End }.encode();
     Ok(Page { entries, end: cursor.clone(), cursor, more })
+}
+
+/// The file whose next entry comes next: the earliest, but none before those of files that were complete when its own was
+/// begun, and never out of its run's order.
+fn next_file(files: &[Follower<'_>], seen: &Seen) -> Option<usize> {
+    let written = |file: &Follower<'_>| file.view.sessions[file.session].sources[file.source].written;
+    let may_be_next = |at: &usize| {
+        let file = &files[*at];
+        let is_after = |other: &&Follower<'_>| {
+            other.session == file.session && !other.steps.is_empty() && written(other).is_before(&written(file))
+        };
+        let goes_on = |step: &Step| step.seq <= seen.of(step.run).next;
+        file.steps.front().is_some_and(goes_on) && !files.iter().any(|other| is_after(&other))
+    };
+    let time = |at: &usize| files[*at].steps.front().map(|step| step.time);
+    let next = (0..files.len()).filter(may_be_next).min_by_key(time);
+    // Where files contradict each other (one was copied over another) it is still better to go on than to stop.
+    next.or_else(|| (0..files.len()).filter(|at| !files[*at].steps.is_empty()).min_by_key(time))
 }
 
 /// Whether anything was committed after what is seen.
@@ -101,8 +118,7 @@ impl Follower<'_> {
         while self.steps.is_empty() && self.block < blocks {
             let at = BlockAt { session: self.session, source: self.source, block: self.block };
             self.view.read(at, chunk)?;
-            let heads = lines::heads(self.view, at, lines::judges_heads(self.query), chunk, side)?;
-            let mut open: OpenLines = heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
+            let mut open = self.open_lines(at, chunk, side)?;
             let (mut steps, mut given) = (VecDeque::new(), 0);
             chunk.walk(|_, entry| {
                 let mark = unseen(&entry, seen);
@@ -112,13 +128,42 @@ impl Follower<'_> {
                 let lines = self.advance(&mut open, &entry, mark.is_some());
                 if let Some(mark) = mark {
                     given += lines.len();
-                    steps.push_back(Step { run: entry.run(), mark, time: entry.time(), given: lines });
+                    steps.push_back(Step {
+                        run: entry.run(),
+                        seq: entry.seq(),
+                        mark,
+                        time: entry.time(),
+                        given: lines,
+                    });
                 }
             })?;
             self.steps = steps;
             self.block += 1;
         }
         Ok(())
+    }
+
+    /// The lines that are open where the block begins and matter in it.
+    fn open_lines(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<OpenLines, StoreError> {
+        let heads = lines::heads(self.view, at, lines::judges_heads(self.query), chunk, side)?;
+        let mut open: OpenLines = heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
+        if self.query.text.is_none() {
+            return Ok(open);
+        }
+        // A gap ends lines of which the block has no part, and only then is their text known.
+        let mut cut: Vec<RunId> = Vec::new();
+        chunk.walk(|_, entry| {
+            if matches!(entry, EntryRef::Gap(_)) && self.view.picked.contains(&entry.run()) {
+                cut.push(entry.run());
+            }
+        })?;
+        cut.dedup();
+        for (run, stream) in cut.into_iter().flat_map(|run| Stream::ALL.map(|stream| (run, stream))) {
+            if !open.contains_key(&(run, stream)) && self.view.is_open_before(at, run, stream, side)? {
+                open.insert((run, stream), self.view.parts_before(at, run, stream, side)?);
+            }
+        }
+        Ok(open)
     }
 
     /// Moves over an entry: the lines that it gives, if it is new.

@@ -26,6 +26,7 @@ use std::{
     time::Instant,
 };
 
+use logboom_boom::Options;
 use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, Time};
 use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, StoreError, Wake};
 
@@ -81,11 +82,19 @@ impl Embedded {
     /// # Errors
     /// [`StoreError::Io`] if it is there and cannot be read.
     pub fn open(dir: &Path) -> Result<Embedded, StoreError> {
+        Embedded::open_with(dir, Options::default())
+    }
+
+    /// The same, writing boom files with these options.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub fn open_with(dir: &Path, options: Options) -> Result<Embedded, StoreError> {
         match std::fs::metadata(dir) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(StoreError::Io { action: "open", path: dir.to_owned(), source })
             }
-            _ => Ok(Embedded { dir: dir.to_owned(), shelf: Shelf::of(dir), writers: Writers::default() }),
+            _ => Ok(Embedded { dir: dir.to_owned(), shelf: Shelf::of(dir), writers: Writers::of(options) }),
         }
     }
 

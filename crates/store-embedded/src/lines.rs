@@ -164,12 +164,12 @@ impl Judge<'_> {
         let (mut lines, mut last_run) = (Vec::new(), 0);
         let mut wanted = found.as_ref().map(|found| found.iter().copied().peekable());
         chunk.walk(|item, entry| {
-            let Some((_, key)) = advance(&mut runs, &mut last_run, &entry) else { return };
-            if let Some(wanted) = &mut wanted
-                && wanted.next_if(|record| Item::Record(*record) == item).is_none()
-            {
-                return;
-            }
+            let is_wanted = match &mut wanted {
+                Some(wanted) => wanted.next_if(|record| Item::Record(*record) == item).is_some(),
+                None => true,
+            };
+            // Every entry moves its run's latest time on, be it wanted or not.
+            let Some((_, key)) = advance(&mut runs, &mut last_run, &entry).filter(|_| is_wanted) else { return };
             let passes = match &entry {
                 EntryRef::Gap(_) => self.passes_gap(&key, &entry),
                 EntryRef::Record(record) => self.passes_head(&key, record) && self.has_text(record.message),

@@ -48,7 +48,8 @@ impl<'a> Plan<'a> {
             let of = &view.sessions[session].sources[source];
             let may_match = plan.finder.as_ref().and_then(|finder| of.candidates(&finder.grams));
             for (block, facts) in of.blocks.iter().enumerate() {
-                let ruled_out = may_match.as_ref().is_some_and(|set| set.get(block) == Some(&false));
+                let joins = facts.joins_earlier || facts.joins_later;
+                let ruled_out = !joins && may_match.as_ref().is_some_and(|set| set.get(block) == Some(&false));
                 if !ruled_out && plan.is_wanted(facts, unit) {
                     let at = BlockAt { session, source, block };
                     plan.tasks.push(Task { at, earliest: facts.times.0, latest: facts.latest() });

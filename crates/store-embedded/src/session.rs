@@ -20,7 +20,7 @@ use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, Time};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
-    source::{Bytes, Facts, RunFacts, Source, failed, note_holes},
+    source::{Bytes, Facts, RunFacts, Source, Written, failed, note_holes, note_joins},
     text_source::TextSource,
 };
 
@@ -106,6 +106,7 @@ impl Open {
         }
         self.name_runs();
         note_holes(&mut self.sources);
+        note_joins(&mut self.sources);
         note_times(&mut self.sources);
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Open {
             let mut text = TextSource::open(&path, run.run.id, outcome != Outcome::Running)?;
             text.set_state(outcome != Outcome::Running, outcome == Outcome::Lost);
             let (blocks, runs) = (text.facts(), text.runs());
-            self.sources.push(Source { bytes: Bytes::Text(text), blocks, runs });
+            self.sources.push(Source { bytes: Bytes::Text(text), blocks, runs, written: Written::default() });
         } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {
             self.sources.push(unreadable(run));
         }
@@ -224,7 +225,7 @@ fn unreadable(run: &RunMeta) -> Source {
     let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
     let lead = if to.is_none() { vec![gap] } else { Vec::new() };
     let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];
-    Source { bytes: Bytes::Parked(Path::new("").into()), blocks, runs: vec![held] }
+    Source { bytes: Bytes::Parked(Path::new("").into()), blocks, runs: vec![held], written: Written::default() }
 }
 
 /// Notes for each block how late its runs may have been before it.

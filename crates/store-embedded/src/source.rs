@@ -4,7 +4,7 @@
 //! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
 //! unknown end included, the lead of a last block without records.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
@@ -43,6 +43,9 @@ pub(crate) struct Facts {
     pub records: u64,
     pub runs: Vec<RunFacts>,
     pub has_gaps: bool,
+    /// Gaps that tell, after the fact, of seqs before the block's own: what was written there was lost again. The hole
+    /// stands where the records were.
+    pub late: Vec<Gap>,
     /// What is missing in front of the block.
     pub lead: Vec<Gap>,
 }
@@ -73,6 +76,29 @@ pub(crate) struct Source {
     pub blocks: Vec<Facts>,
     /// The runs it has something of, and how much.
     pub runs: Vec<RunFacts>,
+    /// From when to when it was written, as far as that can be told.
+    pub written: Written,
+}
+
+/// From when to when a file was written, by the file system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    from: Option<SystemTime>,
+    /// Not before nothing can be added any more.
+    to: Option<SystemTime>,
+}
+
+impl Written {
+    fn of(reader: &Reader) -> Written {
+        let Ok(file) = std::fs::metadata(reader.path()) else { return Written::default() };
+        let to = if reader.state() == State::Sealed { file.modified().ok() } else { None };
+        Written { from: file.created().ok(), to }
+    }
+
+    /// Whether all of it was written before anything of the other.
+    pub fn is_before(&self, other: &Written) -> bool {
+        self.to.zip(other.from).is_some_and(|(to, from)| to <= from)
+    }
 }
 
 /// Memory to read blocks into.
@@ -82,6 +108,7 @@ pub(crate) struct Chunk {
     text: Vec<Entry>,
     is_text: bool,
     lead: Vec<Gap>,
+    late: Vec<Gap>,
 }
 
 /// One entry of a chunk.
@@ -98,13 +125,15 @@ pub(crate) enum Item {
 impl Source {
     /// What a boom file is, as its reader sees it now.
     pub fn of_boom(reader: Reader) -> Source {
-        let mut source = Source { bytes: Bytes::Parked(reader.path().into()), blocks: Vec::new(), runs: Vec::new() };
+        let bytes = Bytes::Parked(reader.path().into());
+        let mut source = Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default() };
         source.stock(&reader);
         source.bytes = Bytes::Boom(Box::new(reader));
         source
     }
 
     fn stock(&mut self, reader: &Reader) {
+        self.written = Written::of(reader);
         self.blocks = reader.blocks().iter().map(facts_of).collect();
         let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
         self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
@@ -160,6 +189,7 @@ impl Source {
     /// Reads a block.
     pub fn read(&self, block: usize, into: &mut Chunk) -> Result<(), StoreError> {
         into.lead.clone_from(&self.blocks[block].lead);
+        into.late.clone_from(&self.blocks[block].late);
         into.is_text = true;
         into.text.clear();
         if self.blocks[block].records == 0 && !self.blocks[block].has_gaps {
@@ -209,6 +239,7 @@ fn facts_of(info: &BlockInfo) -> Facts {
         lines: run.lines,
         levels: run.levels,
     };
+    let is_late = |gap: &Gap| info.runs.iter().any(|run| run.id == gap.run && gap.from < run.first_seq);
     Facts {
         joins_earlier: info.in_tail || info.flags.has(BlockFlags::JOINS_EARLIER),
         joins_later: info.in_tail || info.flags.has(BlockFlags::JOINS_LATER),
@@ -217,6 +248,7 @@ fn facts_of(info: &BlockInfo) -> Facts {
         records: u64::from(info.records),
         runs: info.runs.iter().map(run).collect(),
         has_gaps: !info.gaps.is_empty(),
+        late: info.gaps.iter().filter(|gap| is_late(gap)).cloned().collect(),
         lead: Vec::new(),
     }
 }
@@ -286,7 +318,12 @@ impl Chunk {
                 boom::EntryRef::Record(record) => {
                     each(Item::Record(records.next().unwrap_or(0)), EntryRef::Record(record))
                 }
-                boom::EntryRef::Gap(gap) => each(Item::Gap(gaps.next().unwrap_or(0)), EntryRef::Gap(gap)),
+                boom::EntryRef::Gap(gap) => {
+                    let item = Item::Gap(gaps.next().unwrap_or(0));
+                    if !self.late.contains(gap) {
+                        each(item, EntryRef::Gap(gap));
+                    }
+                }
             }
         }
         Ok(())
@@ -337,14 +374,42 @@ pub(crate) fn note_holes(sources: &mut [Source]) {
         let mut expected = 1;
         for part in &parts {
             if part.first > expected {
+                let hole =
+                    Gap { run, from: expected, to: Some(part.first - 1), time: Time::default(), why: String::new() };
+                let why = reason(sources, &hole);
                 let facts = &mut sources[part.at].blocks[part.block];
-                let (time, why) = (facts.times.0, "damaged".to_owned());
-                facts.lead.insert(0, Gap { run, from: expected, to: Some(part.first - 1), time, why });
+                facts.lead.insert(0, Gap { time: facts.times.0, why, ..hole });
             }
             expected = expected.max(part.next);
         }
         let goes_on = |gap: &Gap| gap.run == run && gap.to.is_none() && gap.from < expected;
         parts.iter().for_each(|part| sources[part.at].blocks[part.block].lead.retain(|gap| !goes_on(gap)));
+    }
+}
+
+/// Why there is a hole: as a later block tells, or else because something is damaged.
+fn reason(sources: &[Source], hole: &Gap) -> String {
+    let mut late = sources.iter().flat_map(|source| &source.blocks).flat_map(|facts| &facts.late);
+    let told = late.find(|gap| gap.run == hole.run && Some(gap.from) <= hole.to && gap.to >= Some(hole.from));
+    told.map_or_else(|| "damaged".to_owned(), |gap| gap.why.clone())
+}
+
+/// Notes the blocks of runs that go on from another file, where a line may: the writer of a file does not know of it.
+pub(crate) fn note_joins(sources: &mut [Source]) {
+    let mut files: HashMap<RunId, Vec<(u64, usize)>> = HashMap::new();
+    for (at, source) in sources.iter().enumerate() {
+        source.runs.iter().for_each(|run| files.entry(run.id).or_default().push((run.first_seq, at)));
+    }
+    for (run, mut files) in files.into_iter().filter(|(_, files)| files.len() > 1) {
+        files.sort_unstable();
+        let has = |facts: &Facts| facts.runs.iter().any(|known| known.id == run);
+        let mut may_be_open = false;
+        for (_, at) in files {
+            for facts in sources[at].blocks.iter_mut().filter(|facts| has(facts)) {
+                facts.joins_earlier |= may_be_open;
+            }
+            may_be_open |= sources[at].blocks.iter().any(|facts| has(facts) && facts.joins_later);
+        }
     }
 }
 

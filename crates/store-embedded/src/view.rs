@@ -161,7 +161,7 @@ impl View {
         Some(BlockAt { source: other, block, ..at })
     }
 
-    /// Whether a line of the stream goes on into this block.
+    /// Whether a line of the stream is open where this block begins.
     pub fn is_open_before(
         &self,
         at: BlockAt,
@@ -169,17 +169,11 @@ impl View {
         stream: Stream,
         side: &mut Chunk,
     ) -> Result<bool, StoreError> {
-        if !self.facts(at).joins_earlier {
-            return Ok(false);
-        }
         if let Some(known) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&(at, run, stream)) {
             return Ok(*known);
         }
         let (mut here, mut open) = (at, false);
-        while let Some(before) = self.before(here, run) {
-            if self.facts(here).lead.iter().any(|gap| gap.run == run) {
-                break;
-            }
+        while let Some(before) = self.before_with_parts(here, run) {
             self.read(before, side)?;
             let mut last = None;
             side.walk(|_, entry| last = last_of(&entry, run, stream).or(last))?;
@@ -193,7 +187,25 @@ impl View {
         Ok(open)
     }
 
-    /// The parts in earlier blocks of the line that goes on into this block; none if there is no such line.
+    /// The nearest block before this one that may tell whether a line of the run is open; `None` if none can be.
+    ///
+    /// A line in parts is noted in every block that has one of its parts and not its end, or its end and not its start. So
+    /// a block without such a note neither begins nor ends a line that is open after it.
+    fn before_with_parts(&self, at: BlockAt, run: RunId) -> Option<BlockAt> {
+        let mut here = at;
+        loop {
+            if self.facts(here).lead.iter().any(|gap| gap.run == run) {
+                return None;
+            }
+            here = self.before(here, run)?;
+            let facts = self.facts(here);
+            if facts.joins_earlier || facts.joins_later || facts.has_gaps {
+                return Some(here);
+            }
+        }
+    }
+
+    /// The parts in earlier blocks of the line that is open where this block begins; none if there is no such line.
     pub fn parts_before(
         &self,
         at: BlockAt,
@@ -203,7 +215,7 @@ impl View {
     ) -> Result<Vec<Record>, StoreError> {
         let (mut parts, mut here): (Vec<Record>, _) = (Vec::new(), at);
         while self.is_open_before(here, run, stream, side)? {
-            let Some(before) = self.before(here, run) else { break };
+            let Some(before) = self.before_with_parts(here, run) else { break };
             self.read(before, side)?;
             let (mut found, mut starts): (Vec<Record>, bool) = (Vec::new(), false);
             side.walk(|_, entry| match entry {

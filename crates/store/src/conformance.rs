@@ -19,7 +19,7 @@ macro_rules! conformance {
     ($make:expr) => {
         $crate::conformance_rules! { $make;
             writing: retry_is_harmless, batch_is_stored_whole_or_not_at_all, hole_without_gap_is_refused,
-                gap_fills_a_hole, gap_that_is_held_in_part_is_cut, open_gap_is_refused, unknown_run_is_refused,
+                gap_fills_a_hole, gap_that_is_held_in_part_is_cut, open_gap_is_refused, too_large_is_refused, unknown_run_is_refused,
                 ended_run_refuses_more, first_end_stays, run_starts_once, session_that_ended_takes_no_runs,
                 every_byte_comes_back, runs_tell_how_they_stand, batch_may_mix_runs;
             order: pages_go_both_ways_and_meet, every_page_size_gives_the_same_lines, limits_count_lines,

@@ -41,6 +41,14 @@ pub enum StoreError {
         /// The run with the gap.
         run: RunId,
     },
+    /// The record is larger than any may be. Send it in parts flagged `continued`.
+    #[error("record {seq} of run {run} is too large, or its fields are not one line")]
+    TooLarge {
+        /// The run of the record.
+        run: RunId,
+        /// Its seq.
+        seq: u64,
+    },
     /// The cursor is of another store, or damaged. Start again without one.
     #[error("{cursor:?} is not a cursor of this store")]
     BadCursor {

@@ -38,7 +38,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::UnknownRun`], [`StoreError::RunEnded`] (but not for a batch of which all is held),
-    /// [`StoreError::Hole`] where a seq is left out without a gap, [`StoreError::OpenGap`].
+    /// [`StoreError::Hole`] where a seq is left out without a gap, [`StoreError::OpenGap`], [`StoreError::TooLarge`].
     fn append(&self, batch: &[Entry]) -> Result<(), StoreError>;
 
     /// Ends a run. The first end stays: ending it again changes nothing.

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use logboom_record::{Entry, Flags, Gap, Record, Run, RunEnd, RunId, Stream, Time};
+use logboom_record::{Entry, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, Run, RunEnd, RunId, Stream, Time};
 
 use crate::{
     Cursor, Depth, Order, Page, Query, RunQuery, RunState, Scope, Store, StoreError, Wake,
@@ -65,6 +65,7 @@ impl Store for Mem {
             let run = held.run(entry.run())?;
             let next =
                 held.log.iter().chain(&added).filter(|held| held.run() == run.id).map(next_seq).max().unwrap_or(1);
+            refuse_large(entry)?;
             let Some(entry) = what_is_new(entry, next)? else { continue };
             if run.end.is_some() {
                 return Err(StoreError::RunEnded { run: run.id });
@@ -122,6 +123,13 @@ impl Store for Mem {
             held = self.grown.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+fn refuse_large(entry: &Entry) -> Result<(), StoreError> {
+    let Entry::Record(record) = entry else { return Ok(()) };
+    let fields = record.fields.as_deref().unwrap_or_default();
+    let fits = record.message.len() <= RECORD_BYTES_MAX && fields.len() <= FIELDS_BYTES_MAX && !fields.contains('\n');
+    if fits { Ok(()) } else { Err(StoreError::TooLarge { run: record.run, seq: record.seq }) }
 }
 
 /// The seq after an entry; every entry that is held has one.

@@ -98,18 +98,22 @@ impl RunMeta {
 impl Meta {
     pub(super) fn new(id: SessionId, run: RunId, new: NewSession) -> Meta {
         let run = Run { labels: new.labels, ..started(run, Kind::Session, new.name, new.now) };
+        Meta { open: new.open, user: new.user, ..Meta::of_root(id, &run) }
+    }
+
+    /// Of a session that is open.
+    pub(super) fn of_root(id: SessionId, root: &Run) -> Meta {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let logboom = Some(env!("CARGO_PKG_VERSION").to_owned());
         Meta {
             format: FORMAT,
             id,
-            run,
-            open: new.open,
+            run: root.clone(),
+            open: true,
             runs: vec![],
             bytes: None,
             host: Some(host),
-            user: new.user,
-            logboom,
+            user: None,
+            logboom: Some(env!("CARGO_PKG_VERSION").to_owned()),
         }
     }
 

@@ -61,6 +61,16 @@ pub fn open_gap_is_refused(store: &dyn Store) {
     refused!(store.append(&[Entry::Gap(Gap { to: None, ..closed })]), StoreError::OpenGap { .. });
 }
 
+/// A record may be as large as a record may be, and no larger.
+pub fn too_large_is_refused(store: &dyn Store) {
+    let run = start_command(store);
+    let large = Record { message: vec![b'a'; RECORD_BYTES_MAX + 1], ..line(run, 2, "") };
+    refused!(store.append(&entries(&[line(run, 1, "a"), large])), StoreError::TooLarge { seq: 2, .. });
+    let broken = Record { fields: Some("{\n}".to_owned()), ..line(run, 1, "") };
+    refused!(store.append(&entries(&[broken])), StoreError::TooLarge { seq: 1, .. });
+    assert_eq!(held(store), 0);
+}
+
 /// Nothing is taken for, or told of, a run that was never started.
 pub fn unknown_run_is_refused(store: &dyn Store) {
     assert_unknown(store.append(&[Entry::Record(line(id(7), 1, "x"))]));
