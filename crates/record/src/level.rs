@@ -12,6 +12,7 @@
 mod bracket;
 mod head;
 mod keys;
+mod lexicon;
 mod marks;
 mod phrases;
 mod runners;

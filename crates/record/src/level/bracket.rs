@@ -13,8 +13,14 @@ const BRACKET_BYTES_MAX: usize = 96;
 /// What the bracket `[..]` that `head` stands at says.
 pub(super) fn square<'a>(head: Head<'a>) -> Step<'a> {
     let inside = dressing(&head.rest[1..]);
-    if let Some(level) = word_inside(inside).or_else(|| letter_inside(inside)) {
+    let word = Word::read(inside);
+    if let Some(level) = word_inside(&word).or_else(|| letter_inside(inside)) {
         return Step::Is(level);
+    }
+    if let [b']', rest @ ..] = word.rest
+        && rest.first() != Some(&b':')
+    {
+        return head.at(rest, head.place);
     }
     if inside.starts_with(b"signal SIG") {
         return Step::Is(Level::Error);
@@ -31,8 +37,8 @@ pub(super) fn square<'a>(head: Head<'a>) -> Step<'a> {
     head.at(rest.strip_prefix(b":").unwrap_or(rest), head.place)
 }
 
-fn word_inside(inside: &[u8]) -> Option<Level> {
-    let word = Word::read(inside);
+#[inline]
+fn word_inside(word: &Word<'_>) -> Option<Level> {
     let level = word.named()?;
     let is = match dressing(word.rest) {
         [b']', ..] => true,

@@ -91,22 +91,33 @@ pub(super) fn found<'a>(level: Option<Level>) -> Step<'a> {
 
 fn letters<'a>(head: Head<'a>) -> Step<'a> {
     let word = Word::read(head.rest);
-    if let Some(level) = word.level(head.place) {
-        return Step::Is(level);
+    if let Some(entry) = word.entry() {
+        if let Some(level) = word.level_by(entry, head.place) {
+            return Step::Is(level);
+        }
+        if let Some(step) = tools::word(head, &word, entry) {
+            return step;
+        }
     }
-    if let Some(level) = letter(head) {
-        return Step::Is(level);
+    match word.len() {
+        1 if let Some(level) = letter(head) => return Step::Is(level),
+        3 if word.case == Case::Title
+            && let Some(rest) = skip(head.rest) =>
+        {
+            return head.at(rest, Place::Timed);
+        }
+        _ => {}
     }
-    if matches!(word.case, Case::Title | Case::Upper)
-        && let Some(rest) = skip(head.rest)
-    {
-        return head.at(rest, Place::Timed);
+    match word.rest {
+        [b' ', next, ..] if !head.timed && !matches!(next, b' ' | b'-' | b'|' | b':' | 0x1b) => sentence(head.rest),
+        _ => token::read(head),
     }
-    match tools::word(head, &word) {
-        Some(level) => Step::Is(level),
-        None if word.lower() == b"php" => head.at(word.rest, Place::Start),
-        None => token::read(head),
-    }
+}
+
+/// A word and then another: most lines, and hardly any of them tells.
+#[inline]
+fn sentence<'a>(text: &[u8]) -> Step<'a> {
+    found(token::phrase(text))
 }
 
 /// Loggers that give the level as one letter: `E0102 15:04:05.1`, `E/Tag(12)`, `E, [2026`, `W: `, pytest's `E   `.
@@ -114,7 +125,6 @@ fn letter(head: Head<'_>) -> Option<Level> {
     let [letter, after @ ..] = head.rest else { return None };
     let is = match (letter, after) {
         (_, [b' ', date @ ..]) if head.place == Place::Start && skip(date).is_some() => true,
-        (_, [b'a'..=b'z' | b'A'..=b'Z', ..]) => false,
         (b'I' | b'W' | b'E' | b'F', [b'0' | b'1' | b'2', rest @ ..]) => google_date(rest),
         (_, [b'/', b'A'..=b'Z' | b'a'..=b'z', ..]) => letter.is_ascii_uppercase() && head.rest.contains(&b'('),
         (_, [b',', b' ', b'[', ..]) => true,
@@ -134,9 +144,15 @@ fn google_date(rest: &[u8]) -> bool {
 }
 
 fn digits<'a>(head: Head<'a>) -> Step<'a> {
-    match skip(head.rest) {
-        Some(rest) => head.at(rest, Place::Timed),
-        None => tools::redis(head.rest).map_or_else(|| tools::number(head), Step::Is),
+    let number = run(head.rest, |b| b.is_ascii_digit());
+    match &head.rest[number..] {
+        [b'.', ..] if number < 10 => Step::No, // an address, a fraction, a version
+        [b' ', ..] if !matches!(number, 2 | 8 | 10..) => tools::number(head),
+        [b':', b'M' | b'C' | b'S' | b'X', b' ', after @ ..] => found(tools::redis(after)),
+        _ => match skip(head.rest) {
+            Some(rest) => head.at(rest, Place::Timed),
+            None => tools::number(head),
+        },
     }
 }
 

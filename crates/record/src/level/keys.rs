@@ -19,11 +19,12 @@ pub(super) fn json(line: &[u8]) -> Option<Level> {
     }
 }
 
+#[inline]
 fn keyed(key: &[u8], value: &[u8]) -> Option<Level> {
-    match key {
-        b"levelno" => number(value).map(python_number),
-        b"PRIORITY" | b"priority" | b"@l" => level_value(value),
-        _ if is_level_key(key) => level_value(value),
+    match key.first()? {
+        b'l' | b's' | b'@' | b'L' | b'S' if is_level_key(key) => level_value(value),
+        b'l' if key == b"levelno" => number(value).map(python_number),
+        b'P' | b'p' if matches!(key, b"PRIORITY" | b"priority") => level_value(value),
         _ => None,
     }
 }
@@ -42,6 +43,7 @@ fn is_level_key(key: &[u8]) -> bool {
             | b"log.level"
             | b"logLevel"
             | b"@level"
+            | b"@l"
             | b"level_name"
             | b"severity_text"
             | b"Level"
@@ -100,17 +102,38 @@ pub(super) fn syslog_severity(number: u32) -> Level {
 }
 
 /// The inside of the string that `text` starts with, as written, and what follows it.
+#[inline]
 fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = text.strip_prefix(b"\"")?;
-    let mut from = 0;
+    let mut at = 0;
     loop {
-        let quote = from + memchr::memchr(b'"', &inside[from..])?;
-        let slashes = inside[..quote].iter().rev().take_while(|&&b| b == b'\\').count();
-        if slashes % 2 == 0 {
-            return Some((&inside[..quote], &inside[quote + 1..]));
+        at += quote_or_backslash(&inside[at..])?;
+        if inside[at] == b'"' {
+            return Some((&inside[..at], &inside[at + 1..]));
         }
-        from = quote + 1;
+        at += 2; // the backslash and what it escapes
+        if at > inside.len() {
+            return None;
+        }
     }
+}
+
+/// Where the first `"` or `\` is; eight bytes at a time, since most strings are too short to call for more.
+#[inline]
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (chunks, tail) = text.as_chunks::<8>();
+    for (count, chunk) in chunks.iter().enumerate() {
+        let eight = u64::from_le_bytes(*chunk);
+        let (quotes, slashes) = (eight ^ (ONES * 0x22), eight ^ (ONES * 0x5c));
+        let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes; // exact up to the first zero byte
+        let found = (zeros(quotes) | zeros(slashes)) & (ONES << 7);
+        if found != 0 {
+            return Some(8 * count + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    let at = tail.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+    Some(8 * chunks.len() + at)
 }
 
 fn skip_value(text: &[u8]) -> Option<&[u8]> {

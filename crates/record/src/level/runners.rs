@@ -2,24 +2,33 @@
 
 use super::Level;
 use super::head::{Head, Step};
+use super::phrases::goes_on;
 use super::stamp::{dressing, run};
 use super::words::{Case, Place, Word};
 
-/// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, `test_x (module.Class) ... FAIL` of Python.
+/// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, behind the first word.
 pub(super) fn test(head: Head<'_>, rest: &[u8]) -> Option<Level> {
-    let named = rest.strip_prefix(b" ").map(|name| &name[run(name, |b| b != b' ')..]);
-    let outcome = named.map(|after| dressing(after.strip_prefix(b" ...").unwrap_or(after)));
-    let failed = outcome.is_some_and(|outcome| outcome.starts_with(b"FAILED"))
-        || [&b"... FAILED"[..], b"... FAIL", b"... ERROR"].iter().any(|end| head.line_ends_with(end));
+    let after = &rest[1 + run(&rest[1..], |b| b != b' ')..];
+    let outcome = dressing(after.strip_prefix(b" ...").unwrap_or(after));
+    let failed = outcome.starts_with(b"FAILED") || (after.starts_with(b" - ") && head.line_ends_with(b"... FAILED"));
     failed.then_some(Level::Error)
+}
+
+/// `test_x (module.Class) ... FAIL` of Python.
+pub(super) fn unittest(head: Head<'_>) -> Option<Level> {
+    let failed = head.line_ends_with(b"... FAIL") || head.line_ends_with(b"... ERROR");
+    (failed && head.rest.starts_with(b"test")).then_some(Level::Error)
 }
 
 /// `Tests:  1 failed, 2 total`, `Test Suites: 1 failed`, `Tests run: 3, Failures: 1, Errors: 0`, behind the first word.
 pub(super) fn sum(rest: &[u8]) -> Option<Level> {
-    if let Some(counts) = rest.strip_prefix(b" run: ") {
-        return failures_or_errors(counts);
-    }
-    let rest = [&b" Suites"[..], b" Files"].iter().find_map(|word| rest.strip_prefix(*word)).unwrap_or(rest);
+    let rest = match rest {
+        [b' ', b'r', b'u', b'n', b':', b' ', counts @ ..] => return failures_or_errors(counts),
+        [b' ', b'S', b'u', b'i', b't', b'e', b's', rest @ ..] => rest,
+        [b' ', b'F', b'i', b'l', b'e', b's', rest @ ..] => rest,
+        [b':' | b' ' | 0x1b, ..] => rest,
+        _ => return None,
+    };
     let count = dressing(rest.strip_prefix(b":").unwrap_or(rest));
     counts_failures(count).then_some(Level::Error)
 }
@@ -36,7 +45,7 @@ fn failures_or_errors(counts: &[u8]) -> Option<Level> {
 pub(super) fn counts_failures(text: &[u8]) -> bool {
     let digits = run(text, |b| b.is_ascii_digit());
     let word = Word::read(dressing(&text[digits..]));
-    digits > 0 && text[0] != b'0' && word.case == Case::Lower && matches!(word.lower(), b"failed" | b"failing")
+    digits > 0 && text[0] != b'0' && word.case == Case::Lower && word.is_one_of(&["failed", "failing"])
 }
 
 /// `2 errors generated.`, `5 warnings and 3 errors generated.`, `1 warning`: sums that stand alone.
@@ -44,24 +53,23 @@ pub(super) fn counts_findings(text: &[u8]) -> Option<Level> {
     let digits = run(text, |b| b.is_ascii_digit());
     let word = Word::read(text.get(digits + 1..)?);
     let rest = word.rest.trim_ascii();
-    match word.lower() {
-        _ if digits == 0 || text[0] == b'0' => None,
-        b"error" | b"errors"
-            if rest.is_empty()
-                || [&b"generated."[..], b"found", b"in ", b"."].iter().any(|end| rest.starts_with(end)) =>
-        {
-            Some(Level::Error)
-        }
-        b"warning" | b"warnings" if matches!(rest, b"" | b"generated.") => Some(Level::Warn),
-        b"warning" | b"warnings" => counts_findings(rest.strip_prefix(b"and ")?),
-        _ => None,
+    if digits == 0 || text[0] == b'0' {
+        None
+    } else if word.is_one_of(&["error", "errors"]) {
+        let ends = rest.is_empty() || goes_on(rest, &[b"generated.", b"found", b"in ", b"."]);
+        ends.then_some(Level::Error)
+    } else if word.is_one_of(&["warning", "warnings"]) {
+        let alone = matches!(rest, b"" | b"generated.");
+        if alone { Some(Level::Warn) } else { counts_findings(rest.strip_prefix(b"and ")?) }
+    } else {
+        None
     }
 }
 
 /// TAP's `not ok 3 - name`, unless it is a known failure.
 pub(super) fn not_ok(text: &[u8]) -> Option<Level> {
     let known = text.windows(6).any(|window| matches!(window, b"# TODO" | b"# SKIP" | b"# todo" | b"# skip"));
-    (!known).then_some(Level::Error)
+    (text.starts_with(b"not ok") && !known).then_some(Level::Error)
 }
 
 /// CTest's `33% tests passed, 2 tests failed out of 3`, behind the number.

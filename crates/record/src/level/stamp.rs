@@ -30,8 +30,8 @@ pub(super) fn styles(mut text: &[u8]) -> &[u8] {
 #[inline]
 pub(super) fn dressing(mut text: &[u8]) -> &[u8] {
     loop {
-        text = blanks(text);
         match text {
+            [b' ' | b'\t', rest @ ..] => text = rest,
             [0x1b, ..] => {
                 let bare = styles(text);
                 if bare.len() == text.len() {
@@ -46,19 +46,55 @@ pub(super) fn dressing(mut text: &[u8]) -> &[u8] {
 
 /// Skips a date, a time, or both, with what belongs to them (weekday, zone, `PM`); `None` if `text` starts with neither.
 pub(super) fn skip(text: &[u8]) -> Option<&[u8]> {
-    let mut rest = match text.first()? {
-        b'0'..=b'9' => part(text)?,
+    let rest = match text.first()? {
+        b'0'..=b'9' => date(text).or_else(|| clock(text)).or_else(|| part(text))?,
         b'A'..=b'Z' => skip_names(text)?,
         _ => return None,
     };
-    for _ in 0..4 {
-        let next = blanks(rest);
-        match part(next).or_else(|| zone(next)) {
-            Some(after) => rest = after,
-            None => break,
+    Some(more(more(more(rest))))
+}
+
+/// Skips one more part of a stamp, if there is one.
+#[inline]
+fn more(rest: &[u8]) -> &[u8] {
+    let [b' ', next @ ..] = rest else { return rest };
+    let after = match next {
+        [b'0'..=b'9', ..] => clock(next).or_else(|| part(next)),
+        [b'A'..=b'Z' | b'+' | b'-', ..] => zone(next),
+        _ => None,
+    };
+    after.unwrap_or(rest)
+}
+
+/// `2026-01-02`, alone or with a time: the most usual shape, told by the places of its separators.
+#[inline]
+fn date(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b'1' | b'2', _, _, b'0'..=b'9', left @ (b'-' | b'/'), b'0' | b'1', _, right, b'0'..=b'3', _, rest @ ..]
+            if left == right =>
+        {
+            match rest {
+                [b'T' | b' ' | b'_', time @ ..] if time.first().is_some_and(u8::is_ascii_digit) => clock(time),
+                _ => ended(rest),
+            }
         }
+        _ => None,
     }
-    Some(rest)
+}
+
+/// `15:04:05`, with a fraction and a zone.
+#[inline]
+fn clock(text: &[u8]) -> Option<&[u8]> {
+    let [b'0'..=b'2', b'0'..=b'9', b':', b'0'..=b'5', _, b':', b'0'..=b'6', _, rest @ ..] = text else { return None };
+    let rest = match rest {
+        [b'.' | b',', fraction @ ..] => &fraction[run(fraction, |b| b.is_ascii_digit())..],
+        _ => rest,
+    };
+    match rest {
+        [b'Z', rest @ ..] => ended(rest),
+        [b'+' | b'-', ..] => zone(rest),
+        _ => ended(rest),
+    }
 }
 
 /// One token of digits and separators that can only be a date, a time or an epoch: `2026-01-02T15:04:05.123Z`.

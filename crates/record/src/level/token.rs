@@ -1,9 +1,9 @@
 //! A token in front of a level that is no word of it: a program, a file position, a logger, an exception.
 
 use super::head::{Head, Step, found};
-use super::stamp::{blanks, dressing, run, styles};
+use super::stamp::{dressing, run, styles};
 use super::words::{Case, Place, Word};
-use super::{Level, keys, phrases, tools};
+use super::{Level, keys, phrases, runners, tools};
 
 /// How far a phrase that ends in `error:` may reach.
 const PHRASE_BYTES_MAX: usize = 40;
@@ -11,7 +11,9 @@ const PHRASE_BYTES_MAX: usize = 40;
 /// Reads the token that `head` stands at.
 pub(super) fn read<'a>(head: Head<'a>) -> Step<'a> {
     let (token, rest) = head.rest.split_at(token_bytes(head.rest));
-    if let Some(level) = thrown(head.rest) {
+    let stem = token.strip_suffix(b":").unwrap_or(token);
+    let may_be_type = type_level(stem).is_some() || stem.ends_with(b"m"); // an `m` may end a style
+    if may_be_type && let Some(level) = thrown(head.rest) {
         return Step::Is(level);
     }
     match token {
@@ -22,16 +24,21 @@ pub(super) fn read<'a>(head: Head<'a>) -> Step<'a> {
 }
 
 /// Up to the next blank; a change of style inside a token does not end it.
+#[inline]
 fn token_bytes(text: &[u8]) -> usize {
-    let mut len = 0;
+    let len = run(text, |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
+    if text.get(len) == Some(&0x1b) { styled_token_bytes(text, len) } else { len }
+}
+
+#[cold]
+fn styled_token_bytes(text: &[u8], mut len: usize) -> usize {
     loop {
-        len += run(&text[len..], |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
         let bare = styles(&text[len..]);
         let after = text.len() - bare.len();
         if after == len || matches!(bare, [] | [b' ' | b'\t' | b'\r', ..]) {
             return len;
         }
-        len = after;
+        len = after + run(bare, |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
     }
 }
 
@@ -48,11 +55,16 @@ pub(super) fn thrown(text: &[u8]) -> Option<Level> {
         [b':', rest @ ..] => matches!(styles(rest), [] | [b' ' | b'\r' | b'\t', ..]),
         _ => false,
     };
-    match name.strip_suffix(b"Group").unwrap_or(name) {
-        _ if !ends => None,
-        [.., b'E', b'r', b'r', b'o', b'r'] | [.., b'E', b'x', b'c', b'e', b'p', b't', b'i', b'o', b'n'] => {
-            Some(Level::Error)
-        }
+    if ends { type_level(name) } else { None }
+}
+
+/// The level that the end of a type's name tells.
+#[inline]
+fn type_level(name: &[u8]) -> Option<Level> {
+    match name {
+        [.., b'E', b'r', b'r', b'o', b'r'] => Some(Level::Error),
+        [.., b'E', b'x', b'c', b'e', b'p', b't', b'i', b'o', b'n'] => Some(Level::Error),
+        [.., b'E', b'x', b'c', b'e', b'p', b't', b'i', b'o', b'n', b'G', b'r', b'o', b'u', b'p'] => Some(Level::Error),
         [.., b'W', b'a', b'r', b'n', b'i', b'n', b'g'] => Some(Level::Warn),
         _ => None,
     }
@@ -80,13 +92,16 @@ fn pairs<'a>(head: Head<'a>, rest: &'a [u8]) -> Step<'a> {
 /// Behind `program: ` or `src/x.c:3:5: `.
 fn chain<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
     let next = dressing(rest);
-    if let Some(level) = phrases::complaint(head.line, next).or_else(|| finding(token, next)) {
-        return Step::Is(level);
+    let word = Word::read(next);
+    let entry = word.entry();
+    let told = entry.and_then(|entry| word.level_by(entry, Place::Chain));
+    let told = told.or_else(|| phrases::complaint(head.line, &word, entry));
+    match told.or_else(|| finding(token, next)) {
+        Some(level) => Step::Is(level),
+        None if is_shell(token, next) => Step::Is(Level::Error),
+        None if next.is_empty() => Step::No,
+        None => head.at(next, Place::Chain),
     }
-    if is_shell(token, next) {
-        return Step::Is(Level::Error);
-    }
-    if next.is_empty() { Step::No } else { head.at(next, Place::Chain) }
 }
 
 /// A linter's finding or a Go compiler's error behind a file position: `x.py:3:5: F841 ..`, `x.py:3:5: W0613: ..`.
@@ -137,7 +152,7 @@ fn followed<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
     if head.timed && head.place == Place::Timed {
         return logger(head, next);
     }
-    found(failure_code(token, next).or_else(|| phrase(head.rest)))
+    found(failure_code(token, next).or_else(|| runners::unittest(head)).or_else(|| phrase(head.rest)))
 }
 
 /// pnpm's `ERR_PNPM_FETCH_404  GET ..`, ruff's `F401 [*] ..`.
@@ -167,17 +182,15 @@ fn logger<'a>(head: Head<'a>, next: &'a [u8]) -> Step<'a> {
 }
 
 /// `Parse error: ..`, `OpenJDK 64-Bit Server VM warning: ..`: a few words that end in one that names a level.
-fn phrase(text: &[u8]) -> Option<Level> {
+#[inline]
+pub(super) fn phrase(text: &[u8]) -> Option<Level> {
     let window = &text[..text.len().min(PHRASE_BYTES_MAX)];
-    let colon = memchr::memchr(b':', window)?;
-    let words = blanks(&text[..colon]);
-    if phrases::is_errno(&text[colon + 1..]) {
-        return Some(Level::Error);
-    }
+    let colon = window.iter().position(|b| *b == b':')?;
+    let (words, rest) = (&text[..colon], &text[colon + 1..]);
     match words {
-        _ if words.len() < 5 || !matches!(text.get(colon + 1), None | Some(b' ')) => None,
-        [.., b' ', b'e' | b'E', b'r', b'r', b'o', b'r'] => tools::tells_error(words).then_some(Level::Error),
-        [.., b' ', b'w' | b'W', b'a', b'r', b'n', b'i', b'n', b'g'] => Some(Level::Warn),
-        _ => None,
+        _ if !matches!(rest, [] | [b' ', ..]) => None,
+        [_, .., b' ', b'e' | b'E', b'r', b'r', b'o', b'r'] => tools::tells_error(words).then_some(Level::Error),
+        [_, .., b' ', b'w' | b'W', b'a', b'r', b'n', b'i', b'n', b'g'] => Some(Level::Warn),
+        _ => phrases::is_errno(rest).then_some(Level::Error),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Level;
 use super::head::{Head, Step, found};
-use super::phrases::starts_failure;
+use super::lexicon::{Entry, Shape};
+use super::phrases::{goes_on, starts_failure};
 use super::runners;
 use super::stamp::{blanks, dressing, run, skip};
 use super::token;
@@ -39,7 +40,7 @@ fn hash<'a>(head: Head<'a>, behind: &'a [u8]) -> Step<'a> {
     let digits = run(behind, |b| b.is_ascii_digit());
     let Some(text) = behind[digits..].strip_prefix(b" ").filter(|_| digits > 0) else { return Step::No };
     let seconds = run(text, |b| b.is_ascii_digit() || b == b'.');
-    if seconds > 0 { head.at(&text[seconds..], Place::Start) } else { head.at(text, Place::Dash) }
+    if seconds > 0 { head.at(&text[seconds..], Place::Start) } else { found(Word::read(text).level(Place::Dash)) }
 }
 
 /// GitHub's `::error file=x::text`.
@@ -111,13 +112,9 @@ fn openssl(after: &[u8]) -> bool {
     after[run(after, |b| b.is_ascii_hexdigit())..].starts_with(b":error:")
 }
 
-/// Redis' `12:M 02 Jan 2026 15:04:05.123 # text`.
-pub(super) fn redis(text: &[u8]) -> Option<Level> {
-    let after = match &text[run(text, |b| b.is_ascii_digit())..] {
-        [b':', b'M' | b'C' | b'S' | b'X', b' ', after @ ..] => skip(after)?,
-        _ => return None,
-    };
-    match after {
+/// Redis' `12:M 02 Jan 2026 15:04:05.123 # text`, from the date on.
+pub(super) fn redis(dated: &[u8]) -> Option<Level> {
+    match skip(dated)? {
         [b' ', b'#', b' ', text @ ..] if starts_failure(text) => Some(Level::Error),
         [b' ', b'#', b' ', ..] => Some(Level::Warn),
         [b' ', b'*', b' ', ..] => Some(Level::Info),
@@ -126,22 +123,26 @@ pub(super) fn redis(text: &[u8]) -> Option<Level> {
     }
 }
 
-/// A line that starts with a word that is no level by itself.
-pub(super) fn word(head: Head<'_>, word: &Word<'_>) -> Option<Level> {
+/// A line that starts with a known word that is no level there; `None` if it is a line like any other.
+#[inline]
+pub(super) fn word<'a>(head: Head<'a>, word: &Word<'a>, entry: &Entry) -> Option<Step<'a>> {
     let rest = word.rest;
-    match word.lower() {
-        b"npm" => npm(rest),
-        b"cmake" => cmake(rest),
-        b"test" => runners::test(head, rest).or_else(|| runners::sum(rest)),
-        b"tests" => runners::sum(rest),
-        b"thread" => panicked(rest),
-        b"not" if rest.starts_with(b" ok") => runners::not_ok(head.rest),
-        b"error" | b"errors" | b"fatal" | b"exception" => told(word),
-        b"found" => runners::counts_findings(blanks(rest)),
-        b"traceback" if matches!(dressing(rest), [b'(', ..]) => Some(Level::Error),
-        _ if starts_failure(head.rest) => Some(Level::Error),
-        _ => None,
-    }
+    let told = match entry.shape {
+        _ if goes_on(rest, entry.failures) => Some(Level::Error),
+        Shape::None => entry.level.and_then(|_| told(word)),
+        Shape::Exception => told(word),
+        Shape::Npm => return Some(found(npm(rest))),
+        Shape::Php => return Some(head.at(rest, Place::Start)),
+        Shape::Cmake => cmake(rest),
+        Shape::Test if rest.starts_with(b" ") && word.case == Case::Lower => {
+            return Some(found(runners::test(head, rest)));
+        }
+        Shape::Test | Shape::Tests => runners::sum(rest),
+        Shape::Thread => panicked(rest),
+        Shape::Found => runners::counts_findings(blanks(rest)),
+        Shape::Not => runners::not_ok(head.rest),
+    };
+    told.map(Step::Is)
 }
 
 /// Old npm shouts, new npm does not: `npm ERR! code E404`, `npm warn deprecated ..`.
@@ -171,22 +172,22 @@ fn panicked(rest: &[u8]) -> Option<Level> {
 fn told(word: &Word<'_>) -> Option<Level> {
     let [b' ', rest @ ..] = word.rest else { return None };
     let next = Word::read(rest);
-    let tells = match word.lower() {
-        b"error" if word.case == Case::Title => follows_error(next.lower()),
-        b"error" | b"errors" => matches!(next.lower(), b"during" | b"while"),
-        b"fatal" => next.lower() == b"error" || rest.starts_with(b"Python error"),
-        _ => matches!(next.lower(), b"in" | b"ignored" | b"occurred"),
+    let tells = match word.case {
+        Case::Title if word.is_one_of(&["error"]) => follows_error(&next, rest),
+        _ if word.is_one_of(&["error", "errors"]) => next.is_one_of(&["during", "while"]),
+        _ if word.is_one_of(&["fatal"]) => next.is_one_of(&["error"]) || rest.starts_with(b"Python error"),
+        _ if word.is_one_of(&["exception"]) => next.is_one_of(&["in", "ignored", "occurred"]),
+        _ => false,
     };
     tells.then_some(Level::Error)
 }
 
-fn follows_error(next: &[u8]) -> bool {
-    let doing = next.ends_with(b"ing") && !continues_sentence(next);
-    doing || matches!(next, b"while" | b"when" | b"in" | b"at" | b"during" | b"response" | b"from" | b"occurred")
+fn follows_error(next: &Word<'_>, rest: &[u8]) -> bool {
+    let doing = rest[..next.len()].ends_with(b"ing") && !continues_sentence(rest);
+    doing || next.is_one_of(&["while", "when", "in", "at", "during", "response", "from", "occurred"])
 }
 
 /// Whether a phrase that ends in `error` tells of one: `Parse error`, not `No error`.
 pub(super) fn tells_error(words: &[u8]) -> bool {
-    let first = Word::read(words);
-    !matches!(first.lower(), b"no" | b"without" | b"last" | b"previous" | b"expected" | b"on" | b"if" | b"not" | b"any")
+    !Word::read(words).is_one_of(&["no", "without", "last", "previous", "expected", "on", "if", "not", "any"])
 }

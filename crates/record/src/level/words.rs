@@ -1,10 +1,8 @@
 //! The words that name a level, and when a word in the place of a level is one.
 
 use super::Level;
-use super::stamp::{blanks, dressing, styles};
-
-/// No word that names a level is longer.
-const WORD_BYTES_MAX: usize = 13;
+use super::lexicon::{Entry, Trust, Word8, look_up};
+use super::stamp::{blanks, dressing, run, styles};
 
 /// How the letters of a word are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,73 +33,98 @@ pub(super) enum Place {
 /// The letters that a text starts with.
 #[derive(Clone, Copy)]
 pub(super) struct Word<'a> {
-    lower: [u8; WORD_BYTES_MAX],
-    len: usize,
+    word: Word8,
     pub(super) case: Case,
     /// What follows the letters.
     pub(super) rest: &'a [u8],
 }
 
 impl<'a> Word<'a> {
-    /// Reads the letters at the start of `text`; a word too long for a level has no letters.
+    /// Reads the letters at the start of `text`.
     #[inline]
     pub(super) fn read(text: &'a [u8]) -> Self {
-        let (mut lower, mut len, mut uppers) = ([0; WORD_BYTES_MAX], 0, 0);
-        for (to, &byte) in lower.iter_mut().zip(text) {
-            if !byte.is_ascii_alphabetic() {
-                break;
-            }
-            *to = byte | 0x20;
-            uppers += usize::from(byte & 0x20 == 0);
-            len += 1;
+        let eight = eight_bytes(text);
+        let letters = letters(eight).min(text.len());
+        let kept = if letters < 8 { (1 << (8 * letters)) - 1 } else { u64::MAX };
+        let small = (eight & SMALL & kept).count_ones() as usize;
+        let key = (eight | SMALL) & kept;
+        if letters == 8 {
+            return Self::read_long(text, key, small);
         }
-        let rest = &text[len..];
-        let cut = rest.first().is_some_and(u8::is_ascii_alphabetic);
-        let case = match uppers {
-            _ if cut => Case::Mixed,
-            0 => Case::Lower,
-            1 if len > 1 && text[0] & 0x20 == 0 => Case::Title,
-            _ if uppers == len => Case::Upper,
-            _ => Case::Mixed,
-        };
-        Word { lower, len: if cut { 0 } else { len }, case, rest }
+        let first = text.first().is_some_and(u8::is_ascii_uppercase);
+        Word { word: Word8 { key, len: letters as u8 }, case: case(letters, small, first), rest: &text[letters..] }
     }
 
-    /// The letters in lower case.
+    /// Goes on behind the first eight letters, of which `small` are small.
+    #[cold]
+    fn read_long(text: &'a [u8], key: u64, small: usize) -> Self {
+        let more = run(&text[8..], |b| b.is_ascii_alphabetic());
+        let small = small + text[8..8 + more].iter().filter(|b| b.is_ascii_lowercase()).count();
+        let len = 8 + more;
+        let case = case(len, small, text[0].is_ascii_uppercase());
+        Word { word: Word8 { key, len: len.min(255) as u8 }, case, rest: &text[len..] }
+    }
+
+    /// How many letters the word has.
     #[inline]
-    pub(super) fn lower(&self) -> &[u8] {
-        &self.lower[..self.len]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.word.len)
+    }
+
+    /// What the word means at the head of a line.
+    #[inline]
+    pub(super) fn entry(&self) -> Option<&'static Entry> {
+        look_up(self.word)
+    }
+
+    /// Whether the word is one of `words`, which are in lower case.
+    #[inline]
+    pub(super) fn is_one_of(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| Word8::new(word.as_bytes()) == self.word)
     }
 
     /// The level that the word names by itself, wherever it stands.
     #[inline]
     pub(super) fn named(&self) -> Option<Level> {
-        match self.case {
-            Case::Mixed => None,
-            Case::Upper => named(self.lower()),
-            _ => named(self.lower()).filter(|_| !only_in_capitals(self.lower())),
-        }
+        self.named_by(self.entry()?).map(|(level, _)| level)
+    }
+
+    #[inline]
+    fn named_by(&self, entry: &Entry) -> Option<(Level, Trust)> {
+        let (level, trust) = entry.level?;
+        let believed = match self.case {
+            Case::Upper => true,
+            Case::Mixed => false,
+            _ => trust != Trust::Capitals,
+        };
+        believed.then_some((level, trust))
     }
 
     /// The level that the word is, given what follows it and where it stands.
     #[inline]
     pub(super) fn level(&self, place: Place) -> Option<Level> {
-        let level = self.named()?;
+        self.level_by(self.entry()?, place)
+    }
+
+    /// As `level`, with the entry at hand.
+    #[inline]
+    pub(super) fn level_by(&self, entry: &Entry, place: Place) -> Option<Level> {
+        let (level, trust) = self.named_by(entry)?;
         let after = styles(self.rest);
         let is = match self.case {
             Case::Upper => ends_capitals(after),
-            _ => self.ends_small(after, place),
+            _ => self.ends_small(after, place, trust == Trust::Plain),
         };
         is.then_some(level)
     }
 
-    fn ends_small(&self, after: &[u8], place: Place) -> bool {
+    fn ends_small(&self, after: &[u8], place: Place, plain: bool) -> bool {
         match after {
             [] | [b'\r', ..] | [b'|', ..] => true,
-            [b'!', ..] => is_plain(self.lower()),
+            [b'!', ..] => plain,
             [b':', value @ ..] => matches!(value, [] | [b' ' | b'\t' | b'\r' | 0x1b, ..]) && !counts_zero(value),
             [b'[', b'A'..=b'Z', ..] => self.case == Case::Lower,
-            [b' ' | b'\t', ..] => self.ends_at_blank(after, place),
+            [b' ' | b'\t', ..] => plain && self.ends_at_blank(after, place),
             _ => false,
         }
     }
@@ -110,10 +133,44 @@ impl<'a> Word<'a> {
     fn ends_at_blank(&self, after: &[u8], place: Place) -> bool {
         let next = dressing(after);
         let gap = after.len() - next.len();
-        let column = self.case == Case::Lower && is_plain(self.lower());
-        let code = is_code(next) && is_plain(self.lower());
         let timed = place == Place::Timed && !continues_sentence(next);
-        code || (column && (timed || opens_column(next, gap, place)))
+        is_code(next) || (self.case == Case::Lower && (timed || opens_column(next, gap, place)))
+    }
+}
+
+const SMALL: u64 = 0x2020_2020_2020_2020;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The first eight bytes of `text`, the first in the lowest place, zeros behind its end.
+#[inline]
+fn eight_bytes(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => {
+            let mut eight = [0; 8];
+            eight[..text.len()].copy_from_slice(text);
+            u64::from_le_bytes(eight)
+        }
+    }
+}
+
+/// How many of eight bytes, from the lowest on, are letters: all eight are looked at together.
+#[inline]
+fn letters(eight: u64) -> usize {
+    let lower = (eight | SMALL) & !HIGH;
+    let from_a = lower + (HIGH - 0x6161_6161_6161_6161); // the high bit of a byte is set from 'a' on
+    let past_z = lower + (HIGH - 0x7b7b_7b7b_7b7b_7b7b);
+    let others = !(from_a & !past_z & !eight) & HIGH;
+    (others.trailing_zeros() / 8) as usize
+}
+
+#[inline]
+fn case(letters: usize, small: usize, first_is_capital: bool) -> Case {
+    match letters - small {
+        0 => Case::Lower,
+        capitals if capitals == letters => Case::Upper,
+        1 if first_is_capital => Case::Title,
+        _ => Case::Mixed,
     }
 }
 
@@ -128,30 +185,31 @@ fn opens_column(next: &[u8], gap: usize, place: Place) -> bool {
 }
 
 /// Behind `error` and a blank: a word that makes it the subject of a sentence, as in `error rate is 3 %`.
+#[cold]
 pub(super) fn continues_sentence(next: &[u8]) -> bool {
-    matches!(
-        Word::read(next).lower(),
-        b"budget"
-            | b"rate"
-            | b"rates"
-            | b"count"
-            | b"counts"
-            | b"code"
-            | b"codes"
-            | b"handling"
-            | b"handler"
-            | b"reporting"
-            | b"logging"
-            | b"recovery"
-            | b"messages"
-            | b"log"
-            | b"logs"
-            | b"free"
-            | b"page"
-            | b"pages"
-            | b"is"
-            | b"are"
-    )
+    const NOUNS: [&str; 20] = [
+        "budget",
+        "rate",
+        "rates",
+        "count",
+        "counts",
+        "code",
+        "codes",
+        "handling",
+        "handler",
+        "reporting",
+        "logging",
+        "recovery",
+        "messages",
+        "log",
+        "logs",
+        "free",
+        "page",
+        "pages",
+        "is",
+        "are",
+    ];
+    Word::read(next).is_one_of(&NOUNS)
 }
 
 fn ends_capitals(after: &[u8]) -> bool {
@@ -175,53 +233,13 @@ fn is_code(text: &[u8]) -> bool {
     if text.starts_with(b"[ERR_") || text.starts_with(b"[E") {
         return true;
     }
-    let letters = text.iter().take_while(|b| b.is_ascii_uppercase()).count();
-    let digits = text[letters..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let letters = run(text, |b| b.is_ascii_uppercase());
+    let digits = run(&text[letters..], |b| b.is_ascii_digit());
     (1..=6).contains(&letters) && digits > 0 && text.get(letters + digits) == Some(&b':')
 }
 
 /// The level that `name` names, in any case and with nothing around it.
 pub(super) fn whole(name: &[u8]) -> Option<Level> {
     let word = Word::read(name);
-    if word.rest.is_empty() { named(word.lower()) } else { None }
-}
-
-#[inline]
-fn named(lower: &[u8]) -> Option<Level> {
-    Some(match lower {
-        b"error" | b"err" | b"erro" | b"eror" | b"severe" | b"fatal" | b"fata" | b"ftl" => Level::Error,
-        b"critical" | b"crit" | b"panic" | b"emerg" | b"emergency" | b"alert" => Level::Error,
-        b"fail" | b"failed" | b"failure" | b"failures" | b"errors" => Level::Error,
-        b"warn" | b"warning" | b"wrn" | b"warnings" | b"deprecated" | b"deprecation" => Level::Warn,
-        b"info" | b"inf" | b"information" | b"informational" | b"notice" | b"note" | b"log" => Level::Info,
-        b"debug" | b"dbg" | b"debu" | b"dbug" | b"verbose" | b"verb" | b"fine" | b"config" => Level::Debug,
-        b"trace" | b"trc" | b"trce" | b"trac" | b"silly" | b"sill" | b"finer" | b"finest" => Level::Trace,
-        _ => return None,
-    })
-}
-
-/// Words that mean a level only when they shout.
-fn only_in_capitals(lower: &[u8]) -> bool {
-    matches!(
-        lower,
-        b"fine" | b"finer" | b"finest" | b"config" | b"log" | b"failures" | b"errors" | b"warnings" | b"inf"
-    )
-}
-
-/// Words that are hardly ever anything but a level.
-fn is_plain(lower: &[u8]) -> bool {
-    matches!(
-        lower,
-        b"error"
-            | b"err"
-            | b"fatal"
-            | b"critical"
-            | b"crit"
-            | b"warn"
-            | b"warning"
-            | b"info"
-            | b"notice"
-            | b"debug"
-            | b"trace"
-    )
+    if word.rest.is_empty() { word.entry()?.level.map(|(level, _)| level) } else { None }
 }
