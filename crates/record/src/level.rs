@@ -16,6 +16,7 @@ mod lexicon;
 mod marks;
 mod phrases;
 mod runners;
+mod scan;
 mod stamp;
 mod token;
 mod tools;

@@ -3,7 +3,8 @@
 use super::Level;
 use super::head::{Head, Step, found};
 use super::keys::syslog_severity;
-use super::stamp::{blanks, dressing, run, skip};
+use super::scan::{blanks, dressing, run};
+use super::stamp::skip;
 use super::token::thrown;
 use super::words::{Case, Place, Word};
 

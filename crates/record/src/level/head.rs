@@ -2,7 +2,8 @@
 
 use super::bracket::{angle, letter_level, square};
 use super::marks::{self, Mark};
-use super::stamp::{blanks, dressing, run, skip};
+use super::scan::{blanks, dressing, run};
+use super::stamp::skip;
 use super::words::{Case, Place, Word};
 use super::{Level, keys, token, tools};
 

@@ -1,6 +1,6 @@
 //! Levels that stand under a key: JSON objects and logfmt.
 
-use super::stamp::{blanks, run};
+use super::scan::{blanks, find_either, run};
 use super::{Level, words};
 
 /// How far into a JSON object or a logfmt line a level is looked for: loggers put the message in front of it.
@@ -107,7 +107,7 @@ fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = text.strip_prefix(b"\"")?;
     let mut at = 0;
     loop {
-        at += quote_or_backslash(&inside[at..])?;
+        at += find_either(&inside[at..], b'"', b'\\')?;
         if inside[at] == b'"' {
             return Some((&inside[..at], &inside[at + 1..]));
         }
@@ -116,24 +116,6 @@ fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
             return None;
         }
     }
-}
-
-/// Where the first `"` or `\` is; eight bytes at a time, since most strings are too short to call for more.
-#[inline]
-fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let (chunks, tail) = text.as_chunks::<8>();
-    for (count, chunk) in chunks.iter().enumerate() {
-        let eight = u64::from_le_bytes(*chunk);
-        let (quotes, slashes) = (eight ^ (ONES * 0x22), eight ^ (ONES * 0x5c));
-        let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes; // exact up to the first zero byte
-        let found = (zeros(quotes) | zeros(slashes)) & (ONES << 7);
-        if found != 0 {
-            return Some(8 * count + (found.trailing_zeros() / 8) as usize);
-        }
-    }
-    let at = tail.iter().position(|b| matches!(b, b'"' | b'\\'))?;
-    Some(8 * chunks.len() + at)
 }
 
 fn skip_value(text: &[u8]) -> Option<&[u8]> {

@@ -3,7 +3,7 @@
 use super::Level;
 use super::head::{Head, Step};
 use super::phrases::goes_on;
-use super::stamp::{dressing, run};
+use super::scan::{dressing, run};
 use super::words::{Case, Place, Word};
 
 /// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, behind the first word.

@@ -1,48 +1,6 @@
-//! What may stand in front of everything else: blanks, colours, and dates and times of every kind.
+//! Dates and times of every kind, which may stand in front of everything else.
 
-/// Skips spaces and tabs.
-#[inline]
-pub(super) fn blanks(mut text: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = text {
-        text = rest;
-    }
-    text
-}
-
-/// How many bytes at the start of `text` are of one kind.
-#[inline]
-pub(super) fn run(text: &[u8], kind: impl Fn(u8) -> bool) -> usize {
-    text.iter().take_while(|byte| kind(**byte)).count()
-}
-
-/// Skips terminal styles (`ESC [ 1 ; 31 m`).
-#[inline]
-pub(super) fn styles(mut text: &[u8]) -> &[u8] {
-    while let [0x1b, b'[', rest @ ..] = text {
-        let params = rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b';' | b':')).count();
-        let Some(b'm' | b'K') = rest.get(params) else { break };
-        text = &rest[params + 1..];
-    }
-    text
-}
-
-/// Skips blanks and terminal styles, in any order.
-#[inline]
-pub(super) fn dressing(mut text: &[u8]) -> &[u8] {
-    loop {
-        match text {
-            [b' ' | b'\t', rest @ ..] => text = rest,
-            [0x1b, ..] => {
-                let bare = styles(text);
-                if bare.len() == text.len() {
-                    return text;
-                }
-                text = bare;
-            }
-            _ => return text,
-        }
-    }
-}
+use super::scan::{blanks, run};
 
 /// Skips a date, a time, or both, with what belongs to them (weekday, zone, `PM`); `None` if `text` starts with neither.
 pub(super) fn skip(text: &[u8]) -> Option<&[u8]> {

@@ -1,7 +1,7 @@
 //! A token in front of a level that is no word of it: a program, a file position, a logger, an exception.
 
 use super::head::{Head, Step, found};
-use super::stamp::{dressing, run, styles};
+use super::scan::{dressing, find, run, solid, styles};
 use super::words::{Case, Place, Word};
 use super::{Level, keys, phrases, runners, tools};
 
@@ -26,7 +26,7 @@ pub(super) fn read<'a>(head: Head<'a>) -> Step<'a> {
 /// Up to the next blank; a change of style inside a token does not end it.
 #[inline]
 fn token_bytes(text: &[u8]) -> usize {
-    let len = run(text, |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
+    let len = solid(text);
     if text.get(len) == Some(&0x1b) { styled_token_bytes(text, len) } else { len }
 }
 
@@ -38,7 +38,7 @@ fn styled_token_bytes(text: &[u8], mut len: usize) -> usize {
         if after == len || matches!(bare, [] | [b' ' | b'\t' | b'\r', ..]) {
             return len;
         }
-        len = after + run(bare, |b| !matches!(b, b' ' | b'\t' | 0x1b | b'\r'));
+        len = after + solid(bare);
     }
 }
 
@@ -75,9 +75,9 @@ fn is_type_byte(byte: u8) -> bool {
 }
 
 /// Whether `token` is `key=..`.
+#[inline]
 fn is_pair(token: &[u8]) -> bool {
-    let key = run(token, keys::is_key_byte);
-    key > 0 && token.get(key) == Some(&b'=')
+    find(token, b'=').is_some_and(|equals| equals > 0 && token[..equals].iter().all(|b| keys::is_key_byte(*b)))
 }
 
 /// A line of logfmt; or, behind a date, PostgreSQL's `user=a,db=b ERROR: `.
@@ -142,7 +142,7 @@ fn followed<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
         _ => {}
     }
     let word = Word::read(next);
-    let located = memchr::memchr(b':', token).is_some();
+    let located = find(token, b':').is_some();
     if (head.timed || located) && word.case == Case::Upper && word.level(Place::Dash).is_some() {
         return head.at(next, Place::Dash);
     }
@@ -185,7 +185,7 @@ fn logger<'a>(head: Head<'a>, next: &'a [u8]) -> Step<'a> {
 #[inline]
 pub(super) fn phrase(text: &[u8]) -> Option<Level> {
     let window = &text[..text.len().min(PHRASE_BYTES_MAX)];
-    let colon = window.iter().position(|b| *b == b':')?;
+    let colon = find(window, b':')?;
     let (words, rest) = (&text[..colon], &text[colon + 1..]);
     match words {
         _ if !matches!(rest, [] | [b' ', ..]) => None,

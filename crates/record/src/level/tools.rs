@@ -5,7 +5,8 @@ use super::head::{Head, Step, found};
 use super::lexicon::{Entry, Shape};
 use super::phrases::{goes_on, starts_failure};
 use super::runners;
-use super::stamp::{blanks, dressing, run, skip};
+use super::scan::{blanks, dressing, run};
+use super::stamp::skip;
 use super::token;
 use super::words::{Case, Place, Word, continues_sentence};
 

@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::lexicon::{Entry, Trust, Word8, look_up};
-use super::stamp::{blanks, dressing, run, styles};
+use super::scan::{SMALL, blanks, dressing, eight_bytes, letters, run, styles};
 
 /// How the letters of a word are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl<'a> Word<'a> {
     #[inline]
     pub(super) fn read(text: &'a [u8]) -> Self {
         let eight = eight_bytes(text);
-        let letters = letters(eight).min(text.len());
+        let letters = letters(eight);
         let kept = if letters < 8 { (1 << (8 * letters)) - 1 } else { u64::MAX };
         let small = (eight & SMALL & kept).count_ones() as usize;
         let key = (eight | SMALL) & kept;
@@ -136,32 +136,6 @@ impl<'a> Word<'a> {
         let timed = place == Place::Timed && !continues_sentence(next);
         is_code(next) || (self.case == Case::Lower && (timed || opens_column(next, gap, place)))
     }
-}
-
-const SMALL: u64 = 0x2020_2020_2020_2020;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// The first eight bytes of `text`, the first in the lowest place, zeros behind its end.
-#[inline]
-fn eight_bytes(text: &[u8]) -> u64 {
-    match text.first_chunk() {
-        Some(eight) => u64::from_le_bytes(*eight),
-        None => {
-            let mut eight = [0; 8];
-            eight[..text.len()].copy_from_slice(text);
-            u64::from_le_bytes(eight)
-        }
-    }
-}
-
-/// How many of eight bytes, from the lowest on, are letters: all eight are looked at together.
-#[inline]
-fn letters(eight: u64) -> usize {
-    let lower = (eight | SMALL) & !HIGH;
-    let from_a = lower + (HIGH - 0x6161_6161_6161_6161); // the high bit of a byte is set from 'a' on
-    let past_z = lower + (HIGH - 0x7b7b_7b7b_7b7b_7b7b);
-    let others = !(from_a & !past_z & !eight) & HIGH;
-    (others.trailing_zeros() / 8) as usize
 }
 
 #[inline]
