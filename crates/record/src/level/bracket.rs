@@ -12,7 +12,7 @@ use super::words::{Case, Place, Word};
 const BRACKET_BYTES_MAX: usize = 96;
 
 /// What the bracket `[..]` that `head` stands at says.
-pub(super) fn square<'a>(head: Head<'a>) -> Step<'a> {
+pub(super) fn square<'a>(head: &mut Head<'a>) -> Step {
     let inside = dressing(&head.rest[1..]);
     let word = Word::read(inside);
     if let Some(level) = word_inside(&word).or_else(|| letter_inside(inside)) {
@@ -80,7 +80,7 @@ fn last_part(content: &[u8]) -> Option<Level> {
 }
 
 /// `<3>`, `<11>1 2026-..`: the priority of syslog, journald and the kernel; also `<ERROR>`, and `< date > ERROR`.
-pub(super) fn angle<'a>(head: Head<'a>) -> Step<'a> {
+pub(super) fn angle<'a>(head: &mut Head<'a>) -> Step {
     let inside = &head.rest[1..];
     let digits = run(inside, |b| b.is_ascii_digit()).min(3);
     let word = Word::read(inside);

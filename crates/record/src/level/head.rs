@@ -14,7 +14,6 @@ const HEAD_BYTES_MAX: usize = 160;
 const STEPS_MAX: usize = 10;
 
 /// Where the walk stands on a line.
-#[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     /// The whole line, for the few shapes that tell at their end.
     pub(super) line: &'a [u8],
@@ -27,19 +26,23 @@ pub(super) struct Head<'a> {
 }
 
 /// What one step of the walk found.
-pub(super) enum Step<'a> {
+pub(super) enum Step {
     /// The level.
     Is(Level),
     /// The head says nothing.
     No,
-    /// Something in front of the level: go on from here.
-    On(Head<'a>),
+    /// Something in front of the level, from behind which the walk goes on.
+    On,
 }
 
 impl<'a> Head<'a> {
     /// Goes on from `rest`.
-    pub(super) fn at(self, rest: &'a [u8], place: Place) -> Step<'a> {
-        Step::On(Head { rest, place, timed: self.timed || place == Place::Timed, ..self })
+    #[inline]
+    pub(super) fn at(&mut self, rest: &'a [u8], place: Place) -> Step {
+        self.rest = rest;
+        self.place = place;
+        self.timed |= place == Place::Timed;
+        Step::On
     }
 
     /// Whether the line, but for blanks, ends with `end`.
@@ -60,16 +63,16 @@ pub(super) fn level(line: &[u8]) -> Option<Level> {
     let mut head = Head { line, rest, place: Place::Start, timed: false };
     for _ in 0..STEPS_MAX {
         head.rest = dressing(head.rest);
-        match step(head) {
+        match step(&mut head) {
             Step::Is(level) => return Some(level),
             Step::No => return None,
-            Step::On(next) => head = next,
+            Step::On => {}
         }
     }
     None
 }
 
-fn step<'a>(head: Head<'a>) -> Step<'a> {
+fn step<'a>(head: &mut Head<'a>) -> Step {
     let Some(&first) = head.rest.first() else { return Step::No };
     match first {
         b'a'..=b'z' | b'A'..=b'Z' => letters(head),
@@ -86,11 +89,11 @@ fn step<'a>(head: Head<'a>) -> Step<'a> {
     }
 }
 
-pub(super) fn found<'a>(level: Option<Level>) -> Step<'a> {
+pub(super) fn found(level: Option<Level>) -> Step {
     level.map_or(Step::No, Step::Is)
 }
 
-fn letters<'a>(head: Head<'a>) -> Step<'a> {
+fn letters<'a>(head: &mut Head<'a>) -> Step {
     let word = Word::read(head.rest);
     if let Some(entry) = word.entry() {
         if let Some(level) = word.level_by(entry, head.place) {
@@ -117,12 +120,12 @@ fn letters<'a>(head: Head<'a>) -> Step<'a> {
 
 /// A word and then another: most lines, and hardly any of them tells.
 #[inline]
-fn sentence<'a>(text: &[u8]) -> Step<'a> {
+fn sentence(text: &[u8]) -> Step {
     found(token::phrase(text))
 }
 
 /// Loggers that give the level as one letter: `E0102 15:04:05.1`, `E/Tag(12)`, `E, [2026`, `W: `, pytest's `E   `.
-fn letter(head: Head<'_>) -> Option<Level> {
+fn letter(head: &Head<'_>) -> Option<Level> {
     let [letter, after @ ..] = head.rest else { return None };
     let is = match (letter, after) {
         (_, [b' ', date @ ..]) if head.place == Place::Start && skip(date).is_some() => true,
@@ -144,7 +147,7 @@ fn google_date(rest: &[u8]) -> bool {
     matches!(digits, 3 | 7) && matches!(&rest[digits..], [b' ', b'0'..=b'9', b'0'..=b'9', b':', ..])
 }
 
-fn digits<'a>(head: Head<'a>) -> Step<'a> {
+fn digits<'a>(head: &mut Head<'a>) -> Step {
     let number = run(head.rest, |b| b.is_ascii_digit());
     match &head.rest[number..] {
         [b'.', ..] if number < 10 => Step::No, // an address, a fraction, a version
@@ -158,7 +161,7 @@ fn digits<'a>(head: Head<'a>) -> Step<'a> {
 }
 
 /// Airflow's `[date] {file.py:12} ERROR - text`.
-fn braces<'a>(head: Head<'a>) -> Step<'a> {
+fn braces<'a>(head: &mut Head<'a>) -> Step {
     match memchr::memchr(b'}', head.rest) {
         Some(end) => head.at(&head.rest[end + 1..], head.place),
         None => Step::No,
@@ -166,7 +169,7 @@ fn braces<'a>(head: Head<'a>) -> Step<'a> {
 }
 
 /// `name - ERROR - text`, `2026-01-02 | INFO | text`, `--- FAIL: TestX`.
-fn separator<'a>(head: Head<'a>) -> Step<'a> {
+fn separator<'a>(head: &mut Head<'a>) -> Step {
     let [first, after @ ..] = head.rest else { return Step::No };
     let same = run(after, |b| b == *first || (b == b'-' && *first == b'|'));
     let place = if head.place == Place::Timed { Place::Timed } else { Place::Dash };
@@ -178,7 +181,7 @@ fn separator<'a>(head: Head<'a>) -> Step<'a> {
     }
 }
 
-fn symbol<'a>(head: Head<'a>) -> Step<'a> {
+fn symbol<'a>(head: &mut Head<'a>) -> Step {
     match marks::read(head.rest) {
         Some((Mark::Level(_), [b' ', b'0', b' ', ..])) => Step::No,
         Some((Mark::Level(level), _)) => Step::Is(level),

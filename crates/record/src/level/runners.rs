@@ -7,7 +7,7 @@ use super::scan::{dressing, run};
 use super::words::{Case, Place, Word};
 
 /// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, behind the first word.
-pub(super) fn test(head: Head<'_>, rest: &[u8]) -> Option<Level> {
+pub(super) fn test(head: &Head<'_>, rest: &[u8]) -> Option<Level> {
     let after = &rest[1 + run(&rest[1..], |b| b != b' ')..];
     let outcome = dressing(after.strip_prefix(b" ...").unwrap_or(after));
     let failed = outcome.starts_with(b"FAILED") || (after.starts_with(b" - ") && head.line_ends_with(b"... FAILED"));
@@ -15,7 +15,7 @@ pub(super) fn test(head: Head<'_>, rest: &[u8]) -> Option<Level> {
 }
 
 /// `test_x (module.Class) ... FAIL` of Python.
-pub(super) fn unittest(head: Head<'_>) -> Option<Level> {
+pub(super) fn unittest(head: &Head<'_>) -> Option<Level> {
     let failed = head.line_ends_with(b"... FAIL") || head.line_ends_with(b"... ERROR");
     (failed && head.rest.starts_with(b"test")).then_some(Level::Error)
 }
@@ -85,7 +85,7 @@ pub(super) fn ctest(text: &[u8]) -> Option<Level> {
 }
 
 /// pytest's `=== FAILURES ===`, `=== 1 failed, 2 passed ===`, `___ ERROR at setup of x ___`; Go's `=== RUN`.
-pub(super) fn heading<'a>(head: Head<'a>, behind: &'a [u8]) -> Step<'a> {
+pub(super) fn heading<'a>(head: &mut Head<'a>, behind: &'a [u8]) -> Step {
     match dressing(behind) {
         text if text.starts_with(b"FAILURES ") || text.starts_with(b"ERRORS ") => Step::Is(Level::Error),
         text if text.starts_with(b"warnings summary ") => Step::Is(Level::Warn),

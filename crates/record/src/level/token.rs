@@ -9,7 +9,7 @@ use super::{Level, keys, phrases, runners, tools};
 const PHRASE_BYTES_MAX: usize = 40;
 
 /// Reads the token that `head` stands at.
-pub(super) fn read<'a>(head: Head<'a>) -> Step<'a> {
+pub(super) fn read<'a>(head: &mut Head<'a>) -> Step {
     let (token, rest) = head.rest.split_at(token_bytes(head.rest));
     let stem = token.strip_suffix(b":").unwrap_or(token);
     let may_be_type = type_level(stem).is_some() || stem.ends_with(b"m"); // an `m` may end a style
@@ -81,7 +81,7 @@ fn is_pair(token: &[u8]) -> bool {
 }
 
 /// A line of logfmt; or, behind a date, PostgreSQL's `user=a,db=b ERROR: `.
-fn pairs<'a>(head: Head<'a>, rest: &'a [u8]) -> Step<'a> {
+fn pairs<'a>(head: &mut Head<'a>, rest: &'a [u8]) -> Step {
     let next = dressing(rest);
     if head.timed && Word::read(next).case == Case::Upper {
         return head.at(next, Place::Dash);
@@ -90,7 +90,7 @@ fn pairs<'a>(head: Head<'a>, rest: &'a [u8]) -> Step<'a> {
 }
 
 /// Behind `program: ` or `src/x.c:3:5: `.
-fn chain<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
+fn chain<'a>(head: &mut Head<'a>, token: &[u8], rest: &'a [u8]) -> Step {
     let next = dressing(rest);
     let word = Word::read(next);
     let entry = word.entry();
@@ -134,7 +134,7 @@ fn is_shell(token: &[u8], next: &[u8]) -> bool {
 }
 
 /// What stands behind a token that is no `program:` decides whether it is a header at all.
-fn followed<'a>(head: Head<'a>, token: &[u8], rest: &'a [u8]) -> Step<'a> {
+fn followed<'a>(head: &mut Head<'a>, token: &[u8], rest: &'a [u8]) -> Step {
     let next = dressing(rest);
     match next {
         [b'|', b' ', after @ ..] => return head.at(after, Place::Start),
@@ -166,7 +166,7 @@ fn failure_code(token: &[u8], next: &[u8]) -> Option<Level> {
 }
 
 /// Behind a date: `host program[12]: `, a logger and then a bracket, or a host, a program and then the level.
-fn logger<'a>(head: Head<'a>, next: &'a [u8]) -> Step<'a> {
+fn logger<'a>(head: &mut Head<'a>, next: &'a [u8]) -> Step {
     let (token, rest) = next.split_at(token_bytes(next));
     match token {
         [.., b':'] => return chain(head, token, rest),

@@ -14,7 +14,7 @@ use super::words::{Case, Place, Word, continues_sentence};
 const PARENTHESIS_BYTES_MAX: usize = 40;
 
 /// A line that starts with a sign: `##[error]`, `::error`, `==1==ERROR`, `> Task .. FAILED`, `(node:1) Warning`.
-pub(super) fn sign<'a>(head: Head<'a>, first: u8) -> Step<'a> {
+pub(super) fn sign<'a>(head: &mut Head<'a>, first: u8) -> Step {
     let behind = &head.rest[run(head.rest, |b| b == first)..];
     match first {
         b'#' => hash(head, behind),
@@ -32,7 +32,7 @@ pub(super) fn sign<'a>(head: Head<'a>, first: u8) -> Step<'a> {
 }
 
 /// Azure's and GitHub's `##[error]`; BuildKit's `#12 0.345 text` and `#12 ERROR: ..`; TAP's `# fail 3`.
-fn hash<'a>(head: Head<'a>, behind: &'a [u8]) -> Step<'a> {
+fn hash<'a>(head: &mut Head<'a>, behind: &'a [u8]) -> Step {
     match behind {
         [b'[', inside @ ..] => return found(Word::read(inside).named()),
         [b' ', b'f', b'a', b'i', b'l', b' ', b'1'..=b'9', ..] => return Step::Is(Level::Error),
@@ -51,7 +51,7 @@ fn command(behind: &[u8]) -> Option<Level> {
 }
 
 /// `==123==ERROR: AddressSanitizer`, `==123==ABORTING`, and the headings of test runners.
-fn equals<'a>(head: Head<'a>, behind: &'a [u8]) -> Step<'a> {
+fn equals<'a>(head: &mut Head<'a>, behind: &'a [u8]) -> Step {
     let digits = run(behind, |b| b.is_ascii_digit());
     match behind[digits..].strip_prefix(b"==") {
         Some(text) if digits > 0 => head.at(text, Place::Chain),
@@ -60,7 +60,7 @@ fn equals<'a>(head: Head<'a>, behind: &'a [u8]) -> Step<'a> {
 }
 
 /// `(node:123) Warning: ..`, `(none):1: warning: ..`.
-fn parenthesis<'a>(head: Head<'a>) -> Step<'a> {
+fn parenthesis<'a>(head: &mut Head<'a>) -> Step {
     let window = &head.rest[..head.rest.len().min(PARENTHESIS_BYTES_MAX)];
     match memchr::memchr(b')', window).map(|end| &head.rest[end + 1..]) {
         Some([b':', ..]) => token::read(head),
@@ -81,7 +81,7 @@ fn django(behind: &[u8]) -> Option<Level> {
 }
 
 /// A line that starts with a number that is no date.
-pub(super) fn number<'a>(head: Head<'a>) -> Step<'a> {
+pub(super) fn number<'a>(head: &mut Head<'a>) -> Step {
     let text = head.rest;
     let after = &text[run(text, |b| b.is_ascii_digit())..];
     match after {
@@ -126,7 +126,7 @@ pub(super) fn redis(dated: &[u8]) -> Option<Level> {
 
 /// A line that starts with a known word that is no level there; `None` if it is a line like any other.
 #[inline]
-pub(super) fn word<'a>(head: Head<'a>, word: &Word<'a>, entry: &Entry) -> Option<Step<'a>> {
+pub(super) fn word<'a>(head: &mut Head<'a>, word: &Word<'a>, entry: &Entry) -> Option<Step> {
     let rest = word.rest;
     let told = match entry.shape {
         _ if goes_on(rest, entry.failures) => Some(Level::Error),
