@@ -3,7 +3,7 @@
 use super::Level;
 use super::head::{Head, Step, found};
 use super::keys::syslog_severity;
-use super::scan::{blanks, dressing, run};
+use super::scan::{blanks, dressing, find, find_either, run};
 use super::stamp::skip;
 use super::token::thrown;
 use super::words::{Case, Place, Word};
@@ -18,19 +18,39 @@ pub(super) fn square<'a>(head: &mut Head<'a>) -> Step {
     if let Some(level) = word_inside(&word).or_else(|| letter_inside(inside)) {
         return Step::Is(level);
     }
-    if let [b']', rest @ ..] = word.rest
-        && rest.first() != Some(&b':')
-    {
-        return head.at(rest, head.place);
+    match inside {
+        [b'0'..=b'9', ..] => numbers(head, inside),
+        [b'A'..=b'Z', ..] if let Some(rest) = skip(inside) => head.at(behind_bracket(rest), Place::Timed),
+        _ if inside.starts_with(b"signal SIG") => Step::Is(Level::Error),
+        _ => named(head, inside),
     }
-    if inside.starts_with(b"signal SIG") {
-        return Step::Is(Level::Error);
+}
+
+/// A process id, a date, seconds since the start, or Chromium's `[1:2:0102/150405.1:ERROR:x.cc(12)]`.
+fn numbers<'a>(head: &mut Head<'a>, inside: &'a [u8]) -> Step {
+    let digits = run(inside, |b| b.is_ascii_digit());
+    match &inside[digits..] {
+        [b']', rest @ ..] => return head.at(rest.strip_prefix(b":").unwrap_or(rest), head.place),
+        [b'.', fraction @ ..] => {
+            let rest = &fraction[run(fraction, |b| b.is_ascii_digit())..];
+            return if rest.starts_with(b"]") { head.at(&rest[1..], Place::Timed) } else { named(head, inside) };
+        }
+        _ => {}
     }
-    if let Some(rest) = skip(inside) {
-        return head.at(rest.strip_prefix(b"]").unwrap_or(rest), Place::Timed);
+    match skip(inside) {
+        Some(rest) => head.at(behind_bracket(rest), Place::Timed),
+        None => named(head, inside),
     }
+}
+
+fn behind_bracket(rest: &[u8]) -> &[u8] {
+    rest.strip_prefix(b"]").unwrap_or(rest)
+}
+
+/// A bracket with a name in it: a thread, a module, an exception, a module and its level.
+fn named<'a>(head: &mut Head<'a>, inside: &'a [u8]) -> Step {
     let window = &inside[..inside.len().min(BRACKET_BYTES_MAX)];
-    let Some(end) = memchr::memchr(b']', window) else { return thrown(inside).map_or(Step::No, Step::Is) };
+    let Some(end) = find(window, b']') else { return found(thrown(inside)) };
     if let Some(level) = last_part(&inside[..=end]).or_else(|| thrown(&inside[..end])) {
         return Step::Is(level);
     }
@@ -71,12 +91,17 @@ pub(super) fn letter_level(letter: u8) -> Option<Level> {
 
 /// `core:error]`, `Server thread/INFO]`, `1:2:0102/150405.1:ERROR:x.cc(12)]`: a part that is a level as a whole.
 fn last_part(content: &[u8]) -> Option<Level> {
-    let cuts = memchr::memchr3_iter(b':', b'/', b'|', content);
-    cuts.take(8).find_map(|cut| {
-        let word = Word::read(&content[cut + 1..]);
-        let ends = matches!((word.rest.first(), word.case), (Some(b']'), _) | (Some(b':'), Case::Upper));
-        word.named().filter(|_| ends)
-    })
+    let mut rest = content;
+    while let Some(cut) = find_either(rest, b':', b'/') {
+        rest = &rest[cut + 1..];
+        let word = Word::read(rest);
+        if matches!((word.rest.first(), word.case), (Some(b']'), _) | (Some(b':'), Case::Upper))
+            && word.named().is_some()
+        {
+            return word.named();
+        }
+    }
+    None
 }
 
 /// `<3>`, `<11>1 2026-..`: the priority of syslog, journald and the kernel; also `<ERROR>`, and `< date > ERROR`.

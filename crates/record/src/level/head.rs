@@ -113,7 +113,9 @@ fn letters<'a>(head: &mut Head<'a>) -> Step {
         _ => {}
     }
     match word.rest {
-        [b' ', next, ..] if !head.timed && !matches!(next, b' ' | b'-' | b'|' | b':' | 0x1b) => sentence(head.rest),
+        [b' ', next, ..] if !head.timed && !matches!(next, b' ' | b'-' | b'|' | b':' | b'[' | 0x1b) => {
+            sentence(head.rest)
+        }
         _ => token::read(head),
     }
 }

@@ -30,6 +30,9 @@ pub(super) fn complaint(line: &[u8], word: &Word<'_>, entry: Option<&Entry>) -> 
 /// Whether a line that starts with `program: ` ends in what the operating system says to a failed call, or nearly so.
 fn ends_in_failure(line: &[u8]) -> bool {
     let end = line.trim_ascii_end();
+    if !matches!(end, [.., b'd' | b'y' | b's' | b't' | b'.']) {
+        return false; // no way to say it ends otherwise, and most lines are done with here
+    }
     let fails = end.ends_with(b" failed") && !end.ends_with(b" 0 failed");
     fails
         || end.ends_with(b" does not exist.")

@@ -16,8 +16,9 @@ pub(super) fn test(head: &Head<'_>, rest: &[u8]) -> Option<Level> {
 
 /// `test_x (module.Class) ... FAIL` of Python.
 pub(super) fn unittest(head: &Head<'_>) -> Option<Level> {
-    let failed = head.line_ends_with(b"... FAIL") || head.line_ends_with(b"... ERROR");
-    (failed && head.rest.starts_with(b"test")).then_some(Level::Error)
+    let named = head.rest.starts_with(b"test");
+    let failed = named && (head.line_ends_with(b"... FAIL") || head.line_ends_with(b"... ERROR"));
+    failed.then_some(Level::Error)
 }
 
 /// `Tests:  1 failed, 2 total`, `Test Suites: 1 failed`, `Tests run: 3, Failures: 1, Errors: 0`, behind the first word.

@@ -113,17 +113,18 @@ fn skip_names(text: &[u8]) -> Option<&[u8]> {
         return part(text);
     }
     let day = text[3..].strip_prefix(b" ").map(blanks)?;
-    let digits = day.iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = run(day, |b| b.is_ascii_digit());
     if !(1..=2).contains(&digits) {
         return None;
     }
-    let mut rest = &day[digits..];
-    if let [b',', b' ', b'1' | b'2', _, _, _, after @ ..] = rest {
-        rest = after;
-    }
-    let rest = part(blanks(rest))?;
-    match blanks(rest) {
-        [b'1' | b'2', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', after @ ..] => Some(ended(after).unwrap_or(rest)),
+    let rest = match &day[digits..] {
+        [b',', b' ', b'1' | b'2', _, _, _, after @ ..] => after,
+        after => after,
+    };
+    let rest = rest.strip_prefix(b" ")?;
+    let rest = clock(rest).or_else(|| part(rest))?;
+    match rest {
+        [b' ', b'1' | b'2', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', after @ ..] => Some(ended(after).unwrap_or(rest)),
         _ => Some(rest),
     }
 }
@@ -141,30 +142,12 @@ fn zone(text: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_month(text: &[u8]) -> bool {
-    matches!(
-        text,
-        [b'J', b'a', b'n', ..]
-            | [b'F', b'e', b'b', ..]
-            | [b'M', b'a', b'r' | b'y', ..]
-            | [b'A', b'p', b'r', ..]
-            | [b'J', b'u', b'n' | b'l', ..]
-            | [b'A', b'u', b'g', ..]
-            | [b'S', b'e', b'p', ..]
-            | [b'O', b'c', b't', ..]
-            | [b'N', b'o', b'v', ..]
-            | [b'D', b'e', b'c', ..]
-    )
+    const MONTHS: [[u8; 3]; 12] =
+        [*b"Jan", *b"Feb", *b"Mar", *b"Apr", *b"May", *b"Jun", *b"Jul", *b"Aug", *b"Sep", *b"Oct", *b"Nov", *b"Dec"];
+    text.first_chunk().is_some_and(|start| MONTHS.contains(start))
 }
 
 fn is_weekday(text: &[u8]) -> bool {
-    matches!(
-        text,
-        [b'M', b'o', b'n', b' ' | b',', ..]
-            | [b'T', b'u', b'e', b' ' | b',', ..]
-            | [b'W', b'e', b'd', b' ' | b',', ..]
-            | [b'T', b'h', b'u', b' ' | b',', ..]
-            | [b'F', b'r', b'i', b' ' | b',', ..]
-            | [b'S', b'a', b't', b' ' | b',', ..]
-            | [b'S', b'u', b'n', b' ' | b',', ..]
-    )
+    const DAYS: [[u8; 3]; 7] = [*b"Mon", *b"Tue", *b"Wed", *b"Thu", *b"Fri", *b"Sat", *b"Sun"];
+    matches!(text.get(3), Some(b' ' | b',')) && text.first_chunk().is_some_and(|start| DAYS.contains(start))
 }

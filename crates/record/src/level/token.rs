@@ -1,7 +1,7 @@
 //! A token in front of a level that is no word of it: a program, a file position, a logger, an exception.
 
 use super::head::{Head, Step, found};
-use super::scan::{dressing, find, run, solid, styles};
+use super::scan::{Solid, dressing, find, run, solid, styles};
 use super::words::{Case, Place, Word};
 use super::{Level, keys, phrases, runners, tools};
 
@@ -10,35 +10,51 @@ const PHRASE_BYTES_MAX: usize = 40;
 
 /// Reads the token that `head` stands at.
 pub(super) fn read<'a>(head: &mut Head<'a>) -> Step {
-    let (token, rest) = head.rest.split_at(token_bytes(head.rest));
+    let solid = solid_token(head.rest);
+    let (token, rest) = head.rest.split_at(solid.len);
     let stem = token.strip_suffix(b":").unwrap_or(token);
     let may_be_type = type_level(stem).is_some() || stem.ends_with(b"m"); // an `m` may end a style
     if may_be_type && let Some(level) = thrown(head.rest) {
         return Step::Is(level);
     }
-    match token {
-        [.., b':'] => chain(head, token, rest),
-        _ if is_pair(token) => pairs(head, rest),
-        _ => followed(head, token, rest),
+    if stem.len() < token.len() {
+        return chain(head, token, rest);
     }
+    if solid.has_equals && is_pair(token) {
+        return pairs(head, rest);
+    }
+    followed(head, Token { bytes: token, has_colon: solid.has_colon }, rest)
+}
+
+/// A token, and whether it has a `:`, as positions and paths have.
+#[derive(Clone, Copy)]
+struct Token<'a> {
+    bytes: &'a [u8],
+    has_colon: bool,
 }
 
 /// Up to the next blank; a change of style inside a token does not end it.
 #[inline]
-fn token_bytes(text: &[u8]) -> usize {
-    let len = solid(text);
-    if text.get(len) == Some(&0x1b) { styled_token_bytes(text, len) } else { len }
+fn solid_token(text: &[u8]) -> Solid {
+    let first = solid(text);
+    if text.get(first.len) == Some(&0x1b) { styled_token(text, first) } else { first }
 }
 
 #[cold]
-fn styled_token_bytes(text: &[u8], mut len: usize) -> usize {
+fn styled_token(text: &[u8], first: Solid) -> Solid {
+    let mut whole = first;
     loop {
-        let bare = styles(&text[len..]);
+        let bare = styles(&text[whole.len..]);
         let after = text.len() - bare.len();
-        if after == len || matches!(bare, [] | [b' ' | b'\t' | b'\r', ..]) {
-            return len;
+        if after == whole.len || matches!(bare, [] | [b' ' | b'\t' | b'\r', ..]) {
+            return whole;
         }
-        len = after + solid(bare);
+        let more = solid(bare);
+        whole = Solid {
+            len: after + more.len,
+            has_colon: whole.has_colon || more.has_colon,
+            has_equals: whole.has_equals || more.has_equals,
+        };
     }
 }
 
@@ -75,9 +91,9 @@ fn is_type_byte(byte: u8) -> bool {
 }
 
 /// Whether `token` is `key=..`.
-#[inline]
 fn is_pair(token: &[u8]) -> bool {
-    find(token, b'=').is_some_and(|equals| equals > 0 && token[..equals].iter().all(|b| keys::is_key_byte(*b)))
+    let key = run(token, keys::is_key_byte);
+    key > 0 && token.get(key) == Some(&b'=')
 }
 
 /// A line of logfmt; or, behind a date, PostgreSQL's `user=a,db=b ERROR: `.
@@ -134,7 +150,7 @@ fn is_shell(token: &[u8], next: &[u8]) -> bool {
 }
 
 /// What stands behind a token that is no `program:` decides whether it is a header at all.
-fn followed<'a>(head: &mut Head<'a>, token: &[u8], rest: &'a [u8]) -> Step {
+fn followed<'a>(head: &mut Head<'a>, token: Token<'_>, rest: &'a [u8]) -> Step {
     let next = dressing(rest);
     match next {
         [b'|', b' ', after @ ..] => return head.at(after, Place::Start),
@@ -142,7 +158,7 @@ fn followed<'a>(head: &mut Head<'a>, token: &[u8], rest: &'a [u8]) -> Step {
         _ => {}
     }
     let word = Word::read(next);
-    let located = find(token, b':').is_some();
+    let located = token.has_colon;
     if (head.timed || located) && word.case == Case::Upper && word.level(Place::Dash).is_some() {
         return head.at(next, Place::Dash);
     }
@@ -152,7 +168,7 @@ fn followed<'a>(head: &mut Head<'a>, token: &[u8], rest: &'a [u8]) -> Step {
     if head.timed && head.place == Place::Timed {
         return logger(head, next);
     }
-    found(failure_code(token, next).or_else(|| runners::unittest(head)).or_else(|| phrase(head.rest)))
+    found(failure_code(token.bytes, next).or_else(|| runners::unittest(head)).or_else(|| phrase(head.rest)))
 }
 
 /// pnpm's `ERR_PNPM_FETCH_404  GET ..`, ruff's `F401 [*] ..`.
@@ -167,7 +183,7 @@ fn failure_code(token: &[u8], next: &[u8]) -> Option<Level> {
 
 /// Behind a date: `host program[12]: `, a logger and then a bracket, or a host, a program and then the level.
 fn logger<'a>(head: &mut Head<'a>, next: &'a [u8]) -> Step {
-    let (token, rest) = next.split_at(token_bytes(next));
+    let (token, rest) = next.split_at(solid_token(next).len);
     match token {
         [.., b':'] => return chain(head, token, rest),
         [b'[', ..] => return head.at(next, Place::Dash),
