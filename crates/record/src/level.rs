@@ -122,3 +122,6 @@ impl FromStr for Level {
 pub fn guess(line: &[u8]) -> Option<Level> {
     head::level(line)
 }
+
+#[cfg(test)]
+mod tests;

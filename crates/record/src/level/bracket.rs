@@ -64,7 +64,7 @@ fn word_inside(word: &Word<'_>) -> Option<Level> {
     let is = match dressing(word.rest) {
         [b']', ..] => true,
         [b':', b' ', ..] => true,
-        _ if word.case == Case::Upper => matches!(word.rest, [b' ' | b':' | b'/' | b'[' | b'|', ..]),
+        _ if word.case() == Case::Upper => matches!(word.rest, [b' ' | b':' | b'/' | b'[' | b'|', ..]),
         _ => false,
     };
     is.then_some(level)
@@ -95,7 +95,7 @@ fn last_part(content: &[u8]) -> Option<Level> {
     while let Some(cut) = find_either(rest, b':', b'/') {
         rest = &rest[cut + 1..];
         let word = Word::read(rest);
-        if matches!((word.rest.first(), word.case), (Some(b']'), _) | (Some(b':'), Case::Upper))
+        if matches!((word.rest.first(), word.case()), (Some(b']'), _) | (Some(b':'), Case::Upper))
             && word.named().is_some()
         {
             return word.named();
@@ -115,7 +115,7 @@ pub(super) fn angle<'a>(head: &mut Head<'a>) -> Step {
             Some([b'>', rest @ ..]) => head.at(rest, Place::Timed),
             _ => Step::No,
         },
-        (0, _) if word.case == Case::Upper && word.rest.first() == Some(&b'>') => found(word.named()),
+        (0, _) if word.case() == Case::Upper && word.rest.first() == Some(&b'>') => found(word.named()),
         _ => Step::No,
     }
 }

@@ -105,7 +105,7 @@ fn letters<'a>(head: &mut Head<'a>) -> Step {
     }
     match word.len() {
         1 if let Some(level) = letter(head) => return Step::Is(level),
-        3 if word.case == Case::Title
+        3 if word.case() == Case::Title
             && let Some(rest) = skip(head.rest) =>
         {
             return head.at(rest, Place::Timed);

@@ -46,7 +46,7 @@ fn failures_or_errors(counts: &[u8]) -> Option<Level> {
 pub(super) fn counts_failures(text: &[u8]) -> bool {
     let digits = run(text, |b| b.is_ascii_digit());
     let word = Word::read(dressing(&text[digits..]));
-    digits > 0 && text[0] != b'0' && word.case == Case::Lower && word.is_one_of(&["failed", "failing"])
+    digits > 0 && text[0] != b'0' && word.case() == Case::Lower && word.is_one_of(&["failed", "failing"])
 }
 
 /// `2 errors generated.`, `5 warnings and 3 errors generated.`, `1 warning`: sums that stand alone.

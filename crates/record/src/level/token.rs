@@ -99,7 +99,7 @@ fn is_pair(token: &[u8]) -> bool {
 /// A line of logfmt; or, behind a date, PostgreSQL's `user=a,db=b ERROR: `.
 fn pairs<'a>(head: &mut Head<'a>, rest: &'a [u8]) -> Step {
     let next = dressing(rest);
-    if head.timed && Word::read(next).case == Case::Upper {
+    if head.timed && Word::read(next).case() == Case::Upper {
         return head.at(next, Place::Dash);
     }
     found(keys::logfmt(head.unbounded()))
@@ -159,10 +159,10 @@ fn followed<'a>(head: &mut Head<'a>, token: Token<'_>, rest: &'a [u8]) -> Step {
     }
     let word = Word::read(next);
     let located = token.has_colon;
-    if (head.timed || located) && word.case == Case::Upper && word.level(Place::Dash).is_some() {
+    if (head.timed || located) && word.case() == Case::Upper && word.level(Place::Dash).is_some() {
         return head.at(next, Place::Dash);
     }
-    if located && let Some(level) = word.level(Place::Timed).filter(|_| word.case == Case::Lower) {
+    if located && let Some(level) = word.level(Place::Timed).filter(|_| word.case() == Case::Lower) {
         return Step::Is(level);
     }
     if head.timed && head.place == Place::Timed {
@@ -191,7 +191,7 @@ fn logger<'a>(head: &mut Head<'a>, next: &'a [u8]) -> Step {
     }
     let level = dressing(rest);
     let word = Word::read(level);
-    if word.case == Case::Upper && word.level(Place::Dash).is_some() {
+    if word.case() == Case::Upper && word.level(Place::Dash).is_some() {
         return head.at(level, Place::Dash);
     }
     found(phrase(head.rest))

@@ -88,7 +88,7 @@ pub(super) fn number<'a>(head: &mut Head<'a>) -> Step {
         [b':', ..] if let Some(rest) = position(text) => head.at(rest, Place::Timed),
         [b' ', ..] if runners::counts_failures(text) => Step::Is(Level::Error),
         [b' ' | b'\t', ..] if head.timed => head.at(after, head.place),
-        [b' ', rest @ ..] if Word::read(rest).case == Case::Upper => head.at(rest, Place::Dash),
+        [b' ', rest @ ..] if Word::read(rest).case() == Case::Upper => head.at(rest, Place::Dash),
         [b' ', b'-', b' ', ..] if head.line_ends_with(b"(Failed)") => Step::Is(Level::Error),
         [b' ', ..] => found(runners::counts_findings(text)),
         [b'%', b' ', b't', b'e', b's', b't', b's', ..] => found(runners::share(after)),
@@ -135,7 +135,7 @@ pub(super) fn word<'a>(head: &mut Head<'a>, word: &Word<'a>, entry: &Entry) -> O
         Shape::Npm => return Some(found(npm(rest))),
         Shape::Php => return Some(head.at(rest, Place::Start)),
         Shape::Cmake => cmake(rest),
-        Shape::Test if rest.starts_with(b" ") && word.case == Case::Lower => {
+        Shape::Test if rest.starts_with(b" ") && word.case() == Case::Lower => {
             return Some(found(runners::test(head, rest)));
         }
         Shape::Test | Shape::Tests => runners::sum(rest),
@@ -155,7 +155,7 @@ fn npm(rest: &[u8]) -> Option<Level> {
 /// `CMake Error at ..`, `CMake Deprecation Warning ..`.
 fn cmake(rest: &[u8]) -> Option<Level> {
     let word = Word::read(blanks(rest));
-    word.named().filter(|_| word.case == Case::Title && matches!(word.rest, [b' ' | b':', ..]))
+    word.named().filter(|_| word.case() == Case::Title && matches!(word.rest, [b' ' | b':', ..]))
 }
 
 /// `thread 'main' (12) panicked at src/main.rs:3:5:`.
@@ -173,7 +173,7 @@ fn panicked(rest: &[u8]) -> Option<Level> {
 fn told(word: &Word<'_>) -> Option<Level> {
     let [b' ', rest @ ..] = word.rest else { return None };
     let next = Word::read(rest);
-    let tells = match word.case {
+    let tells = match word.case() {
         Case::Title if word.is_one_of(&["error"]) => follows_error(&next, rest),
         _ if word.is_one_of(&["error", "errors"]) => next.is_one_of(&["during", "while"]),
         _ if word.is_one_of(&["fatal"]) => next.is_one_of(&["error"]) || rest.starts_with(b"Python error"),

@@ -34,7 +34,10 @@ pub(super) enum Place {
 #[derive(Clone, Copy)]
 pub(super) struct Word<'a> {
     word: Word8,
-    pub(super) case: Case,
+    /// The bit that makes a letter small, for each of the first eight letters.
+    all_small: u64,
+    /// Those of them that are set.
+    small: u64,
     /// What follows the letters.
     pub(super) rest: &'a [u8],
 }
@@ -44,25 +47,42 @@ impl<'a> Word<'a> {
     #[inline]
     pub(super) fn read(text: &'a [u8]) -> Self {
         let eight = eight_bytes(text);
-        let letters = letters(eight);
-        let kept = if letters < 8 { (1 << (8 * letters)) - 1 } else { u64::MAX };
-        let small = (eight & SMALL & kept).count_ones() as usize;
-        let key = (eight | SMALL) & kept;
-        if letters == 8 {
-            return Self::read_long(text, key, small);
+        let len = letters(eight);
+        if len == 8 {
+            return Self::read_long(text);
         }
-        let first = text.first().is_some_and(u8::is_ascii_uppercase);
-        Word { word: Word8 { key, len: letters as u8 }, case: case(letters, small, first), rest: &text[letters..] }
+        let kept = (1 << (8 * len)) - 1;
+        let word = Word8 { key: (eight | SMALL) & kept, len: len as u8 };
+        Word { word, all_small: SMALL & kept, small: eight & SMALL & kept, rest: &text[len..] }
     }
 
-    /// Goes on behind the first eight letters, of which `small` are small.
+    /// As `read`, for eight letters or more.
     #[cold]
-    fn read_long(text: &'a [u8], key: u64, small: usize) -> Self {
-        let more = run(&text[8..], |b| b.is_ascii_alphabetic());
-        let small = small + text[8..8 + more].iter().filter(|b| b.is_ascii_lowercase()).count();
-        let len = 8 + more;
-        let case = case(len, small, text[0].is_ascii_uppercase());
-        Word { word: Word8 { key, len: len.min(255) as u8 }, case, rest: &text[len..] }
+    fn read_long(text: &'a [u8]) -> Self {
+        let len = run(text, |b| b.is_ascii_alphabetic());
+        let eight = eight_bytes(text);
+        let behind_is = |small: bool| text[8..len].iter().all(|b| b.is_ascii_lowercase() == small);
+        let small = match eight & SMALL {
+            0 if behind_is(false) => 0,
+            small if small != 0 && behind_is(true) => small,
+            _ => 1, // as no letters are written: mixed
+        };
+        let word = Word8 { key: eight | SMALL, len: len.min(255) as u8 };
+        Word { word, all_small: SMALL, small, rest: &text[len..] }
+    }
+
+    /// How the letters are written; no letters are small ones.
+    #[inline]
+    pub(super) fn case(&self) -> Case {
+        if self.small == self.all_small {
+            Case::Lower
+        } else if self.small == 0 {
+            Case::Upper
+        } else if self.small == self.all_small & !0x20 {
+            Case::Title
+        } else {
+            Case::Mixed
+        }
     }
 
     /// How many letters the word has.
@@ -92,7 +112,7 @@ impl<'a> Word<'a> {
     #[inline]
     fn named_by(&self, entry: &Entry) -> Option<(Level, Trust)> {
         let (level, trust) = entry.level?;
-        let believed = match self.case {
+        let believed = match self.case() {
             Case::Upper => true,
             Case::Mixed => false,
             _ => trust != Trust::Capitals,
@@ -111,7 +131,7 @@ impl<'a> Word<'a> {
     pub(super) fn level_by(&self, entry: &Entry, place: Place) -> Option<Level> {
         let (level, trust) = self.named_by(entry)?;
         let after = styles(self.rest);
-        let is = match self.case {
+        let is = match self.case() {
             Case::Upper => ends_capitals(after),
             _ => self.ends_small(after, place, trust == Trust::Plain),
         };
@@ -120,10 +140,11 @@ impl<'a> Word<'a> {
 
     fn ends_small(&self, after: &[u8], place: Place, plain: bool) -> bool {
         match after {
-            [] | [b'\r', ..] | [b'|', ..] => true,
+            [] | [b'\r', ..] => place != Place::Chain, // `log_level: debug` is a setting
+            [b'|', ..] => true,
             [b'!', ..] => plain,
             [b':', value @ ..] => matches!(value, [] | [b' ' | b'\t' | b'\r' | 0x1b, ..]) && !counts_zero(value),
-            [b'[', b'A'..=b'Z', ..] => self.case == Case::Lower,
+            [b'[', b'A'..=b'Z', ..] => self.case() == Case::Lower,
             [b' ' | b'\t', ..] => plain && self.ends_at_blank(after, place),
             _ => false,
         }
@@ -134,17 +155,7 @@ impl<'a> Word<'a> {
         let next = dressing(after);
         let gap = after.len() - next.len();
         let timed = place == Place::Timed && !continues_sentence(next);
-        is_code(next) || (self.case == Case::Lower && (timed || opens_column(next, gap, place)))
-    }
-}
-
-#[inline]
-fn case(letters: usize, small: usize, first_is_capital: bool) -> Case {
-    match letters - small {
-        0 => Case::Lower,
-        capitals if capitals == letters => Case::Upper,
-        1 if first_is_capital => Case::Title,
-        _ => Case::Mixed,
+        is_code(next) || (self.case() == Case::Lower && (timed || opens_column(next, gap, place)))
     }
 }
 
@@ -199,7 +210,7 @@ fn ends_capitals(after: &[u8]) -> bool {
 
 /// `error: 0` and `Error: 0, Warning: 3` count, they do not tell.
 fn counts_zero(value: &[u8]) -> bool {
-    matches!(blanks(value), [b'0'] | [b'0', b' ' | b',' | b'\r', ..])
+    matches!(blanks(value), [b'0'] | [b'0', b',' | b'\r', ..])
 }
 
 /// `TS2322:`, `CS1002:`, `[ERR_MODULE_NOT_FOUND]:`.
