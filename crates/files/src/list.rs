@@ -7,14 +7,19 @@ mod resolve;
 
 use std::{
     cmp::Reverse,
-    fs, io,
+    ffi::OsStr,
     ops::Range,
-    path::PathBuf,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
 use logboom_record::{SessionId, Time};
+use rustix::{
+    fs::{Mode, OFlags, RawDir, open},
+    io::Errno,
+};
 
 pub use resolve::{RefError, ResolveError, SessionRef};
 
@@ -22,6 +27,12 @@ use crate::{
     DataDir, FilesError,
     session::{Session, Status},
 };
+
+/// What the name of a session that is being deleted begins with.
+pub(crate) const TRASH: &str = ".trash-";
+
+/// How long an id is.
+pub(crate) const ID_BYTES: usize = 28;
 
 /// How many sessions one thread takes at a time.
 const STEP: usize = 16;
@@ -42,18 +53,13 @@ impl Sessions {
     /// # Errors
     /// Those of the system, naming the directory.
     pub fn of(data: &DataDir) -> Result<Sessions, FilesError> {
-        let dir = data.sessions();
-        let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Sessions { dir, ids: vec![] }),
-            other => other.map_err(FilesError::at("list", &dir))?,
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(FilesError::at("list", &dir))?.file_name();
-            ids.extend(name.to_str().and_then(|name| name.parse::<SessionId>().ok()));
-        }
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Sessions { dir, ids })
+        Ok(Sessions::of_scan(data.sessions(), Scan::of(&data.sessions())?))
+    }
+
+    /// The sessions whose names were read already.
+    pub(crate) fn of_scan(dir: PathBuf, mut scan: Scan) -> Sessions {
+        scan.names.sort_unstable_by_key(|name| Reverse(*name));
+        Sessions { dir, ids: scan.names.iter().filter_map(session_id).collect() }
     }
 
     /// Their ids, newest first; within one second in no particular order.
@@ -133,6 +139,48 @@ impl Sessions {
 /// The part of an id that is a time.
 fn second(id: &SessionId) -> &str {
     &id.as_str()[..19]
+}
+
+/// The names in the sessions' directory, as they come. Ten thousand of them are sorted where they stand, before any
+/// becomes a `String`.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// What is as long as an id.
+    pub(crate) names: Vec<[u8; ID_BYTES]>,
+    /// What is left of sessions that were being deleted.
+    pub(crate) trash: Vec<PathBuf>,
+}
+
+impl Scan {
+    /// Reads the directory; one that does not exist is empty.
+    pub(crate) fn of(dir: &Path) -> Result<Scan, FilesError> {
+        match Scan::read(dir) {
+            Err(Errno::NOENT) => Ok(Scan::default()),
+            other => other.map_err(|error| FilesError::at("list", dir)(error.into())),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Scan, Errno> {
+        let dir = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut buffer = Vec::with_capacity(64 << 10);
+        let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
+        let mut scan = Scan::default();
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            match <[u8; ID_BYTES]>::try_from(name) {
+                Ok(name) => scan.names.push(name),
+                Err(_) if name.starts_with(TRASH.as_bytes()) => scan.trash.push(path.join(OsStr::from_bytes(name))),
+                Err(_) => {}
+            }
+        }
+        Ok(scan)
+    }
+}
+
+/// The id that a name is, if it is one.
+pub(crate) fn session_id(name: &[u8; ID_BYTES]) -> Option<SessionId> {
+    std::str::from_utf8(name).ok()?.parse().ok()
 }
 
 /// Does the work on so many threads, this one included.

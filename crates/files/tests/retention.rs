@@ -202,6 +202,21 @@ fn tidying_stops_when_its_time_is_up_and_goes_on_the_next_time() {
 }
 
 #[test]
+fn tidying_deletes_the_oldest_of_far_too_many_by_their_names_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::at(dir.path());
+    let sessions: Vec<Session> = (0..10).map(|number| create(dir.path(), number, Outcome::Passed)).collect();
+    fs::write(sessions[0].dir().join("session.json"), "damaged").unwrap();
+    let tidied = |now| tidy(&data, &limits(1_000, 1, u64::MAX), now, Duration::MAX).unwrap();
+    let Tidied::Done(report) = tidied(day(10)) else { panic!("not done") };
+    let gone: Vec<_> = sessions[..6].iter().map(|session| (session.id().clone(), Reason::MoreThan(4))).collect();
+    assert_eq!(report.deleted, gone);
+    let Tidied::Done(report) = tidied(day(11)) else { panic!("not done") };
+    assert_eq!(report.deleted.len(), 3);
+    assert_eq!(listed(dir.path()), BTreeSet::from([sessions[9].id().clone()]));
+}
+
+#[test]
 fn large_files_go_in_steps_but_other_names_of_theirs_stay_whole() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::at(dir.path());

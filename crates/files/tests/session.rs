@@ -11,7 +11,7 @@ use std::{
 
 use logboom_files::{
     DataDir, FilesError, Session,
-    session::{Counts, NewSession, RunMeta, ended, hold_lock, started},
+    session::{Counts, Meta, NewSession, RunMeta, ended, hold_lock, started},
 };
 use logboom_record::{Kind, Outcome, RunEnd, RunId, Time};
 
@@ -165,6 +165,40 @@ fn half_written_metadata_are_named_and_not_overwritten() {
     let line = whole[..60].iter().filter(|byte| **byte == b'\n').count() + 1;
     let FilesError::MetaDamaged { line: found, .. } = session.meta().unwrap_err() else { unreachable!() };
     assert_eq!(found, line);
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_metadata() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), true);
+    let before = session.meta().unwrap();
+    std::os::unix::fs::symlink("/dev/full", session.dir().join("session.json.tmp")).unwrap();
+    let error = session.add_run(command("a")).unwrap_err();
+    assert!(matches!(error, FilesError::DiskFull { .. }), "{error:?}");
+    assert_eq!(session.meta().unwrap(), before);
+    session.add_run(command("a")).unwrap();
+}
+
+#[test]
+fn a_session_whose_first_run_cannot_begin_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::at(dir.path());
+    let begin = |session: &Session, _: &mut Meta| {
+        session.claim_text("x".as_ref())?;
+        Err::<(), _>(FilesError::Busy { path: "boom".into(), seconds: 0 })
+    };
+    assert!(matches!(Session::create_with(&data, new("x", false), begin), Err(FilesError::Busy { .. })));
+    assert_eq!(fs::read_dir(data.sessions()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_log_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), false);
+    let made = std::process::Command::new("mkfifo").arg(session.dir().join("fifo.log")).status().unwrap();
+    assert!(made.success());
+    session.add_run(RunMeta { text: Some("fifo.log".into()), ..command("x") }).unwrap();
+    assert_eq!(session.status(noon()).outcome, Outcome::Lost);
 }
 
 #[test]

@@ -16,15 +16,15 @@ use logboom_record::{SessionId, Time};
 use super::{BAD_FACTOR, Limits, Reason, Seen, plan};
 use crate::{
     DataDir, FilesError,
-    list::Sessions,
+    list::{ID_BYTES, Scan, Sessions, TRASH, session_id},
     session::{Status, retire, try_lock},
 };
 
 /// How long after one [`tidy`] the next is due.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-/// What the name of a session that is being removed begins with.
-const TRASH: &str = ".trash-";
+/// The most that are deleted in one [`tidy`] for their number alone.
+const SURE_MAX: usize = 256;
 
 /// Large files are cut down in steps of this, so that a budget can end between them.
 const CUT_BYTES: u64 = 16 << 20;
@@ -94,7 +94,8 @@ pub fn apply(data: &DataDir, plan: &[(SessionId, Reason)], now: Time) -> Result<
         return Err(FilesError::Busy { path, seconds: 0 });
     }
     stamp(&file, &path, now)?;
-    delete(data, plan, now, Deadline(None))
+    let trash = Scan::of(&data.sessions())?.trash;
+    Work { dir: data.sessions(), now, deadline: Deadline(None) }.delete(&trash, plan)
 }
 
 /// Applies the limits if that is due and nobody else does, for no longer than `budget`: for a command that just ended.
@@ -113,15 +114,17 @@ pub fn tidy(data: &DataDir, limits: &Limits, now: Time, budget: Duration) -> Res
         return Ok(Tidied::Busy);
     }
     stamp(&file, &path, now)?;
-    let sessions = Sessions::of(data)?;
-    let surely = surely_too_many(&sessions, limits);
+    let work = Work { dir: data.sessions(), now, deadline };
+    let mut scan = Scan::of(&work.dir)?;
+    let trash = std::mem::take(&mut scan.trash);
+    let surely = surely_too_many(&mut scan.names, limits);
     if !surely.is_empty() {
-        return delete(data, &surely, now, deadline).map(Tidied::Done);
+        return work.delete(&trash, &surely).map(Tidied::Done);
     }
-    let Some(seen) = survey_within(&sessions, now, deadline) else {
-        return Ok(Tidied::Done(Report { unfinished: true, ..Report::default() }));
-    };
-    delete(data, &plan(&seen, limits, now), now, deadline).map(Tidied::Done)
+    match survey_within(&Sessions::of_scan(data.sessions(), scan), now, deadline) {
+        Some(seen) => work.delete(&trash, &plan(&seen, limits, now)).map(Tidied::Done),
+        None => Ok(Tidied::Done(Report { unfinished: true, ..Report::default() })),
+    }
 }
 
 fn is_due(path: &Path, now: Time) -> bool {
@@ -141,11 +144,17 @@ fn stamp(file: &File, path: &Path, now: Time) -> Result<(), FilesError> {
     file.set_modified(SystemTime::UNIX_EPOCH + since).map_err(FilesError::at("stamp", path))
 }
 
-/// Sessions that have so many newer ones that they go whatever they are: their names alone tell.
-fn surely_too_many(sessions: &Sessions, limits: &Limits) -> Vec<(SessionId, Reason)> {
+/// The oldest of the sessions that have so many newer ones that they go whatever they are: their names alone tell.
+fn surely_too_many(names: &mut [[u8; ID_BYTES]], limits: &Limits) -> Vec<(SessionId, Reason)> {
     let count_max = limits.keep.saturating_mul(u64::from(1 + BAD_FACTOR));
-    let newest = usize::try_from(count_max).unwrap_or(usize::MAX).min(sessions.ids().len());
-    sessions.ids()[newest..].iter().rev().map(|id| (id.clone(), Reason::MoreThan(count_max))).collect()
+    let count = names.len().saturating_sub(usize::try_from(count_max).unwrap_or(usize::MAX)).min(SURE_MAX);
+    if count == 0 {
+        return Vec::new();
+    }
+    let (oldest, last, _) = names.select_nth_unstable(count - 1);
+    oldest.sort_unstable();
+    let doomed = oldest.iter().chain([&*last]).filter_map(session_id);
+    doomed.map(|id| (id, Reason::MoreThan(count_max))).collect()
 }
 
 fn survey_within(sessions: &Sessions, now: Time, deadline: Deadline) -> Option<Vec<Seen>> {
@@ -159,38 +168,34 @@ fn survey_within(sessions: &Sessions, now: Time, deadline: Deadline) -> Option<V
     Some(all)
 }
 
-fn delete(data: &DataDir, plan: &[(SessionId, Reason)], now: Time, deadline: Deadline) -> Result<Report, FilesError> {
-    let dir = data.sessions();
-    let mut report = Report { unfinished: !empty_trash(&dir, deadline)?, ..Report::default() };
-    for (id, reason) in plan {
-        if deadline.is_over() {
-            report.unfinished = true;
-            break;
-        }
-        let trash = dir.join(format!("{TRASH}{id}"));
-        match retire(&dir.join(id.as_str()), id, &trash, now)? {
-            true => report.deleted.push((id.clone(), *reason)),
-            false => report.spared.push(id.clone()),
-        }
-        report.unfinished = !remove(&trash, deadline)?;
-    }
-    Ok(report)
+/// Where sessions are deleted, and until when.
+struct Work {
+    dir: PathBuf,
+    now: Time,
+    deadline: Deadline,
 }
 
-/// Removes what was left; `false` if the time did not suffice.
-fn empty_trash(dir: &Path, deadline: Deadline) -> Result<bool, FilesError> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        other => other.map_err(FilesError::at("list", dir))?,
-    };
-    let trash =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TRASH.as_bytes()));
-    for path in entries.flatten().map(|entry| entry.path()).filter(trash) {
-        if !remove(&path, deadline)? {
-            return Ok(false);
+impl Work {
+    /// Removes what was left behind, then what the plan names.
+    fn delete(&self, trash: &[PathBuf], plan: &[(SessionId, Reason)]) -> Result<Report, FilesError> {
+        let mut report = Report::default();
+        for path in trash {
+            report.unfinished = report.unfinished || !remove(path, self.deadline)?;
         }
+        for (id, reason) in plan {
+            if report.unfinished || self.deadline.is_over() {
+                report.unfinished = true;
+                break;
+            }
+            let trash = self.dir.join(format!("{TRASH}{id}"));
+            match retire(&self.dir.join(id.as_str()), id, &trash, self.now)? {
+                true => report.deleted.push((id.clone(), *reason)),
+                false => report.spared.push(id.clone()),
+            }
+            report.unfinished = !remove(&trash, self.deadline)?;
+        }
+        Ok(report)
     }
-    Ok(true)
 }
 
 /// Removes a directory of files; `false` if the time did not suffice. One that is not there is removed.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, Mode, OFlags, flock, open},
     io::Errno,
 };
 
@@ -65,7 +65,9 @@ pub fn hold_lock(file: &File, path: &Path) -> Result<(), FilesError> {
 
 /// Whether the writer of a file lives, by its lock. A file that is not there, or that cannot be opened, has none.
 pub fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    // Not to wait for the other end, should somebody have put a FIFO there.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = open(path, flags, Mode::empty()) else { return false };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => false, // closing releases it
         Err(error) => error == Errno::WOULDBLOCK,

@@ -188,6 +188,11 @@ mod tests {
         TextBatch { lines, seqs, time: Time::from_micros(0) }
     }
 
+    /// A file on a disk without room.
+    fn full() -> File {
+        File::options().write(true).open("/dev/full").unwrap()
+    }
+
     #[test]
     fn what_is_lost_is_said_as_soon_as_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
@@ -195,15 +200,16 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         let mut writer = TextWriter::new(file, &path);
         writer.append(&batch(&lines(1, 3), 1..3)).unwrap();
-        writer.file = File::open(&path).unwrap(); // not for writing: every write fails
-        writer.append(&batch(&lines(3, 5), 3..5)).unwrap_err();
+        writer.file = full();
+        let error = writer.append(&batch(&lines(3, 5), 3..5)).unwrap_err();
+        assert!(matches!(error, FilesError::DiskFull { .. }));
         writer.append(&batch(&lines(5, 6), 5..6)).unwrap_err();
         assert!(writer.is_failing());
         writer.file = File::options().write(true).open(&path).unwrap();
         writer.append(&batch(&lines(6, 7), 6..7)).unwrap();
         let messages: Vec<String> =
             std::fs::read_to_string(&path).unwrap().lines().map(|line| line[32..].to_owned()).collect();
-        assert_eq!(messages, ["1", "2", "lost seq 3-5: Bad file descriptor (os error 9)", "6"]);
+        assert_eq!(messages, ["1", "2", "lost seq 3-5: disk full", "6"]);
         assert_eq!(writer.lost(), 3);
     }
 
@@ -212,7 +218,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exec_x.log");
         let mut writer = TextWriter::new(File::create_new(&path).unwrap(), &path);
-        writer.file = File::open(&path).unwrap();
+        writer.file = full();
         writer.append(&batch(&lines(1, 9), 1..9)).unwrap_err();
         writer.file = File::options().write(true).open(&path).unwrap();
         writer.finish().unwrap();

@@ -1,0 +1,171 @@
+//! Checks the files of a session: the boom files, and the text logs of runs that have no boom file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use logboom_boom::{BoomError, reader::Reader};
+use logboom_files::{
+    FilesError, Session,
+    session::RunMeta,
+    textlog::{TextEntry, TextReader},
+};
+use logboom_record::{Outcome, RunId, Time};
+use serde::Serialize;
+
+/// What a check found; the JSON of `verify`.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// How many records can be read.
+    pub records: u64,
+    /// How many are lost; `None` where nobody knows.
+    pub lost: Option<u64>,
+    /// Which.
+    pub gaps: Vec<Lost>,
+    /// What cannot be believed.
+    pub damaged: Vec<Damaged>,
+}
+
+/// Records that are lost.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The run they belonged to.
+    pub run: RunId,
+    /// The first seq.
+    pub from: u64,
+    /// The last; `None` after a killed writer.
+    pub to: Option<u64>,
+    /// Why.
+    pub why: String,
+}
+
+/// A part of a file that is not as it was written.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Damaged {
+    /// The file.
+    pub file: String,
+    /// Where the part starts.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Findings {
+    /// Of no files.
+    pub fn none() -> Findings {
+        Findings { records: 0, lost: Some(0), gaps: Vec::new(), damaged: Vec::new() }
+    }
+
+    /// Whether nothing is lost and nothing damaged.
+    pub fn is_whole(&self) -> bool {
+        self.lost == Some(0) && self.gaps.is_empty() && self.damaged.is_empty()
+    }
+
+    /// Takes what was found elsewhere.
+    pub fn add(&mut self, other: Findings) {
+        self.records += other.records;
+        self.lost = self.lost.zip(other.lost).map(|(a, b)| a + b);
+        self.gaps.extend(other.gaps);
+        self.damaged.extend(other.damaged);
+    }
+
+    fn unreadable(path: &Path, why: &dyn std::error::Error) -> Findings {
+        let what = why.source().map_or_else(|| why.to_string(), |source| format!("{why}: {source}"));
+        let damage = Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what };
+        Findings { damaged: vec![damage], ..Findings::none() }
+    }
+}
+
+/// Checks all that a session has.
+pub fn check(session: &Session, now: Time) -> Findings {
+    let status = session.status(now);
+    let mut found = Findings::none();
+    let booms = boom_files(session.dir());
+    booms.iter().for_each(|path| found.add(check_boom(path)));
+    if let Some(why) = &status.damage {
+        let file = session.dir().join("session.json").display().to_string();
+        found.damaged.push(Damaged { file, offset: 0, bytes: 0, what: why.clone() });
+    }
+    for (run, outcome) in status.meta.runs.iter().zip(&status.outcomes) {
+        match (&run.boom, &run.text) {
+            (Some(boom), _) if !booms.contains(&session.dir().join(boom)) => {
+                let gone = FilesError::Missing { action: "read", path: session.dir().join(boom) };
+                found.add(Findings::unreadable(&session.dir().join(boom), &gone));
+            }
+            (None, Some(text)) if booms.is_empty() || status.damage.is_none() => {
+                found.add(check_text(&session.dir().join(text), run, *outcome));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The boom files of a session's directory, whoever wrote them.
+fn boom_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "boom")).collect();
+    files.sort();
+    files
+}
+
+fn check_boom(path: &Path) -> Findings {
+    try_check_boom(path).unwrap_or_else(|error| Findings::unreadable(path, &error))
+}
+
+fn try_check_boom(path: &Path) -> Result<Findings, BoomError> {
+    let reader = Reader::open(path)?;
+    let mut found = Findings { records: reader.totals().records, ..Findings::none() };
+    let file = path.display().to_string();
+    let damaged = |offset, bytes, what| Damaged { file: file.clone(), offset, bytes, what };
+    for damage in reader.damage() {
+        found.damaged.push(damaged(damage.offset, damage.bytes, damage.what.to_string()));
+    }
+    for place in 0..reader.blocks().len() {
+        match reader.read(place) {
+            Ok(_) => {}
+            Err(BoomError::Damaged { offset, source, .. }) => {
+                found.damaged.push(damaged(offset, 0, source.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    found.gaps =
+        reader.gaps().into_iter().map(|gap| Lost { run: gap.run, from: gap.from, to: gap.to, why: gap.why }).collect();
+    found.lost = found.gaps.iter().try_fold(0, |sum, gap| Some(sum + (gap.to? - gap.from + 1)));
+    Ok(found)
+}
+
+/// A text log has no checksums: its seq is counted, and lines that are none of ours are told.
+fn check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Findings {
+    try_check_text(path, run, outcome).unwrap_or_else(|error| Findings::unreadable(path, &error))
+}
+
+fn try_check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<Findings, FilesError> {
+    let id = run.run.id;
+    let ended = !matches!(outcome, Outcome::Running | Outcome::Lost);
+    let mut reader = TextReader::open(path, id, ended)?;
+    let mut found = Findings::none();
+    while let Some(entry) = reader.next()? {
+        match entry {
+            TextEntry::Record(_) => found.records += 1,
+            TextEntry::Gap(gap) => found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why }),
+        }
+    }
+    let next = reader.mark().seq;
+    if outcome == Outcome::Lost && found.gaps.iter().all(|gap| gap.to.is_some()) {
+        found.gaps.push(Lost { run: id, from: next, to: None, why: "writer was killed".to_owned() });
+    } else if let Some(counts) = run.counts.filter(|counts| counts.records + counts.lost >= next && ended) {
+        let to = Some(counts.records + counts.lost);
+        found.gaps.push(Lost { run: id, from: next, to, why: "the text log is shorter than it was".to_owned() });
+    }
+    found.lost = found.gaps.iter().try_fold(0, |sum, gap| Some(sum + (gap.to? - gap.from + 1)));
+    if reader.skipped() > 0 && outcome != Outcome::Lost {
+        let what = format!("{} lines are none of logboom's", reader.skipped());
+        found.damaged.push(Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what });
+    }
+    Ok(found)
+}

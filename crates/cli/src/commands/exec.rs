@@ -1,0 +1,64 @@
+//! `logboom exec`: a command, as part of a started session.
+
+use std::{env, ffi::OsString};
+
+use anyhow::{Context, Result};
+use logboom_files::{config::Config, list::SessionRef};
+use logboom_record::Time;
+
+use crate::{
+    args::Global,
+    exit::Exit,
+    options::{Keeping, Naming, Running},
+    place,
+    recording::{Target, run_around},
+    supervise::Supervise,
+};
+
+const NO_SESSION: &str = "no session; give --session ID, or set LOGBOOM_SESSION";
+
+/// Run a command as part of a started session
+///
+/// Like `logboom run`, but the run is added to a session that `logboom session start` began. Several may run at once.
+#[derive(clap::Args)]
+pub struct Exec {
+    /// Session: id, its 8 hex digits or the first of them, or name [LOGBOOM_SESSION]
+    #[arg(long, value_name = "SESSION")]
+    session: Option<SessionRef>,
+    #[command(flatten)]
+    naming: Naming,
+    #[command(flatten)]
+    keeping: Keeping,
+    #[command(flatten)]
+    running: Running,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARG"], num_args = 1..)]
+    command: Vec<OsString>,
+}
+
+impl Exec {
+    /// Ends as the command does.
+    pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
+        let Exec { session, naming, keeping, running, command } = &self;
+        let supervise = Supervise { global, naming, keeping, running, words: command };
+        supervise.run(|config| given(session.as_ref(), config, now), now)
+    }
+}
+
+/// The session that was asked for. It must be there and go on: nothing is run otherwise.
+pub fn given(session: Option<&SessionRef>, config: &Config, now: Time) -> Result<Target> {
+    let (reference, parent) = match session {
+        Some(reference) => (reference.clone(), None),
+        None => (env::var("LOGBOOM_SESSION").context(NO_SESSION)?.parse()?, run_around()),
+    };
+    let session = place::find_session(&config.data_dir(), &reference, now)?;
+    if let Some(end) = session.meta()?.run.end {
+        anyhow::bail!(
+            "session {} has ended ({} at {}); start a new one with `logboom session start`",
+            session.id().short(),
+            end.outcome.as_str(),
+            end.ended_at
+        );
+    }
+    Ok(Target::Given(session, parent))
+}

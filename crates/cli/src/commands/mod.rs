@@ -1,0 +1,15 @@
+//! One file per command.
+
+pub mod clean;
+pub mod completions;
+pub mod config;
+pub mod exec;
+pub mod overview;
+pub mod pipe;
+pub mod run;
+pub mod search;
+pub mod session;
+pub mod sessions;
+pub mod show;
+pub mod tail;
+pub mod verify;

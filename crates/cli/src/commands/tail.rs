@@ -1,0 +1,112 @@
+//! `logboom tail`: the last lines of a session, and those that follow.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use logboom_files::{DataDir, list::Sessions, session::Status};
+use logboom_record::{Outcome, Time};
+use logboom_store::{Cursor, Order, Query, Scope, Store, Wake};
+use logboom_store_embedded::Embedded;
+
+use crate::{
+    args::{Filter, Format, Global, Which},
+    exit::Exit,
+    output::{Look, Out},
+    place,
+    reading::Reading,
+};
+
+/// How long one wait for news may take. It has no effect on when news are seen.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Show the last lines of a session, and follow it while it runs
+///
+/// `--follow` ends with the session; if its writer was killed, it says so and exits 1.
+#[derive(clap::Args)]
+pub struct Tail {
+    #[command(flatten)]
+    which: Which,
+    /// How many lines to show
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 10)]
+    lines: usize,
+    /// Go on with each line as it is printed
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Tail {
+    /// Exits 1 if what was followed was lost, or if raw output had to leave out lost records.
+    pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
+        let data = place::data_dir(global)?;
+        let status = place::find(&data, &self.which, now)?;
+        let store = Embedded::open(&data.path)?;
+        let scope = Scope::Session(status.meta.run.id);
+        let query = self.filter.query(scope, now);
+        let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
+        let start = start(&store, &query, self.lines)?;
+        let end = copy(&store, &query, start, &mut reading)?;
+        if !self.follow {
+            return reading.finish();
+        }
+        follow(&store, &query, end, &mut reading)?;
+        let exit = reading.finish()?;
+        Ok(if is_lost(&data, &status)? { Exit::No } else { exit })
+    }
+}
+
+/// The place before the last so many lines; `None` for the beginning.
+fn start(store: &Embedded, query: &Query, lines: usize) -> Result<Option<Cursor>> {
+    if lines == 0 {
+        let newest = Query { order: Order::Newest, lines_max: 1, ..query.clone() };
+        return Ok(Some(store.page(&newest, None)?.end));
+    }
+    let (mut cursor, mut left) = (None, lines);
+    while left > 0 {
+        let newest = Query { order: Order::Newest, lines_max: left.min(query.lines_max), ..query.clone() };
+        let page = store.page(&newest, cursor.as_ref())?;
+        left -= newest.lines_max;
+        cursor = Some(page.cursor);
+        if !page.more {
+            return Ok(None);
+        }
+    }
+    Ok(cursor)
+}
+
+/// Prints all from the cursor to what is now the end.
+fn copy(store: &Embedded, query: &Query, mut cursor: Option<Cursor>, reading: &mut Reading<'_>) -> Result<Cursor> {
+    loop {
+        let page = store.page(query, cursor.as_ref())?;
+        reading.push(&page.entries);
+        reading.put()?;
+        if !page.more {
+            return Ok(page.cursor);
+        }
+        cursor = Some(page.cursor);
+    }
+}
+
+fn follow(store: &Embedded, query: &Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
+    loop {
+        match store.wait(query, &cursor, Instant::now() + WAIT)? {
+            Wake::Entries => cursor = copy(store, query, Some(cursor), reading)?,
+            Wake::Ended => return Ok(()),
+            Wake::Deadline => {}
+        }
+    }
+}
+
+/// Whether the session or a run of it was lost; says so on standard error.
+fn is_lost(data: &DataDir, before: &Status) -> Result<bool> {
+    let after = Sessions::of(data)?.session(&before.id).status(Time::now());
+    let lost = after.outcome == Outcome::Lost || after.outcomes.contains(&Outcome::Lost);
+    if lost {
+        let id = before.id.short();
+        eprintln!("logboom: the writer of session {id} was killed; what it had not yet written is lost");
+    }
+    Ok(lost)
+}

@@ -1,0 +1,133 @@
+//! `logboom verify`: whether all is there, and as it was written.
+
+use anyhow::Result;
+use logboom_files::{
+    Session,
+    list::Sessions,
+    repair::{Repair, repair},
+};
+use logboom_record::{Outcome, RunId, Time};
+use serde::Serialize;
+
+use crate::{
+    args::{Global, Which},
+    check::{Findings, check},
+    exit::Exit,
+    human,
+    output::{Look, Out},
+    place, visible,
+};
+
+/// Check every checksum and number of a session
+///
+/// Exits 1 if anything is lost or damaged. A killed writer leaves one gap without an end: nobody knows how much the command printed
+/// after it; that is a loss, not damage.
+#[derive(clap::Args)]
+pub struct Verify {
+    #[command(flatten)]
+    which: Which,
+    /// Check every session
+    #[arg(short, long, conflicts_with_all = ["session", "failed"])]
+    all: bool,
+    /// Complete text logs that differ from the boom files
+    #[arg(long)]
+    repair: bool,
+    /// Print one JSON object: {"records", "lost", "gaps": [..], "damaged": [..]}
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    findings: Findings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<Vec<Mended>>,
+}
+
+/// A text log that was written anew.
+#[derive(Serialize)]
+struct Mended {
+    run: RunId,
+    bytes_before: u64,
+    bytes_after: u64,
+}
+
+impl Verify {
+    /// Exits 1 if anything is lost or damaged.
+    pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
+        let data = place::data_dir(global)?;
+        let sessions: Vec<Session> = match self.all {
+            true => {
+                let list = Sessions::of(&data)?;
+                list.ids().iter().map(|id| list.session(id)).collect()
+            }
+            false => {
+                let id = place::find(&data, &self.which, now)?.id;
+                vec![Sessions::of(&data)?.session(&id)]
+            }
+        };
+        let (mut out, look) = (Out::stdout(), Look::of_stdout(global.color));
+        let mut report = Report { findings: Findings::none(), repaired: self.repair.then(Vec::new) };
+        for session in &sessions {
+            let mended = if self.repair { mend(session, now)? } else { Vec::new() };
+            let found = check(session, now);
+            if !self.json {
+                out.put(as_text(session, now, &found, &mended, look).as_bytes())?;
+            }
+            report.findings.add(found);
+            report.repaired.iter_mut().for_each(|all| all.extend(mended.iter().map(Mended::clone_of)));
+        }
+        if self.json {
+            out.put((serde_json::to_string(&report)? + "\n").as_bytes())?;
+        }
+        Ok(if report.findings.is_whole() { Exit::Done } else { Exit::No })
+    }
+}
+
+impl Mended {
+    fn clone_of(other: &Mended) -> Mended {
+        Mended { ..*other }
+    }
+}
+
+/// Completes the text logs of a session.
+fn mend(session: &Session, now: Time) -> Result<Vec<Mended>> {
+    let mut mended = Vec::new();
+    for (run, repaired) in repair(session, now) {
+        if let Repair::Rewritten { bytes_before, bytes_after } = repaired? {
+            mended.push(Mended { run, bytes_before, bytes_after });
+        }
+    }
+    Ok(mended)
+}
+
+fn as_text(session: &Session, now: Time, found: &Findings, mended: &[Mended], look: Look) -> String {
+    let outcome = session.status(now).outcome;
+    let lost = match found.lost {
+        Some(lost) => format!("{} lost", human::count(lost)),
+        None => "an unknown number lost".to_owned(),
+    };
+    let damaged = human::counted(found.damaged.len() as u64, "damaged place");
+    let sgr = if found.is_whole() { "32" } else { "1;31" };
+    let verdict = look.paint(sgr, if found.is_whole() { "whole" } else { "not whole" });
+    let id = session.id().short();
+    let mut text = format!("{id}  {verdict}: {}, {lost}, {damaged}\n", human::counted(found.records, "record"));
+    for gap in &found.gaps {
+        let to = gap.to.map(|to| to.to_string()).unwrap_or_default();
+        text += &format!("  lost: run {} seq {}-{to}: {}\n", gap.run.short(), gap.from, visible::plain(&gap.why));
+    }
+    for damage in &found.damaged {
+        let place = format!("{} at byte {}, {} bytes", damage.file, damage.offset, damage.bytes);
+        text += &format!("  damaged: {}: {}\n", visible::plain(&place), visible::plain(&damage.what));
+    }
+    for text_log in mended {
+        let (before, after) = (human::count(text_log.bytes_before), human::count(text_log.bytes_after));
+        text += &format!("  text log of run {} completed: {before} -> {after} bytes\n", text_log.run.short());
+    }
+    if outcome == Outcome::Running {
+        text += "  it is still running: this is what was there a moment ago\n";
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! The program `logboom`.
+//!
+//! All wiring: every command reads its options, asks a library, prints, and says how to end ([`exit::Exit`]). Nothing is
+//! opened, read or started before the command at hand needs it, since `logboom run` stands in front of other programs.
+
+mod args;
+mod around;
+mod check;
+mod commands;
+mod exit;
+mod group;
+mod human;
+mod join;
+mod json;
+mod options;
+mod output;
+mod pager;
+mod place;
+mod reading;
+mod recording;
+mod render;
+mod supervise;
+mod visible;
+mod when;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use logboom_record::Time;
+
+use crate::{
+    args::{Cli, Command},
+    exit::{Exit, WRAPPER_FAILED},
+    output::OutputError,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code of every other command for wrong usage and for failure.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let now = Time::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let failed = if cli.command.as_ref().is_some_and(Command::wraps) { WRAPPER_FAILED } else { FAILED };
+    match run(cli, now) {
+        Ok(exit) => exit.carry_out(),
+        Err(error) if matches!(error.downcast_ref(), Some(OutputError::Closed)) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("logboom: {}", one_line(&format!("{error:#}")));
+            ExitCode::from(failed)
+        }
+    }
+}
+
+fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
+    let global = cli.global;
+    match cli.command {
+        None => commands::overview::print(&global, now),
+        Some(Command::Run(command)) => command.run(&global, now),
+        Some(Command::Exec(command)) => command.run(&global, now),
+        Some(Command::Session(command)) => command.run(&global, now),
+        Some(Command::Pipe(command)) => command.run(&global, now),
+        Some(Command::Sessions(command)) => command.run(&global, now),
+        Some(Command::Show(command)) => command.run(&global, now),
+        Some(Command::Tail(command)) => command.run(&global, now),
+        Some(Command::Search(command)) => command.run(&global, now),
+        Some(Command::Verify(command)) => command.run(&global, now),
+        Some(Command::Clean(command)) => command.run(&global, now),
+        Some(Command::Config(command)) => command.run(&global),
+        Some(Command::Completions(command)) => command.run(),
+    }
+}
+
+/// Help goes to standard output; what is wrong is one line on standard error, with where to read on.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A reader that goes away has read enough.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let what = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
+    let what = one_line(&what.trim_start_matches("error: ").replace("\n\n", "; ").replace("tip: ", ""));
+    let known = |word: &String| Cli::command().find_subcommand(word).is_some();
+    let command = std::env::args().skip(1).find(|word| !word.starts_with('-')).filter(known);
+    let wraps = command.as_ref().is_some_and(|command| command == "run" || command == "exec");
+    eprintln!(
+        "logboom: {what} (see `{}`)",
+        ["logboom", command.as_deref().unwrap_or(""), "--help"].join(" ").replace("  ", " ")
+    );
+    ExitCode::from(if wraps { WRAPPER_FAILED } else { FAILED })
+}
+
+fn one_line(text: &str) -> String {
+    visible::plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,77 @@
+//! Where this process is: its data dir, its settings, and what the logboom around it said.
+
+use std::{path::PathBuf, time::Duration};
+
+use logboom_files::{
+    DataDir, Session,
+    config::{Config, ConfigError, Flags, World},
+    list::{SessionRef, Sessions},
+    retention,
+    session::Status,
+};
+use logboom_record::Time;
+
+use crate::args::{Global, Which};
+
+/// The settings, of these flags and this process's surroundings.
+///
+/// # Errors
+/// [`ConfigError`], where a `logboom.toml` is wrong.
+pub fn config(flags: &Flags) -> Result<Config, ConfigError> {
+    let cwd = cwd();
+    Config::load(flags, World { cwd: &cwd, env: &|name| std::env::var_os(name) })
+}
+
+/// The data dir. Reads no file where a flag or the environment names it.
+///
+/// # Errors
+/// As [`config`].
+pub fn data_dir(global: &Global) -> Result<DataDir, ConfigError> {
+    let cwd = cwd();
+    DataDir::discover(global.dir.as_deref(), World { cwd: &cwd, env: &|name| std::env::var_os(name) })
+}
+
+/// Who runs this, as the environment has it.
+pub fn user() -> Option<String> {
+    ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+}
+
+/// A working directory that was deleted under us has no `logboom.toml` either.
+fn cwd() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// The session that is meant, and how it stands.
+///
+/// # Errors
+/// Says what there is instead.
+pub fn find(data: &DataDir, which: &Which, now: Time) -> anyhow::Result<Status> {
+    Ok(find_session(data, &which.reference()?, now)?.status(now))
+}
+
+/// The session that a reference leads to.
+///
+/// # Errors
+/// Says what there is instead.
+pub fn find_session(data: &DataDir, reference: &SessionRef, now: Time) -> anyhow::Result<Session> {
+    Ok(Sessions::of(data)?.resolve(reference, now)?)
+}
+
+/// How long a command that has ended may be held up to delete old sessions.
+const TIDY_BUDGET: Duration = Duration::from_millis(5);
+
+/// Deletes what the retention does not keep, at most once an hour.
+pub fn tidy(config: &Config, now: Time) {
+    // A session that cannot be deleted now is no business of the command that has just ended; `clean` says why it cannot.
+    let _ = retention::tidy(&config.data_dir(), &config.limits(), now, TIDY_BUDGET);
+}
+
+impl Which {
+    fn reference(&self) -> anyhow::Result<SessionRef> {
+        Ok(match &self.session {
+            _ if self.failed => SessionRef::LatestFailed,
+            Some(text) => text.parse()?,
+            None => SessionRef::Back(1),
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! What `show`, `tail` and `search` share: the store, the query that the options ask for, and the way out to the reader.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use anyhow::Context;
+use logboom_record::{Entry, Kind, Level, Run, RunId, SessionId, Stream, Time};
+use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store};
+use logboom_store_embedded::{Embedded, EntryRef};
+
+use crate::{
+    args::{Filter, Format},
+    exit::Exit,
+    output::{Look, Out, OutputError},
+    render::{Renderer, Shape, gap_message},
+    visible,
+};
+
+/// How much is put together before it is written.
+const BATCH_BYTES: usize = 64 << 10;
+
+/// Writes what a store gives to a reader.
+pub struct Reading<'a> {
+    store: &'a Embedded,
+    scope: Scope,
+    renderer: Renderer,
+    out: Out,
+    labels: Labels,
+    failed: Option<OutputError>,
+}
+
+impl<'a> Reading<'a> {
+    /// Prints records of `scope` in the format's shape.
+    ///
+    /// # Errors
+    /// Where the runs of the scope cannot be read.
+    pub fn new(store: &'a Embedded, scope: Scope, format: Format, look: Look, out: Out) -> anyhow::Result<Reading<'a>> {
+        let shape = match format {
+            Format { json: true, .. } => Shape::Json,
+            Format { raw: true, .. } => Shape::Raw,
+            _ => Shape::Text(look),
+        };
+        let labels = Labels::of(store, scope)?;
+        let renderer = Renderer::new(shape, labels.shown());
+        Ok(Reading { store, scope, renderer, out, labels, failed: None })
+    }
+
+    /// Prints every line that the query asks for, oldest first, as it is read.
+    ///
+    /// # Errors
+    /// Of the store, and of the output.
+    pub fn scan(&mut self, query: &Query) -> anyhow::Result<()> {
+        let store = self.store;
+        store.scan(query, &mut |entry| self.take(entry))?;
+        if let Some(failed) = self.failed.take() {
+            return Err(failed.into());
+        }
+        self.put()
+    }
+
+    fn take(&mut self, entry: EntryRef<'_>) -> ControlFlow<()> {
+        match entry {
+            EntryRef::Record(record) => {
+                self.learn(record.run);
+                self.renderer.record(&record);
+            }
+            EntryRef::Gap(gap) => self.renderer.gap(gap),
+        }
+        if self.renderer.out().len() < BATCH_BYTES {
+            return ControlFlow::Continue(());
+        }
+        match self.hand_on() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failed) => {
+                self.failed = Some(failed);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Takes the entries of a page, oldest first.
+    pub fn push<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
+        for entry in entries {
+            self.learn(entry.run());
+            match entry {
+                Entry::Record(record) => self.renderer.record(&record.as_ref()),
+                Entry::Gap(gap) => self.renderer.gap(gap),
+            }
+        }
+    }
+
+    /// Takes a line that has nothing to do with those before and after it.
+    pub fn line(&mut self, parts: &[&Entry]) {
+        self.push(parts.iter().copied());
+        self.renderer.flush();
+    }
+
+    /// Adds a line of our own between the records; not to JSON and raw output, which have no place for it.
+    pub fn separator(&mut self, text: &str) {
+        self.renderer.flush();
+        self.renderer.separator(text);
+    }
+
+    /// Writes all that was taken, open lines as they stand.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn put(&mut self) -> anyhow::Result<()> {
+        self.renderer.flush();
+        Ok(self.hand_on()?)
+    }
+
+    fn hand_on(&mut self) -> Result<(), OutputError> {
+        let ready = self.renderer.out();
+        if !ready.is_empty() {
+            self.out.put(ready)?;
+            ready.clear();
+        }
+        Ok(())
+    }
+
+    /// Ends the output. [`Exit::No`], with a word on standard error, where raw output had to leave out lost records.
+    ///
+    /// # Errors
+    /// Of the output.
+    pub fn finish(mut self) -> anyhow::Result<Exit> {
+        self.put()?;
+        let Reading { renderer, out, .. } = self;
+        out.finish()?;
+        for gap in renderer.hidden_gaps() {
+            eprintln!("logboom: the output is not complete: run {}: {}", gap.run.short(), gap_message(gap));
+        }
+        Ok(if renderer.hidden_gaps().is_empty() { Exit::Done } else { Exit::No })
+    }
+
+    /// A run that was not there before: from the second on, lines need names.
+    fn learn(&mut self, run: RunId) {
+        // A name that cannot be told is no reason to stop: the line then goes without.
+        if !self.labels.knows(run) && self.labels.add(self.store, self.scope, run).is_ok() {
+            self.renderer.name(self.labels.shown());
+        }
+    }
+}
+
+/// What the runs are called in front of their lines.
+struct Labels {
+    labels: BTreeMap<RunId, String>,
+    always: bool,
+}
+
+impl Labels {
+    fn of(store: &Embedded, scope: Scope) -> anyhow::Result<Labels> {
+        let mut labels = Labels { labels: BTreeMap::new(), always: scope == Scope::All };
+        if let Scope::Session(_) = scope {
+            labels.number(&store.runs(&RunQuery::new(scope))?);
+        }
+        Ok(labels)
+    }
+
+    fn knows(&self, run: RunId) -> bool {
+        self.labels.contains_key(&run)
+    }
+
+    /// Names where there is more than one to tell apart.
+    fn shown(&self) -> Vec<(RunId, String)> {
+        if self.labels.len() < 2 && !self.always {
+            return Vec::new();
+        }
+        self.labels.iter().map(|(run, label)| (*run, label.clone())).collect()
+    }
+
+    /// The second run of a name is `name.2`, as its text log is.
+    fn number(&mut self, runs: &[RunState]) {
+        let mut seen = BTreeMap::new();
+        for state in runs.iter().filter(|state| state.run.kind != Kind::Session || state.records > 0) {
+            let name = visible::plain(&state.run.name);
+            let number = seen.entry(name.clone()).and_modify(|number| *number += 1).or_insert(1);
+            let label = if *number == 1 { name } else { format!("{name}.{number}") };
+            self.labels.insert(state.run.id, label);
+        }
+    }
+
+    fn add(&mut self, store: &Embedded, scope: Scope, run: RunId) -> anyhow::Result<()> {
+        if scope != Scope::All {
+            self.labels.clear();
+            self.number(&store.runs(&RunQuery::new(scope))?);
+            return Ok(());
+        }
+        let named = find_run(store, run)?;
+        let name = visible::plain(&named.name);
+        let root = root_of(store, named)?;
+        let session = SessionId::new(root.started_at, root.id);
+        self.labels.insert(run, format!("{} {name}", session.short()));
+        Ok(())
+    }
+}
+
+fn find_run(store: &Embedded, run: RunId) -> anyhow::Result<Run> {
+    let states = store.runs(&RunQuery::new(Scope::Run(run)))?;
+    Ok(states.into_iter().next().context("the run is gone")?.run)
+}
+
+fn root_of(store: &Embedded, mut run: Run) -> anyhow::Result<Run> {
+    while let Some(parent) = run.parent {
+        run = find_run(store, parent)?;
+    }
+    Ok(run)
+}
+
+impl Filter {
+    /// The query for what passes the filter in `scope`.
+    pub fn query(&self, scope: Scope, now: Time) -> Query {
+        let pick = |text: &String| text.parse().map_or_else(|_| RunPick::Name(text.clone()), RunPick::Id);
+        let mut query = Query::new(scope);
+        query.runs = self.runs.iter().map(pick).collect();
+        if !self.streams.is_empty() {
+            query.streams = self.streams.iter().map(|stream| Stream::from(*stream)).collect();
+        }
+        query.level_min = self.level.map_or(Level::Trace, Level::from);
+        query.since = self.since.map(|when| when.at(now));
+        query.until = self.until.map(|when| when.at(now));
+        query
+    }
+}

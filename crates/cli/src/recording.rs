@@ -1,0 +1,291 @@
+//! One run being kept: the session it belongs to, its files, its writer.
+//!
+//! A logboom inside a logboom finds the session around it in its environment (`LOGBOOM_SESSION`, `LOGBOOM_RUN`, `LOGBOOM_DIR`)
+//! and adds a run to it. Where that session is gone or has ended there is a new one, and a word about it. Files are
+//! claimed and locked before the run is entered in `session.json`, so that no reader takes it for lost; its process id is
+//! known later and stands in the timeline alone, for replacing `session.json` may take milliseconds on a busy disk.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::{OsStr, OsString},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use logboom_boom as boom;
+use logboom_capture::{
+    Intake,
+    command::OutputSink,
+    writer::{RunWriter, Sinks},
+};
+use logboom_files::{
+    DataDir, Session,
+    session::{Counts, NewSession, RunMeta, command_words, started},
+    textlog::TextWriter,
+    timeline::{self, Event, What},
+};
+use logboom_record::{Kind, Run, RunEnd, RunId, SessionId, Stream, Time};
+
+use crate::{place, visible};
+
+/// What is to be recorded.
+pub struct NewRun<'a> {
+    /// The program, after which the text log is named.
+    pub program: &'a OsStr,
+    /// The whole command; empty for a pipe.
+    pub words: &'a [OsString],
+    /// What to call the run.
+    pub name: Option<String>,
+    /// Facts about it.
+    pub labels: BTreeMap<String, String>,
+    /// Whether there is to be a boom file.
+    pub boom: bool,
+    /// When it starts.
+    pub now: Time,
+}
+
+impl NewRun<'_> {
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| program_name(self.program))
+    }
+}
+
+/// The session that a run goes to.
+pub enum Target {
+    /// One of its own.
+    New,
+    /// The one around us, if it still goes on; the run in it that we are part of.
+    Around(SessionId, Option<RunId>),
+    /// The one that was asked for; the run in it that we are part of.
+    Given(Session, Option<RunId>),
+}
+
+impl Target {
+    /// What the environment says.
+    pub fn of_environment() -> Target {
+        let session = env::var("LOGBOOM_SESSION").ok().and_then(|text| text.parse().ok());
+        session.map_or(Target::New, |session| Target::Around(session, run_around()))
+    }
+}
+
+/// The run that started us, by the environment.
+pub fn run_around() -> Option<RunId> {
+    env::var("LOGBOOM_RUN").ok().and_then(|text| text.parse().ok())
+}
+
+/// A run being kept.
+pub struct Recording {
+    session: Session,
+    data: DataDir,
+    run: RunId,
+    command: Vec<String>,
+    writer: RunWriter,
+}
+
+impl Recording {
+    /// Makes the session, if it is to be a new one, and everything the run needs.
+    ///
+    /// # Errors
+    /// Says what could not be written, and where.
+    pub fn start(data: &DataDir, target: Target, new: &NewRun<'_>) -> Result<Recording> {
+        match target {
+            Target::New => Recording::alone(data, new),
+            Target::Given(session, parent) => Recording::beside(data, session, parent, new),
+            Target::Around(id, parent) => match going_on(data, &id) {
+                Ok(session) => Recording::beside(data, session, parent, new),
+                Err(why) => {
+                    eprintln!("logboom: session {} {why}; this run gets a session of its own", id.short());
+                    Recording::alone(data, new)
+                }
+            },
+        }
+    }
+
+    /// In a session of its own, which has the labels; one that cannot have a run is not left behind.
+    fn alone(data: &DataDir, new: &NewRun<'_>) -> Result<Recording> {
+        let (name, labels) = (new.name(), new.labels.clone());
+        let create = NewSession { name, labels, open: false, user: place::user(), now: new.now };
+        let (session, (run, sinks)) = Session::create_with(data, create, |session, meta| {
+            let (entry, sinks) = prepare(session, meta.run.id, BTreeMap::new(), new)?;
+            meta.runs.push(entry.clone());
+            Ok::<_, anyhow::Error>((entry, sinks))
+        })?;
+        Recording::begin(data, session, run, sinks)
+    }
+
+    /// In a session that others have, too.
+    fn beside(data: &DataDir, session: Session, parent: Option<RunId>, new: &NewRun<'_>) -> Result<Recording> {
+        let parent = match parent {
+            Some(parent) => parent,
+            None => session.meta()?.run.id,
+        };
+        let (run, sinks) = prepare(&session, parent, new.labels.clone(), new)?;
+        session.add_run(run.clone())?;
+        Recording::begin(data, session, run, sinks)
+    }
+
+    fn begin(data: &DataDir, session: Session, run: RunMeta, sinks: Sinks) -> Result<Recording> {
+        let writer = RunWriter::start(sinks).context("cannot start the writer's thread")?;
+        Ok(Recording { session, data: data.clone(), run: run.run.id, command: run.command, writer })
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the command's environment gains.
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        vec![
+            ("LOGBOOM_DIR".into(), self.data.path.clone().into()),
+            ("LOGBOOM_SESSION".into(), self.session.id().as_str().into()),
+            ("LOGBOOM_RUN".into(), self.run.to_string().into()),
+        ]
+    }
+
+    /// Where to leave what was read.
+    pub fn intake(&self) -> Intake {
+        self.writer.intake()
+    }
+
+    /// Takes the command's output.
+    pub fn sink(&self) -> Arc<dyn OutputSink> {
+        let (session, intake) = (self.session.clone(), self.writer.intake());
+        Arc::new(Sink { session, run: self.run, command: self.command.clone(), intake })
+    }
+
+    /// Notes the end everywhere. What could not be noted is said on standard error: the command is over, nothing can be
+    /// broken any more.
+    pub fn finish(self, end: &RunEnd) -> Counts {
+        let counts = self.writer.finish(end.clone());
+        let counts = Counts {
+            records: counts.records,
+            lines: counts.lines,
+            errors: counts.errors,
+            warnings: counts.warnings,
+            lost: counts.lost,
+        };
+        let noted = self.session.end_run(self.run, end, counts);
+        let what = What::End {
+            outcome: end.outcome,
+            exit_code: end.exit_code,
+            signal: end.signal,
+            lines: counts.lines,
+            errors: counts.errors,
+            lost: counts.lost,
+        };
+        let event = Event { time: end.ended_at, run: self.run, what };
+        if let Err(error) = noted.and_then(|()| timeline::append(self.session.dir(), &event)) {
+            warn(&anyhow::Error::from(error).context("the end of this run is not noted in full"));
+        }
+        counts
+    }
+
+    /// Adds something that happened to the run to the session's timeline.
+    pub fn note(&self, time: Time, what: What) {
+        // The disk may be full, which is said where records are lost; an event less is no harm.
+        let _ = timeline::append(self.session.dir(), &Event { time, run: self.run, what });
+    }
+}
+
+/// Claims the files of a run, and makes its entry for `session.json`.
+fn prepare(
+    session: &Session,
+    parent: RunId,
+    labels: BTreeMap<String, String>,
+    new: &NewRun<'_>,
+) -> Result<(RunMeta, Sinks)> {
+    let id = RunId::new(new.now);
+    let run = Run { parent: Some(parent), labels, ..started(id, Kind::Command, new.name(), new.now) };
+    let (text, text_name) = TextWriter::create(session, new.program)?;
+    let mut boom = None;
+    match new.boom {
+        false => text.hold_lock()?,
+        true => {
+            let mut writer = boom::Writer::create_in(session.dir(), "records", boom::Options::default())?;
+            let slot = writer.run(id, Kind::Command, 1)?;
+            boom = Some((writer, slot));
+        }
+    }
+    let boom_name = boom.as_ref().and_then(|(writer, _)| Some(writer.path().file_name()?.to_str()?.to_owned()));
+    let entry = RunMeta {
+        command: command_words(new.words),
+        cwd: env::current_dir().ok().map(|dir| dir.to_string_lossy().into_owned()),
+        text: Some(text_name),
+        boom: boom_name,
+        ..RunMeta::new(run)
+    };
+    Ok((entry, Sinks { text: Some(text), boom, warn: Box::new(warn_of_loss) }))
+}
+
+/// Hands the command's output to the writer.
+struct Sink {
+    session: Session,
+    run: RunId,
+    command: Vec<String>,
+    intake: Intake,
+}
+
+impl OutputSink for Sink {
+    fn started(&self, pid: u32, time: Time) {
+        let what = What::Exec { command: self.command.clone(), pid };
+        // An event less is no harm; that the disk is full is said where records are lost.
+        let _ = timeline::append(self.session.dir(), &Event { time, run: self.run, what });
+    }
+
+    fn push(&self, stream: Stream, time: Time, bytes: &[u8]) {
+        self.intake.push(stream, time, bytes);
+    }
+
+    fn end(&self, stream: Stream) {
+        self.intake.end(stream);
+    }
+}
+
+/// Takes the output of a command that could not be recorded.
+pub struct Unrecorded;
+
+impl OutputSink for Unrecorded {
+    fn push(&self, _stream: Stream, _time: Time, _bytes: &[u8]) {}
+    fn end(&self, _stream: Stream) {}
+}
+
+/// The session, if runs can still be added to it; else why not.
+fn going_on(data: &DataDir, id: &SessionId) -> Result<Session, &'static str> {
+    let session = Session::open(&data.session(id)).map_err(|_| "is gone")?;
+    match session.meta() {
+        Ok(meta) if meta.run.end.is_none() => Ok(session),
+        Ok(_) => Err("has ended"),
+        Err(_) => Err("cannot be read"),
+    }
+}
+
+/// The last part of a program's path.
+fn program_name(program: &OsStr) -> String {
+    Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned()
+}
+
+/// One line on standard error about what is not being kept.
+pub fn warn(error: &anyhow::Error) {
+    eprintln!("logboom: {}", visible::plain(&format!("{error:#}")));
+}
+
+/// The one warning of a run whose records cannot all be written. The command goes on.
+fn warn_of_loss(why: &str) {
+    eprintln!("logboom: output is being lost: {}; the command goes on", visible::plain(why));
+}
+
+/// Writes a session's id to a file, which appears with its whole content.
+///
+/// # Errors
+/// Names the file.
+pub fn write_id_file(file: &Path, id: &SessionId) -> Result<()> {
+    let mut new = OsString::from(file);
+    new.push(format!(".{}.tmp", std::process::id()));
+    let new = PathBuf::from(new);
+    let written: io::Result<()> = fs::write(&new, format!("{id}\n")).and_then(|()| fs::rename(&new, file));
+    written.with_context(|| format!("cannot write the session's id to {}", file.display()))
+}

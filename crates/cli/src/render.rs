@@ -1,0 +1,261 @@
+//! Records as text, as JSON lines, or as the exact bytes that were printed.
+//!
+//! Text has the columns of the text log, and a line that was kept in parts is one line again. The small stream letter of
+//! the text log stays where no newline followed. With several runs their names stand before the messages.
+
+use logboom_record::{Flags, Gap, Level, RecordRef, RunId, Stream, Time, text};
+
+use crate::{
+    join::Joiner,
+    json,
+    output::Look,
+    visible::{self, Sgr},
+};
+
+/// In what shape records are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Lines for people.
+    Text(Look),
+    /// One JSON object a record.
+    Json,
+    /// The bytes that the command printed.
+    Raw,
+}
+
+/// Turns records and gaps into bytes to print.
+pub struct Renderer {
+    shape: Shape,
+    names: Vec<(RunId, String)>,
+    out: Vec<u8>,
+    joiner: Joiner,
+    hidden: Vec<Gap>,
+}
+
+impl Renderer {
+    /// `names` are shown in front of the messages; empty where there is but one run.
+    pub fn new(shape: Shape, names: Vec<(RunId, String)>) -> Renderer {
+        Renderer { shape, names, out: Vec::new(), joiner: Joiner::default(), hidden: Vec::new() }
+    }
+
+    /// What is to be printed so far; the caller empties it.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// From here on these names stand in front of the messages.
+    pub fn name(&mut self, names: Vec<(RunId, String)>) {
+        self.names = names;
+    }
+
+    /// A line between groups of records, where the shape has a place for it.
+    pub fn separator(&mut self, text: &str) {
+        if let Shape::Text(look) = self.shape {
+            self.out.extend_from_slice(look.paint("2", text).as_bytes());
+            self.out.push(b'\n');
+        }
+    }
+
+    /// The gaps that raw output has no place for.
+    pub fn hidden_gaps(&self) -> &[Gap] {
+        &self.hidden
+    }
+
+    /// Takes a record; of a line in parts nothing may come out before its last.
+    pub fn record(&mut self, record: &RecordRef<'_>) {
+        match self.shape {
+            Shape::Json => json::push_record(&mut self.out, record),
+            Shape::Raw => {
+                self.out.extend_from_slice(record.message);
+                if record.flags.ends_line_with_newline() {
+                    self.out.push(b'\n');
+                }
+            }
+            Shape::Text(look) => {
+                let (names, out) = (&self.names, &mut self.out);
+                self.joiner.push(record, |line| push_line(out, names, line, look));
+            }
+        }
+    }
+
+    /// Takes a gap.
+    pub fn gap(&mut self, gap: &Gap) {
+        match self.shape {
+            Shape::Json => json::push_gap(&mut self.out, gap),
+            Shape::Raw => self.hidden.push(gap.clone()),
+            Shape::Text(look) => {
+                let (names, out) = (&self.names, &mut self.out);
+                self.joiner.gap(gap.run, |line| push_line(out, names, line, look));
+                push_gap(out, names, gap, look);
+            }
+        }
+    }
+
+    /// Lets lines go whose rest has not come.
+    pub fn flush(&mut self) {
+        if let Shape::Text(look) = self.shape {
+            let (names, out) = (&self.names, &mut self.out);
+            self.joiner.flush(|line| push_line(out, names, line, look));
+        }
+    }
+}
+
+type Names = [(RunId, String)];
+
+fn push_gap(out: &mut Vec<u8>, names: &Names, gap: &Gap, look: Look) {
+    let message = gap_message(gap);
+    let line = RecordRef {
+        run: gap.run,
+        seq: gap.from,
+        time: gap.time,
+        origin_time_ns: None,
+        stream: Stream::System,
+        level: Level::Warn,
+        flags: Flags::NONE,
+        message: message.as_bytes(),
+        fields: None,
+    };
+    push_line(out, names, &line, look);
+}
+
+/// What a gap says, as the text log has it.
+pub fn gap_message(gap: &Gap) -> String {
+    let to = gap.to.map(|to| to.to_string()).unwrap_or_default();
+    format!("lost seq {}-{to}: {}", gap.from, gap.why.replace('\n', " "))
+}
+
+fn push_line(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look) {
+    if !look.for_terminal && names.is_empty() {
+        return text::Prefix::new(line.time).push(out, line.stream, line.level, line.flags, line.message);
+    }
+    let mut letter = line.stream.letter() | if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
+    for part in line.message.split(|byte| *byte == b'\n') {
+        push_columns(out, line, letter, look);
+        if let Some((_, name)) = names.iter().find(|(run, _)| *run == line.run) {
+            push_painted(out, format!("[{name}]").as_bytes(), "36", look);
+        }
+        match look.for_terminal {
+            true => visible::push(out, part, if look.color { Sgr::Keep } else { Sgr::Drop }),
+            false => out.extend_from_slice(part),
+        }
+        out.push(b'\n');
+        letter = b'+';
+    }
+}
+
+fn push_columns(out: &mut Vec<u8>, line: &RecordRef<'_>, letter: u8, look: Look) {
+    let mut stamp = [0; Time::RFC3339_BYTES];
+    line.time.write_rfc3339(&mut stamp);
+    push_painted(out, &stamp, "2", look);
+    push_painted(out, &[letter], stream_sgr(line.stream), look);
+    push_painted(out, &[line.level.letter()], level_sgr(line.level), look);
+}
+
+/// `text` and a space after it.
+fn push_painted(out: &mut Vec<u8>, text: &[u8], sgr: &str, look: Look) {
+    if look.color && !sgr.is_empty() {
+        out.extend_from_slice(b"\x1b[");
+        out.extend_from_slice(sgr.as_bytes());
+        out.push(b'm');
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\x1b[0m ");
+    } else {
+        out.extend_from_slice(text);
+        out.push(b' ');
+    }
+}
+
+fn stream_sgr(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "",
+        Stream::Stderr => "35",
+        Stream::System => "36",
+    }
+}
+
+fn level_sgr(level: Level) -> &'static str {
+    match level {
+        Level::Trace | Level::Debug => "2",
+        Level::Info => "",
+        Level::Warn => "33",
+        Level::Error => "1;31",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Shape = Shape::Text(Look { for_terminal: false, color: false });
+
+    fn run() -> RunId {
+        RunId::from_bytes([1; 16])
+    }
+
+    fn record(stream: Stream, flags: Flags, message: &str) -> RecordRef<'_> {
+        let (message, level, time) = (message.as_bytes(), Level::Info, Time::from_micros(0));
+        RecordRef { run: run(), seq: 1, time, origin_time_ns: None, stream, level, flags, message, fields: None }
+    }
+
+    fn gap(to: Option<u64>) -> Gap {
+        Gap { run: run(), from: 2, to, time: Time::from_micros(0), why: "disk\nfull".into() }
+    }
+
+    fn shown(renderer: &mut Renderer, records: &[RecordRef<'_>]) -> String {
+        records.iter().for_each(|record| renderer.record(record));
+        renderer.flush();
+        String::from_utf8_lossy(renderer.out()).replace("1970-01-01T00:00:00.000000Z", "@")
+    }
+
+    #[test]
+    fn parts_of_a_line_are_one_line_of_text() {
+        let records = [
+            record(Stream::Stdout, Flags::CONTINUED, "wait"),
+            record(Stream::Stderr, Flags::NONE, "warning"),
+            record(Stream::Stdout, Flags::NONE, "ing.. done"),
+            record(Stream::Stdout, Flags::CONTINUED, "> "),
+        ];
+        let text = shown(&mut Renderer::new(PLAIN, vec![]), &records);
+        assert_eq!(text, "@ O I waiting.. done\n@ E I warning\n@ o I > \n");
+    }
+
+    #[test]
+    fn raw_is_what_was_printed() {
+        let records = [
+            record(Stream::Stdout, Flags::CONTINUED, "a"),
+            record(Stream::Stdout, Flags::NONE, "b"),
+            record(Stream::Stdout, Flags::NO_NEWLINE, "c"),
+        ];
+        assert_eq!(shown(&mut Renderer::new(Shape::Raw, vec![]), &records), "ab\nc");
+    }
+
+    #[test]
+    fn raw_remembers_the_gaps_it_could_not_show() {
+        let mut renderer = Renderer::new(Shape::Raw, vec![]);
+        renderer.gap(&gap(Some(3)));
+        assert_eq!(renderer.hidden_gaps(), [gap(Some(3))]);
+        assert!(renderer.out().is_empty());
+    }
+
+    #[test]
+    fn names_stand_before_the_messages_of_several_runs() {
+        let mut renderer = Renderer::new(PLAIN, vec![(run(), "web".to_owned())]);
+        let text = shown(&mut renderer, &[record(Stream::Stdout, Flags::NONE, "a\nb")]);
+        assert_eq!(text, "@ O I [web] a\n@ + I [web] b\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_and_no_commands() {
+        let look = Look { for_terminal: true, color: true };
+        let records = [record(Stream::Stderr, Flags::NONE, "\x1b[1mx\x1b[2J")];
+        let text = shown(&mut Renderer::new(Shape::Text(look), vec![]), &records);
+        assert_eq!(text, "\x1b[2m@\x1b[0m \x1b[35mE\x1b[0m I \x1b[1mx^[[2J\x1b[0m\n");
+    }
+
+    #[test]
+    fn a_gap_is_a_line_of_the_system() {
+        let mut renderer = Renderer::new(PLAIN, vec![]);
+        renderer.gap(&gap(None));
+        assert_eq!(shown(&mut renderer, &[]), "@ S W lost seq 2-: disk full\n");
+    }
+}

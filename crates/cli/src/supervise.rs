@@ -1,0 +1,214 @@
+//! Runs a command and records it: what `run` and `exec` have in common.
+//!
+//! Recording never breaks the run: where nothing can be written there is one warning, and the command runs all the same.
+
+use std::{
+    ffi::OsString,
+    io::{IsTerminal, stderr},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
+use logboom_files::{config::Config, session::Counts, timeline::What};
+use logboom_record::{Level, Outcome, RunEnd, Time};
+
+use crate::{
+    args::Global,
+    exit::Exit,
+    human,
+    options::{Keeping, Naming, Running, SummaryWhen},
+    place,
+    recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
+};
+
+/// Exit code of a command whose time was up.
+const TIMED_OUT: u8 = 124;
+
+/// A command to run, and how.
+pub struct Supervise<'a> {
+    /// Options of every command.
+    pub global: &'a Global,
+    /// What it is called.
+    pub naming: &'a Naming,
+    /// What is kept of it.
+    pub keeping: &'a Keeping,
+    /// How it runs.
+    pub running: &'a Running,
+    /// The command.
+    pub words: &'a [OsString],
+}
+
+impl Supervise<'_> {
+    /// Runs the command to its end and gives the exit that is its.
+    ///
+    /// # Errors
+    /// Where nothing was run: the settings are wrong, or the session that was asked for is not there.
+    pub fn run(self, target: impl FnOnce(&Config) -> Result<Target>, now: Time) -> Result<Exit> {
+        let config = place::config(&self.running.flags(self.global))?;
+        let target = target(&config)?;
+        let Some((program, args)) = self.words.split_first() else { anyhow::bail!("no command to run") };
+        let new = NewRun {
+            program,
+            words: self.words,
+            name: self.naming.name.clone(),
+            labels: self.naming.labels.iter().cloned().collect(),
+            boom: !self.keeping.no_boom,
+            now,
+        };
+        let recording = Recording::start(&config.data_dir(), target, &new)
+            .map_err(|error| warn(&error.context("this run is not captured")))
+            .ok();
+        let mut spec = Spec { args: args.to_vec(), ..Spec::new(program) };
+        self.running.apply(&config, self.keeping.quiet, &mut spec);
+        let exit = self.supervise(&mut spec, recording);
+        place::tidy(&config, Time::now());
+        Ok(exit)
+    }
+
+    fn supervise(&self, spec: &mut Spec, recording: Option<Recording>) -> Exit {
+        let mut sink: Arc<dyn OutputSink> = Arc::new(Unrecorded);
+        if let Some(recording) = &recording {
+            spec.env = recording.environment();
+            sink = recording.sink();
+            self.write_id_file(recording);
+        }
+        let started_at = Time::now();
+        let finished = command::run(spec, sink);
+        let (end, exit) = match &finished {
+            Ok(finished) => (end_of(finished), exit_of(finished)),
+            Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),
+        };
+        self.say(&finished, recording.as_ref());
+        let Some(recording) = recording else { return exit };
+        if let Ok(finished) = &finished {
+            self.note_events(finished, spec, &recording);
+        }
+        let session = recording.session().id().clone();
+        let counts = recording.finish(&end);
+        if finished.is_ok() {
+            self.summarize(session.short(), &end, started_at, &counts);
+        }
+        exit
+    }
+
+    fn write_id_file(&self, recording: &Recording) {
+        if let Some(file) = &self.naming.id_file {
+            // The command matters more than whoever wants to know its session.
+            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
+        }
+    }
+
+    /// What happened on the way, for the timeline.
+    fn note_events(&self, finished: &Finished, spec: &Spec, recording: &Recording) {
+        let at = finished.ended_at;
+        if let Some(limit) = spec.time_limit.filter(|_| finished.timed_out) {
+            recording.note(at, What::Timeout { after_s: limit.after.as_secs_f64() });
+        }
+        for received in finished.signals.iter().filter(|received| received.forwarded) {
+            recording.note(at, What::Signal { signal: received.signal });
+        }
+        for (stream, _) in &finished.cut {
+            recording.note(at, What::DrainCut { stream: *stream, bytes: None });
+        }
+    }
+
+    /// What did not go as it should: noted in the run, and said where logboom may speak.
+    fn say(&self, finished: &Result<Finished, CommandError>, recording: Option<&Recording>) {
+        let notes = match finished {
+            Ok(finished) => notes(finished),
+            Err(error) => {
+                let message = with_cause(error);
+                eprintln!("logboom: {message}");
+                vec![message]
+            }
+        };
+        for note in notes {
+            if finished.is_ok() && self.may_speak() {
+                eprintln!("logboom: {note}");
+            }
+            if let Some(recording) = recording {
+                recording.intake().note(Time::now(), Level::Warn, note);
+            }
+        }
+    }
+
+    fn summarize(&self, session: &str, end: &RunEnd, started_at: Time, counts: &Counts) {
+        if self.may_speak() {
+            let took = human::between(started_at, end.ended_at);
+            eprintln!("logboom: {}; logboom show {session}", human::summary(end, took, counts));
+        }
+    }
+
+    /// Standard error is the command's; logboom speaks there only to a person.
+    fn may_speak(&self) -> bool {
+        match self.keeping.summary {
+            SummaryWhen::Auto => stderr().is_terminal(),
+            SummaryWhen::Always => true,
+            SummaryWhen::Never => false,
+        }
+    }
+}
+
+fn with_cause(error: &CommandError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// One sentence for each thing that did not go as it should.
+fn notes(finished: &Finished) -> Vec<String> {
+    let cut = finished.cut.iter().map(|(stream, why)| {
+        let stream = stream.as_str();
+        match why {
+            CutWhy::DrainOver => format!(
+                "{stream} was still open after the command's end; what comes later is not kept (--drain sets how long to wait)"
+            ),
+            CutWhy::Interrupted => format!("{stream} was not read to its end: a signal came"),
+            CutWhy::Stalled => format!("{stream} was not read to its end: nobody took what was passed on"),
+        }
+    });
+    let failed = finished.passed.iter().filter_map(|(stream, passed)| match passed {
+        Passed::Failed(error) => Some(format!("{} could not be passed on in full: {error}", stream.as_str())),
+        Passed::All | Passed::Closed => None,
+    });
+    let survivors = finished
+        .survivors
+        .iter()
+        .map(|survivor| format!("process {} ({}) is still there after the time-out", survivor.pid, survivor.program));
+    cut.chain(failed).chain(survivors).collect()
+}
+
+fn end_of(finished: &Finished) -> RunEnd {
+    let (exit_code, signal) = match finished.status {
+        Status::Exited(code) => (Some(code), None),
+        Status::Signaled(signal) => (None, Some(signal)),
+    };
+    let outcome = match finished.status {
+        _ if finished.timed_out => Outcome::TimedOut,
+        Status::Exited(0) => Outcome::Passed,
+        _ if was_interrupted(finished) => Outcome::Interrupted,
+        _ => Outcome::Failed,
+    };
+    RunEnd { ended_at: finished.ended_at, outcome, exit_code, signal }
+}
+
+/// Whether a person or a program ended it: it did not end well, and it had been told to end.
+fn was_interrupted(finished: &Finished) -> bool {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    finished.signals.iter().any(|received| [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&received.signal))
+}
+
+fn end_of_nothing(error: &CommandError) -> RunEnd {
+    let exit_code = Some(i32::from(error.exit_code()));
+    RunEnd { ended_at: Time::now(), outcome: Outcome::Failed, exit_code, signal: None }
+}
+
+fn exit_of(finished: &Finished) -> Exit {
+    match finished.status {
+        _ if finished.timed_out => Exit::Code(TIMED_OUT),
+        Status::Exited(code) => Exit::Code(u8::try_from(code & 0xFF).unwrap_or(crate::exit::WRAPPER_FAILED)),
+        Status::Signaled(signal) => Exit::Signal(signal),
+    }
+}
