@@ -125,6 +125,16 @@ fn a_session_without_metadata_is_told_by_its_files() {
 }
 
 #[test]
+fn a_session_that_is_just_being_made_is_not_damaged() {
+    let mut run = Fixture::new();
+    fs::remove_file(run.session.dir().join("session.json")).unwrap();
+    let status = run.session.status(now());
+    assert_eq!((status.damage, status.outcome), (None, Outcome::Running));
+    drop(run.boom.take());
+    assert!(run.session.status("2026-01-02T13:00:00Z".parse().unwrap()).damage.is_some());
+}
+
+#[test]
 fn a_text_log_that_lags_leads_or_is_torn_is_completed() {
     let mut run = Fixture::new();
     run.print(2_000);

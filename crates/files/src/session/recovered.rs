@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use logboom_boom::reader::{Reader, RunSummary};
-use logboom_record::{Kind, RunEnd, RunId, Time};
+use logboom_record::{Kind, Run, RunEnd, RunId, Time};
 
 use super::{Counts, Meta, RunMeta, Session, beside, meta::FORMAT, started};
 
@@ -26,12 +26,12 @@ pub(super) fn root_end(dir: &Path, meta: &Meta) -> Option<RunEnd> {
 /// Metadata for a session whose own cannot be read: start and id from its name, the runs from its boom files, or one for
 /// each text log where there are none.
 pub(super) fn meta(session: &Session) -> Meta {
-    let (dir, at) = (session.dir(), start(session));
-    let mut names = files(dir);
+    let at = start(session);
+    let mut names = files(session.dir());
     names.sort();
     let texts: Vec<String> = names.iter().filter(|name| is_text_log(name)).cloned().collect();
-    let mut runs: Vec<RunMeta> =
-        names.iter().filter(|name| is_boom(name)).flat_map(|name| in_boom(dir, name)).collect();
+    let booms = names.iter().filter(|name| is_boom(name)).zip(1..);
+    let mut runs: Vec<RunMeta> = booms.flat_map(|(name, number)| in_boom(session, name, number)).collect();
     let mut root = started(stand_in(session, 0), Kind::Session, String::new(), at);
     if let Some(found) = runs.iter().position(|run| run.run.kind == Kind::Session) {
         root = runs.remove(found).run;
@@ -45,16 +45,23 @@ pub(super) fn meta(session: &Session) -> Meta {
     Meta { format: FORMAT, id, run: root, open: false, runs, bytes: None, host: None, user: None, logboom: None }
 }
 
-/// The runs of a boom file. They are named after their kind.
-fn in_boom(dir: &Path, name: &str) -> Vec<RunMeta> {
-    let Some(reader) = open(dir, name) else { return Vec::new() };
-    let run = |summary: &RunSummary| {
-        let first = reader.blocks().iter().find(|block| block.runs.iter().any(|run| run.id == summary.id));
-        let at = first.map_or(Time::default(), |block| block.time_min);
-        let run = started(summary.id, summary.kind, summary.kind.as_str().to_owned(), at);
-        RunMeta { boom: Some(name.to_owned()), counts: Some(counts(summary)), ..RunMeta::new(run) }
-    };
-    reader.runs().iter().map(run).collect()
+/// The runs of a boom file, named after their kind; one in their place while none is told.
+fn in_boom(session: &Session, name: &str, number: u32) -> Vec<RunMeta> {
+    let reader = open(session.dir(), name);
+    let run = |run, counts| RunMeta { boom: Some(name.to_owned()), counts, ..RunMeta::new(run) };
+    match reader {
+        Some(reader) if !reader.runs().is_empty() => {
+            let summaries = reader.runs().iter();
+            summaries.map(|summary| run(of_summary(&reader, summary), Some(counts(summary)))).collect()
+        }
+        _ => vec![run(started(stand_in(session, number), Kind::Command, name.to_owned(), start(session)), None)],
+    }
+}
+
+fn of_summary(reader: &Reader, summary: &RunSummary) -> Run {
+    let first = reader.blocks().iter().find(|block| block.runs.iter().any(|run| run.id == summary.id));
+    let at = first.map_or(Time::default(), |block| block.time_min);
+    started(summary.id, summary.kind, summary.kind.as_str().to_owned(), at)
 }
 
 fn in_text(session: &Session, text: String, number: u32) -> RunMeta {

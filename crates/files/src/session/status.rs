@@ -53,7 +53,12 @@ impl Status {
     pub(super) fn of(session: &Session, now: Time) -> Status {
         let meta = match session.meta() {
             Ok(meta) => meta,
-            Err(error) => return Status::derive(session, recovered::meta(session), Some(error.to_string()), now),
+            Err(error) => {
+                let mut status = Status::derive(session, recovered::meta(session), Some(error.to_string()), now);
+                // Its files are claimed before its metadata are written.
+                status.damage = status.damage.filter(|_| !(error.is_missing() && status.outcome == Outcome::Running));
+                return status;
+            }
         };
         let status = Status::derive(session, meta, None, now);
         if status.outcome != Outcome::Lost && !status.outcomes.contains(&Outcome::Lost) {
