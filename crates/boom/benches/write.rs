@@ -32,6 +32,7 @@ fn main() -> Outcome<()> {
 
 fn write(lines: &[&[u8]]) -> Outcome<()> {
     let dir = tempfile::tempdir()?;
+    let resident = memory_kib("VmRSS")?;
     let (start, before) = (Instant::now(), cpu_ns()?);
     let mut writer = Writer::create_in(dir.path(), "records", Options::default())?;
     let run = writer.run(RunId::new(Time::now()), Kind::Command, 1)?;
@@ -47,6 +48,7 @@ fn write(lines: &[&[u8]]) -> Outcome<()> {
     let (seal, wall) = (sealing.elapsed(), start.elapsed());
     report(lines.len(), &before, &threads, wall.as_secs_f64());
     let bytes = fs::metadata(&path)?.len();
+    println!("  at most {:.1} MiB more than before", (memory_kib("VmHWM")? - resident) as f64 / 1_024.0);
     println!("  seal {:.1} ms, {:.2} bytes a line", seal.as_secs_f64() * 1e3, bytes as f64 / lines.len() as f64);
     assert_eq!(sealed.totals.records, lines.len() as u64);
     Ok(())
@@ -86,6 +88,13 @@ fn cpu_ns() -> Outcome<Vec<(String, u64)>> {
         Some((name.trim().to_owned(), times.split(' ').next()?.parse().ok()?))
     };
     Ok(fs::read_dir("/proc/self/task")?.flatten().filter_map(|task| of(&task.path())).collect())
+}
+
+/// A line of the process's status.
+fn memory_kib(name: &str) -> Outcome<i64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line")?;
+    Ok(line.trim_matches(|letter: char| !letter.is_ascii_digit()).parse()?)
 }
 
 /// Lines of a few templates with numbers and hashes in them.

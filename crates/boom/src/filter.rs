@@ -8,6 +8,8 @@
 //! [`GramMap`] is the writer's fast form: most of a log repeats, so it looks at 8 bytes at a time and first asks a small
 //! table whether it has just seen the same ones. [`for_each_gram`] is the rule, byte by byte; a test holds the two together.
 
+use std::borrow::Cow;
+
 use crate::format::index::{ROWS_LOG2_MAX, ROWS_LOG2_MIN};
 
 mod map;
@@ -71,6 +73,11 @@ impl GramBits {
         }
         GramBits { words, rows_log2 }
     }
+
+    fn folded_to(&self, rows_log2: u32) -> Cow<'_, [u64]> {
+        let fold_once = |words: Cow<'_, [u64]>, _| Cow::Owned(fold(&words));
+        (rows_log2..ROWS_LOG2_MAX).fold(Cow::Borrowed(&self.words), fold_once)
+    }
 }
 
 /// Half as many rows: neighbours become one.
@@ -89,26 +96,35 @@ const fn fold_word(word: u64) -> u64 {
     (word | word >> 16) & 0xffff_ffff
 }
 
-/// The filter of a group of blocks: its rows as a power of two, and of each row the bits of the blocks that set it.
+/// The filter of a group of at most 32 blocks: its rows as a power of two, and of each row the bits of the blocks that
+/// set it.
 pub(crate) fn group_rows(blocks: &[GramBits]) -> Option<(u32, Vec<u32>)> {
     let rows_log2 = blocks.iter().map(|block| block.rows_log2).max()?;
-    let mut rows = vec![0u32; 1 << rows_log2];
-    for (number, block) in blocks.iter().enumerate() {
-        let folds = ROWS_LOG2_MAX - rows_log2;
-        let words = (0..folds).fold(None, |words, _| Some(fold(words.as_deref().unwrap_or(&block.words))));
-        add_column(&mut rows, words.as_deref().unwrap_or(&block.words), number as u32);
+    let columns: Vec<Cow<'_, [u64]>> = blocks.iter().map(|block| block.folded_to(rows_log2)).collect();
+    let mut rows = Vec::with_capacity(1 << rows_log2);
+    for word in 0..(1 << rows_log2) / 64 {
+        let mut halves = [[0; 32]; 2];
+        for (block, column) in columns.iter().enumerate().take(32) {
+            let bits = column[word];
+            (halves[0][block], halves[1][block]) = (bits as u32, (bits >> 32) as u32);
+        }
+        halves.iter_mut().for_each(transpose);
+        rows.extend_from_slice(halves.as_flattened());
     }
     Some((rows_log2, rows))
 }
 
-fn add_column(rows: &mut [u32], words: &[u64], number: u32) {
-    let (chunks, _) = rows.as_chunks_mut::<64>();
-    for (rows, word) in chunks.iter_mut().zip(words) {
-        let mut word = *word;
-        while word != 0 {
-            rows[word.trailing_zeros() as usize] |= 1 << number;
-            word &= word - 1;
+/// Exchanges bit `a` of word `b` with bit `b` of word `a`, for all: quarters of ever smaller squares change places.
+fn transpose(words: &mut [u32; 32]) {
+    let (mut side, mut low) = (16, 0x0000_ffff_u32);
+    while side > 0 {
+        for upper in (0..32).filter(|word| word & side == 0) {
+            let exchanged = (words[upper] >> side ^ words[upper + side]) & low;
+            words[upper] ^= exchanged << side;
+            words[upper + side] ^= exchanged;
         }
+        side /= 2;
+        low ^= low << side;
     }
 }
 
@@ -132,6 +148,16 @@ mod tests {
     fn no_gram_reaches_over_a_newline() {
         assert_eq!(grams(b"ab\ncd"), []);
         assert_eq!(grams(b"abc\ndefg"), [grams(b"abc"), grams(b"defg")].concat());
+    }
+
+    #[test]
+    fn transposing_puts_bit_a_of_word_b_into_bit_b_of_word_a() {
+        let words: [u32; 32] = std::array::from_fn(|word| (word as u32 + 1).wrapping_mul(HASH3));
+        let mut transposed = words;
+        transpose(&mut transposed);
+        for (a, b) in (0..32).flat_map(|a| (0..32).map(move |b| (a, b))) {
+            assert_eq!(transposed[a] >> b & 1, words[b] >> a & 1, "{a} {b}");
+        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl IndexMeta {
 pub fn put_filter(rows: &[u32], id: &FileId, out: &mut Vec<u8>) {
     for page in rows.chunks(PAGE_ROWS) {
         let start = out.len();
-        out.extend(page.iter().flat_map(|row| row.to_le_bytes()));
+        page.iter().for_each(|row| out.extend_from_slice(&row.to_le_bytes()));
         let crc = id.crc(&out[start..]);
         out.extend_from_slice(&crc.to_le_bytes());
     }

@@ -78,3 +78,55 @@ fn tail_path(boom: &Path) -> PathBuf {
     path.push(".tail");
     path.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reader::{Reader, State};
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn each_writer_gets_a_name_of_its_own_and_leaves_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let writers: Vec<_> =
+            (0..3).map(|_| Writer::create_in(dir.path(), "records", Options::default()).unwrap()).collect();
+        assert_eq!(names(dir.path()), ["records.2.boom", "records.3.boom", "records.boom"]);
+        assert_eq!(writers[1].path(), dir.path().join("records.2.boom"));
+    }
+
+    #[test]
+    fn writers_that_start_at_once_share_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| Writer::create_in(dir.path(), "records", Options::default()).unwrap().seal().unwrap());
+            }
+        });
+        assert_eq!(names(dir.path()).len(), 20);
+        let is_sealed = |name: String| Reader::open(&dir.path().join(name)).unwrap().state() == State::Sealed;
+        assert!(names(dir.path()).into_iter().all(is_sealed));
+    }
+
+    #[test]
+    fn a_file_is_live_until_its_writer_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = Writer::create_in(dir.path(), "records", Options::default()).unwrap();
+        let path = writer.path().to_owned();
+        assert_eq!(Reader::open(&path).unwrap().state(), State::Live);
+        drop(writer);
+        assert_eq!(Reader::open(&path).unwrap().state(), State::Abandoned);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Writer::create_in(&dir.path().join("none"), "records", Options::default()).err().unwrap();
+        assert!(error.to_string().ends_with("none"), "{error}");
+    }
+}

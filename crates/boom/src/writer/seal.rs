@@ -29,10 +29,11 @@ impl Writer {
     pub fn seal(mut self) -> Result<Sealed, BoomError> {
         self.note_gone_blocks();
         self.note_open_lines();
+        let mut encoder = self.pipeline.encoder();
+        let last = (!self.block.is_empty()).then(|| encoder.encode(self.number, &self.block));
         let mut left = self.pipeline.finish(self.number);
         self.resolve_incomplete();
-        let mut encoder = self.pipeline.encoder();
-        left.insert(self.number, Unwritten::Columns(std::mem::take(&mut self.block)));
+        left.extend(last.map(|block| (self.number, Unwritten::Encoded(block))));
         let failing = self.append_all(&mut left, &mut encoder).err().map(|error| error.to_string());
         let has_tail = failing.is_some() && self.keep_tail(&mut left);
         let dropped = self.runs.iter().find_map(|run| run.dropped.as_ref().map(|dropped| dropped.why.clone()));
@@ -56,12 +57,7 @@ impl Writer {
         while let Some((number, block)) = left.pop_first() {
             let mut encoded = match block {
                 Unwritten::Encoded(encoded) => encoded,
-                Unwritten::Columns(columns) if columns.is_empty() => continue,
-                Unwritten::Columns(columns) => {
-                    let encoded = encoder.encode(number, &columns);
-                    self.block = if number == self.number { columns } else { Columns::default() };
-                    encoded
-                }
+                Unwritten::Columns(columns) => encoder.encode(number, &columns),
             };
             let appended = self.pipeline.file().append(&mut encoded, Reserve::Use);
             if let Err(error) = appended {
@@ -85,9 +81,7 @@ impl Writer {
 
     /// Flushes what is left to the tail, if it still takes it. Whether the tail holds anything of the blocks left.
     fn keep_tail(&mut self, left: &mut BTreeMap<u64, Unwritten>) -> bool {
-        if let Some(Unwritten::Columns(block)) = left.remove(&self.number) {
-            self.block = block;
-        }
+        left.remove(&self.number);
         let nothing_of = match &self.incomplete {
             Some(block) if left.contains_key(&block.number) => (!block.is_begun).then_some(block.number),
             _ => {

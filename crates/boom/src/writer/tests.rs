@@ -12,6 +12,7 @@ use logboom_record::{Entry, Flags, Gap, Kind, Level, Outcome, Record, RunEnd, Ru
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
+use crate::reader::Reader;
 use crate::testing::{Disk, Fault, OpKind, Read, read};
 
 const NOSPC: i32 = 28;
@@ -51,6 +52,17 @@ fn push(writer: &mut Writer, run: RunSlot, count: u64) {
 
 fn read_disk(disk: &Disk) -> Read {
     disk.read(read)
+}
+
+/// The same for the reader that everybody uses.
+fn with_reader<T>(disk: &Disk, act: impl FnOnce(&Reader) -> T) -> T {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.boom");
+    disk.read(|boom, tail| {
+        std::fs::write(&path, boom).unwrap();
+        std::fs::write(dir.path().join("records.boom.tail"), tail).unwrap();
+    });
+    act(&Reader::open(&path).unwrap())
 }
 
 /// Every seq up to `last` is a record as it was pushed, or in a gap, each once.
@@ -295,6 +307,9 @@ fn on_a_disk_that_stays_full_the_gap_goes_into_the_reserve() {
         let in_tail: u64 = if read.footer.as_ref().unwrap().has_tail { read.tail_blocks as u64 } else { 0 };
         assert_eq!(in_tail, read.tail_blocks as u64);
         assert!(sealed.failing.unwrap().contains("No space left"));
+        let checked = with_reader(&disk, |reader| reader.check(&mut |damage| panic!("{damage:?}")).unwrap());
+        assert_eq!(checked.records + checked.lost.unwrap(), 150_000);
+        assert_eq!(checked.gaps.len(), 1);
         assert_eq!(read.footer.unwrap().runs[0].end, Some(end()));
     }
 }
