@@ -36,22 +36,24 @@ pub(super) fn styles(mut text: &[u8]) -> &[u8] {
 
 /// Skips blanks and terminal styles, in any order.
 #[inline]
-pub(super) fn dressing(mut text: &[u8]) -> &[u8] {
+pub(super) fn dressing(text: &[u8]) -> &[u8] {
+    match text {
+        [first, ..] if *first > b' ' => text,
+        [b' ', second, ..] if *second > b' ' => &text[1..],
+        _ => all_dressing(text),
+    }
+}
+
+fn all_dressing(mut text: &[u8]) -> &[u8] {
     loop {
         let eight = eight_bytes(text);
         let ends = nonzeros(eight ^ (ONES * u64::from(b' '))) & nonzeros(eight ^ (ONES * u64::from(b'\t')));
         text = &text[(ends.trailing_zeros() / 8) as usize..];
-        match text {
-            [0x1b, ..] => {
-                let bare = styles(text);
-                if bare.len() == text.len() {
-                    return text;
-                }
-                text = bare;
-            }
-            _ if ends != 0 => return text,
-            _ => {}
+        let bare = styles(text);
+        if ends != 0 && bare.len() == text.len() {
+            return text;
         }
+        text = bare;
     }
 }
 
