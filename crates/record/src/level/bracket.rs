@@ -3,7 +3,7 @@
 use super::Level;
 use super::head::{Head, Step, found};
 use super::keys::syslog_severity;
-use super::scan::{blanks, dressing, find, find_either, run};
+use super::scan::{blanks, count_digits, dressing, find, find_either};
 use super::stamp::skip;
 use super::token::thrown;
 use super::words::{Case, Place, Word};
@@ -28,11 +28,11 @@ pub(super) fn square<'a>(head: &mut Head<'a>) -> Step {
 
 /// A process id, a date, seconds since the start, or Chromium's `[1:2:0102/150405.1:ERROR:x.cc(12)]`.
 fn numbers<'a>(head: &mut Head<'a>, inside: &'a [u8]) -> Step {
-    let digits = run(inside, |b| b.is_ascii_digit());
+    let digits = count_digits(inside);
     match &inside[digits..] {
         [b']', rest @ ..] => return head.at(rest.strip_prefix(b":").unwrap_or(rest), head.place),
         [b'.', fraction @ ..] => {
-            let rest = &fraction[run(fraction, |b| b.is_ascii_digit())..];
+            let rest = &fraction[count_digits(fraction)..];
             return if rest.starts_with(b"]") { head.at(&rest[1..], Place::Timed) } else { named(head, inside) };
         }
         _ => {}
@@ -107,7 +107,7 @@ fn last_part(content: &[u8]) -> Option<Level> {
 /// `<3>`, `<11>1 2026-..`: the priority of syslog, journald and the kernel; also `<ERROR>`, and `< date > ERROR`.
 pub(super) fn angle<'a>(head: &mut Head<'a>) -> Step {
     let inside = &head.rest[1..];
-    let digits = run(inside, |b| b.is_ascii_digit()).min(3);
+    let digits = count_digits(inside).min(3);
     let word = Word::read(inside);
     match (digits, inside.get(digits)) {
         (1.., Some(b'>')) => found(priority(&inside[..digits])),

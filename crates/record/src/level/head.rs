@@ -2,8 +2,8 @@
 
 use super::bracket::{angle, letter_level, square};
 use super::marks::{self, Mark};
-use super::scan::{blanks, dressing, run};
-use super::stamp::skip;
+use super::scan::{blanks, count_digits, dressing, run};
+use super::stamp::{skip, usual};
 use super::words::{Case, Place, Word};
 use super::{Level, keys, token, tools};
 
@@ -150,7 +150,10 @@ fn google_date(rest: &[u8]) -> bool {
 }
 
 fn digits<'a>(head: &mut Head<'a>) -> Step {
-    let number = run(head.rest, |b| b.is_ascii_digit());
+    if let Some(rest) = usual(head.rest) {
+        return head.at(rest, Place::Timed);
+    }
+    let number = count_digits(head.rest);
     match &head.rest[number..] {
         [b'.', ..] if number < 10 => Step::No, // an address, a fraction, a version
         [b' ', ..] if !matches!(number, 2 | 8 | 10..) => tools::number(head),

@@ -3,7 +3,7 @@
 use super::Level;
 use super::head::{Head, Step};
 use super::phrases::goes_on;
-use super::scan::{dressing, run};
+use super::scan::{count_digits, dressing, run};
 use super::words::{Case, Place, Word};
 
 /// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, behind the first word.
@@ -44,14 +44,14 @@ fn failures_or_errors(counts: &[u8]) -> Option<Level> {
 
 /// `1 failed, 2 passed`, `3 failing`; not `0 failed`.
 pub(super) fn counts_failures(text: &[u8]) -> bool {
-    let digits = run(text, |b| b.is_ascii_digit());
+    let digits = count_digits(text);
     let word = Word::read(dressing(&text[digits..]));
     digits > 0 && text[0] != b'0' && word.case() == Case::Lower && word.is_one_of(&["failed", "failing"])
 }
 
 /// `2 errors generated.`, `5 warnings and 3 errors generated.`, `1 warning`: sums that stand alone.
 pub(super) fn counts_findings(text: &[u8]) -> Option<Level> {
-    let digits = run(text, |b| b.is_ascii_digit());
+    let digits = count_digits(text);
     let word = Word::read(text.get(digits + 1..)?);
     let rest = word.rest.trim_ascii();
     if digits == 0 || text[0] == b'0' {

@@ -76,6 +76,20 @@ pub(super) fn letters(eight: u64) -> usize {
     (others.trailing_zeros() / 8) as usize
 }
 
+/// How many decimal digits `text` starts with.
+#[inline]
+pub(super) fn count_digits(text: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        let values = eight_bytes(&text[len..]) ^ (ONES * u64::from(b'0')); // 0 to 9 where there is a digit
+        let others = (((values & !HIGH) + ONES * (0x80 - 10)) | values) & HIGH;
+        len += (others.trailing_zeros() / 8) as usize;
+        if others != 0 {
+            return len;
+        }
+    }
+}
+
 /// Where the first `byte` is.
 #[inline]
 pub(super) fn find(text: &[u8], byte: u8) -> Option<usize> {

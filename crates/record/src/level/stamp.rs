@@ -1,6 +1,6 @@
 //! Dates and times of every kind, which may stand in front of everything else.
 
-use super::scan::{blanks, run};
+use super::scan::{blanks, count_digits};
 
 /// Skips a date, a time, or both, with what belongs to them (weekday, zone, `PM`); `None` if `text` starts with neither.
 pub(super) fn skip(text: &[u8]) -> Option<&[u8]> {
@@ -10,6 +10,12 @@ pub(super) fn skip(text: &[u8]) -> Option<&[u8]> {
         _ => return None,
     };
     Some(more(more(more(rest))))
+}
+
+/// As `skip`, for the shapes that most loggers use; says no at once to anything else.
+#[inline]
+pub(super) fn usual(text: &[u8]) -> Option<&[u8]> {
+    date(text).or_else(|| clock(text)).map(|rest| more(more(rest)))
 }
 
 /// Skips one more part of a stamp, if there is one.
@@ -45,7 +51,7 @@ fn date(text: &[u8]) -> Option<&[u8]> {
 fn clock(text: &[u8]) -> Option<&[u8]> {
     let [b'0'..=b'2', b'0'..=b'9', b':', b'0'..=b'5', _, b':', b'0'..=b'6', _, rest @ ..] = text else { return None };
     let rest = match rest {
-        [b'.' | b',', fraction @ ..] => &fraction[run(fraction, |b| b.is_ascii_digit())..],
+        [b'.' | b',', fraction @ ..] => &fraction[count_digits(fraction)..],
         _ => rest,
     };
     match rest {
@@ -113,7 +119,7 @@ fn skip_names(text: &[u8]) -> Option<&[u8]> {
         return part(text);
     }
     let day = text[3..].strip_prefix(b" ").map(blanks)?;
-    let digits = run(day, |b| b.is_ascii_digit());
+    let digits = count_digits(day);
     if !(1..=2).contains(&digits) {
         return None;
     }

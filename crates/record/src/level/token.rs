@@ -1,7 +1,7 @@
 //! A token in front of a level that is no word of it: a program, a file position, a logger, an exception.
 
 use super::head::{Head, Step, found};
-use super::scan::{Solid, dressing, find, run, solid, styles};
+use super::scan::{Solid, count_digits, dressing, find, run, solid, styles};
 use super::words::{Case, Place, Word};
 use super::{Level, keys, phrases, runners, tools};
 
@@ -127,7 +127,7 @@ fn finding(token: &[u8], next: &[u8]) -> Option<Level> {
         return None;
     }
     let letters = run(next, |b| b.is_ascii_uppercase());
-    let digits = run(&next[letters..], |b| b.is_ascii_digit());
+    let digits = count_digits(&next[letters..]);
     match (letters, digits, next.get(letters + digits)) {
         (1, 4, Some(b':')) => Some(match next[0] {
             b'E' | b'F' => Level::Error,
@@ -143,7 +143,7 @@ fn finding(token: &[u8], next: &[u8]) -> Option<Level> {
 fn is_shell(token: &[u8], next: &[u8]) -> bool {
     let line = next.strip_prefix(b"line ");
     let number = line.unwrap_or(next);
-    let digits = run(number, |b| b.is_ascii_digit());
+    let digits = count_digits(number);
     let shell = line.is_some() || matches!(token, b"dash:" | b"sh:" | b"ash:");
     let warns = number.get(digits + 2..).is_some_and(|text| text.starts_with(b"warning"));
     shell && digits > 0 && number[digits..].starts_with(b": ") && !warns

@@ -5,7 +5,7 @@ use super::head::{Head, Step, found};
 use super::lexicon::{Entry, Shape};
 use super::phrases::{goes_on, starts_failure};
 use super::runners;
-use super::scan::{blanks, dressing, run};
+use super::scan::{blanks, count_digits, dressing, run};
 use super::stamp::skip;
 use super::token;
 use super::words::{Case, Place, Word, continues_sentence};
@@ -38,7 +38,7 @@ fn hash<'a>(head: &mut Head<'a>, behind: &'a [u8]) -> Step {
         [b' ', b'f', b'a', b'i', b'l', b' ', b'1'..=b'9', ..] => return Step::Is(Level::Error),
         _ => {}
     }
-    let digits = run(behind, |b| b.is_ascii_digit());
+    let digits = count_digits(behind);
     let Some(text) = behind[digits..].strip_prefix(b" ").filter(|_| digits > 0) else { return Step::No };
     let seconds = run(text, |b| b.is_ascii_digit() || b == b'.');
     if seconds > 0 { head.at(&text[seconds..], Place::Start) } else { found(Word::read(text).level(Place::Dash)) }
@@ -52,7 +52,7 @@ fn command(behind: &[u8]) -> Option<Level> {
 
 /// `==123==ERROR: AddressSanitizer`, `==123==ABORTING`, and the headings of test runners.
 fn equals<'a>(head: &mut Head<'a>, behind: &'a [u8]) -> Step {
-    let digits = run(behind, |b| b.is_ascii_digit());
+    let digits = count_digits(behind);
     match behind[digits..].strip_prefix(b"==") {
         Some(text) if digits > 0 => head.at(text, Place::Chain),
         _ => runners::heading(head, behind),
@@ -83,7 +83,7 @@ fn django(behind: &[u8]) -> Option<Level> {
 /// A line that starts with a number that is no date.
 pub(super) fn number<'a>(head: &mut Head<'a>) -> Step {
     let text = head.rest;
-    let after = &text[run(text, |b| b.is_ascii_digit())..];
+    let after = &text[count_digits(text)..];
     match after {
         [b':', ..] if let Some(rest) = position(text) => head.at(rest, Place::Timed),
         [b' ', ..] if runners::counts_failures(text) => Step::Is(Level::Error),
@@ -100,8 +100,8 @@ pub(super) fn number<'a>(head: &mut Head<'a>) -> Step {
 
 /// What follows ESLint's `3:7` below a file's name.
 fn position(text: &[u8]) -> Option<&[u8]> {
-    let rest = text[run(text, |b| b.is_ascii_digit())..].strip_prefix(b":")?;
-    let digits = run(rest, |b| b.is_ascii_digit());
+    let rest = text[count_digits(text)..].strip_prefix(b":")?;
+    let digits = count_digits(rest);
     match &rest[digits..] {
         after @ ([b' ', b' ', ..] | [b' ', 0x1b, ..]) if digits > 0 => Some(after),
         _ => None,

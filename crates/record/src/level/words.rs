@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::lexicon::{Entry, Trust, Word8, look_up};
-use super::scan::{SMALL, blanks, dressing, eight_bytes, letters, run, styles};
+use super::scan::{SMALL, blanks, count_digits, dressing, eight_bytes, letters, run, styles};
 
 /// How the letters of a word are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ fn is_code(text: &[u8]) -> bool {
         return true;
     }
     let letters = run(text, |b| b.is_ascii_uppercase());
-    let digits = run(&text[letters..], |b| b.is_ascii_digit());
+    let digits = count_digits(&text[letters..]);
     (1..=6).contains(&letters) && digits > 0 && text.get(letters + digits) == Some(&b':')
 }
 
