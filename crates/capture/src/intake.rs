@@ -14,8 +14,8 @@ use logboom_record::{Level, RunEnd, Stream, Time};
 
 use crate::command::OutputSink;
 
-/// How many bytes may wait for the writer.
-pub const BYTES_MAX: usize = 2 << 20;
+/// How many bytes may wait for the writer: little, since `kill -9` takes what waits.
+pub const BYTES_MAX: usize = 512 << 10;
 
 /// What a reader hands over. Cheap to clone; every clone is a hand on the same intake.
 #[derive(Clone, Debug)]

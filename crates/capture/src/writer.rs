@@ -33,7 +33,7 @@ pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub const SYNC_EVERY_BYTES: u64 = 32 << 20;
 
 const TEXT_BUFFER_BYTES: usize = 1 << 20;
-const BUSY_WAKE_BYTES: usize = 256 << 10;
+const BUSY_WAKE_BYTES: usize = 128 << 10;
 
 /// Where the records of a run go.
 pub struct Sinks {

@@ -100,8 +100,17 @@ pub fn check(session: &Session, now: Time) -> Findings {
             }
             _ => {}
         }
+        if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
+            found.add(killed_at_once(run.run.id));
+        }
     }
     found
+}
+
+/// Of a run whose writer was killed before anything of it was in a file.
+fn killed_at_once(run: RunId) -> Findings {
+    let gap = Lost { run, from: 1, to: None, why: "writer was killed".to_owned() };
+    Findings { lost: None, gaps: vec![gap], ..Findings::none() }
 }
 
 /// The boom files of a session's directory, whoever wrote them.
@@ -117,26 +126,13 @@ fn check_boom(path: &Path) -> Findings {
 }
 
 fn try_check_boom(path: &Path) -> Result<Findings, BoomError> {
-    let reader = Reader::open(path)?;
-    let mut found = Findings { records: reader.totals().records, ..Findings::none() };
-    let file = path.display().to_string();
-    let damaged = |offset, bytes, what| Damaged { file: file.clone(), offset, bytes, what };
-    for damage in reader.damage() {
-        found.damaged.push(damaged(damage.offset, damage.bytes, damage.what.to_string()));
-    }
-    for place in 0..reader.blocks().len() {
-        match reader.read(place) {
-            Ok(_) => {}
-            Err(BoomError::Damaged { offset, source, .. }) => {
-                found.damaged.push(damaged(offset, 0, source.to_string()));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    found.gaps =
-        reader.gaps().into_iter().map(|gap| Lost { run: gap.run, from: gap.from, to: gap.to, why: gap.why }).collect();
-    found.lost = found.gaps.iter().try_fold(0, |sum, gap| Some(sum + (gap.to? - gap.from + 1)));
-    Ok(found)
+    let mut damaged = Vec::new();
+    let checked = Reader::open(path)?.check(&mut |damage| {
+        let (file, what) = (path.display().to_string(), damage.what.to_string());
+        damaged.push(Damaged { file, offset: damage.offset, bytes: damage.bytes, what });
+    })?;
+    let gaps = checked.gaps.into_iter().map(|gap| Lost { run: gap.run, from: gap.from, to: gap.to, why: gap.why });
+    Ok(Findings { records: checked.records, lost: checked.lost, gaps: gaps.collect(), damaged })
 }
 
 /// A text log has no checksums: its seq is counted, and lines that are none of ours are told.

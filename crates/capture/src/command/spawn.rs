@@ -27,7 +27,7 @@ use super::{CommandError, PassThrough, Spec, Tty, failed, relay::Target};
 use crate::pty::{self, Modes, Sizes};
 
 /// What a pipe to the command is to hold; more than the usual 64 KiB saves both sides from waking each other.
-const PIPE_BYTES: usize = 1 << 20;
+const PIPE_BYTES: usize = 256 << 10;
 
 /// Our end of one of the command's streams.
 pub(super) struct Source {

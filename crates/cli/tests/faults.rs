@@ -1,0 +1,255 @@
+//! What is kept when things go wrong: logboom killed at any moment, a disk that fills, comes back, or does not.
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::{Logboom, wait_until};
+
+/// The program that prints numbered lines; see `examples/numbers.rs`.
+fn numbers() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_logboom")).with_file_name("examples").join("numbers")
+}
+
+/// How many lines had been printed for certain when this was read.
+fn printed(progress: &Path) -> u64 {
+    fs::read_to_string(progress).ok().and_then(|text| text.get(..20)?.parse().ok()).unwrap_or(0)
+}
+
+/// Checks that `bytes` are `line 1`, `line 2`, … and gives the last number; a last line without LF may be cut.
+fn count_lines(bytes: &[u8]) -> u64 {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut number = 0u64;
+    for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
+        number += 1;
+        assert_eq!(String::from_utf8_lossy(line), format!("line {number}\n"));
+    }
+    assert!(format!("line {}\n", number + 1).as_bytes().starts_with(&bytes[whole..]), "a foreign end");
+    number
+}
+
+/// The messages of a text log, as they were printed.
+fn messages(text_log: &Path) -> Vec<u8> {
+    let text = fs::read(text_log).unwrap();
+    let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| matches!(line.get(28), Some(b'O' | b'o')));
+    lines.flat_map(|line| if line[28] == b'o' { &line[32..line.len() - 1] } else { &line[32..] }).copied().collect()
+}
+
+/// A number below `below`, of a fixed sequence.
+fn random(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % below
+}
+
+#[test]
+fn nothing_printed_more_than_100_ms_before_a_kill_is_lost_at_200_random_moments() {
+    let mut seed = 1;
+    for round in 0..200 {
+        let logboom = Logboom::new();
+        let progress = logboom.path("progress");
+        let mut run = logboom.command(["run", "--quiet", "--"]).arg(numbers()).arg(&progress).spawn().unwrap();
+        let first = if round % 4 == 0 { 0 } else { random(&mut seed, 50_000) };
+        wait_until(|| printed(&progress) >= first);
+        std::thread::sleep(Duration::from_micros(random(&mut seed, 20_000))); // any moment is a good one
+        let before = printed(&progress);
+        std::thread::sleep(Duration::from_millis(100)); // what the promise allows
+        run.kill().unwrap();
+        run.wait().unwrap();
+        check_killed(&logboom, before);
+    }
+}
+
+fn check_killed(logboom: &Logboom, printed: u64) {
+    let verify = logboom.json(["verify", "--json"]);
+    assert_eq!(verify["damaged"].as_array().unwrap().len(), 0, "{verify}");
+    if printed == 0 && verify["gaps"].as_array().unwrap().is_empty() {
+        return; // killed before the command was started: there is no run
+    }
+    assert_eq!(verify["gaps"].as_array().unwrap().len(), 1, "{verify}");
+    assert!(verify["gaps"][0]["to"].is_null() && verify["lost"].is_null(), "{verify}");
+    let raw = logboom.command(["show", "--raw", "--stream", "stdout"]).output().unwrap();
+    assert_eq!(raw.status.code(), Some(1), "a gap is said by the exit code");
+    let kept = count_lines(&raw.stdout);
+    assert!(kept >= printed, "{kept} of {printed} lines kept");
+    assert!(logboom.command(["verify", "--repair"]).output().unwrap().status.code() == Some(1));
+    assert_eq!(messages(&logboom.session_file("exec_numbers.log")), raw.stdout, "the text log agrees");
+    assert_eq!(logboom.json(["sessions", "--json"])["outcome"], "lost");
+}
+
+/// A small tmpfs, unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> SmallDisk {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={size},mode=0700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path()).status();
+        assert!(mounted.unwrap().success(), "mounting a tmpfs needs root: run the tests as root or in `unshare -rm`");
+        SmallDisk(dir)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+#[test]
+fn a_command_on_a_full_disk_is_not_changed_and_the_gap_has_its_count() {
+    let disk = SmallDisk::new("2m");
+    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
+    let script = "\"$0\" \"$1\" 2000000; exit 3";
+    let run = logboom
+        .command(["run", "--", "sh", "-c", script])
+        .arg(numbers())
+        .arg(logboom.path("progress"))
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(3));
+    assert_eq!(count_lines(&run.stdout), 2_000_000);
+    let warning = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(warning.lines().count(), 1, "one warning: {warning}");
+
+    let verify = logboom.json(["verify", "--json"]);
+    let (records, lost) = (verify["records"].as_u64().unwrap(), verify["lost"].as_u64().unwrap());
+    assert_eq!(records + lost, 2_000_000, "{verify}");
+    assert!(records > 0 && lost > 0, "{verify}");
+    assert_eq!(verify["damaged"].as_array().unwrap().len(), 0, "{verify}");
+    let session = logboom.json(["sessions", "--json"]);
+    assert_eq!((session["outcome"].as_str(), session["exit_code"].as_i64()), (Some("failed"), Some(3)), "{session}");
+}
+
+#[test]
+fn capture_goes_on_when_there_is_room_again() {
+    let disk = SmallDisk::new("10m");
+    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
+    let filler = disk.0.path().join("filler");
+    fs::write(&filler, vec![0; 6 << 20]).unwrap();
+    let script = "\"$0\" \"$1\" 1500000; rm \"$2\"; sleep 1; echo the end";
+    let run = logboom
+        .command(["run", "--quiet", "--", "sh", "-c", script])
+        .arg(numbers())
+        .arg(logboom.path("progress"))
+        .arg(&filler)
+        .output()
+        .unwrap();
+    assert_eq!(run.status.code(), Some(0));
+    let verify = logboom.json(["verify", "--json"]);
+    let (records, lost) = (verify["records"].as_u64().unwrap(), verify["lost"].as_u64().unwrap());
+    assert_eq!(records + lost, 1_500_001, "{verify}");
+    assert!(lost > 0, "the disk never was full: {verify}");
+    let last = logboom.json(["tail", "-n", "1", "--json"]);
+    assert_eq!((last["message"].as_str(), last["seq"].as_u64()), (Some("the end"), Some(1_500_001)), "{last}");
+}
+
+#[test]
+fn a_data_dir_that_cannot_be_written_does_not_keep_the_command_from_running() {
+    let logboom = Logboom::in_dir(PathBuf::from("/proc/no/such/place"));
+    let run = logboom.command(["run", "--", "sh", "-c", "echo out; exit 4"]).output().unwrap();
+    assert_eq!((run.status.code(), &run.stdout[..]), (Some(4), &b"out\n"[..]));
+    let warning = String::from_utf8(run.stderr).unwrap();
+    assert!(warning.contains("/proc/no/such/place") && warning.lines().count() == 1, "{warning}");
+}
+
+#[test]
+fn a_stopped_logboom_goes_on_where_it_was() {
+    let logboom = Logboom::new();
+    let progress = logboom.path("progress");
+    let mut run =
+        logboom.command(["run", "--quiet", "--"]).arg(numbers()).args([&progress]).arg("3000000").spawn().unwrap();
+    wait_until(|| printed(&progress) > 10_000);
+    let signal =
+        |name: &str| assert!(Command::new("kill").args([name, &run.id().to_string()]).status().unwrap().success());
+    signal("-STOP");
+    let stalled = stable(|| printed(&progress));
+    signal("-CONT");
+    assert!(run.wait().unwrap().success());
+    assert!(stalled < 3_000_000, "the command was never held up");
+    let raw = logboom.command(["show", "--raw"]).output().unwrap();
+    assert_eq!((raw.status.code(), count_lines(&raw.stdout)), (Some(0), 3_000_000));
+}
+
+/// The value once it has not changed for a tenth of a second.
+fn stable(value: impl Fn() -> u64) -> u64 {
+    let (mut last, mut since) = (value(), Instant::now());
+    while since.elapsed() < Duration::from_millis(100) {
+        let now = value();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    last
+}
+
+#[test]
+fn two_processes_that_end_one_session_agree() {
+    let logboom = Logboom::new();
+    let id = logboom.text(["session", "start"]);
+    let end = |outcome: &str| {
+        let mut command = logboom.command(["session", "end", id.trim(), "--outcome", outcome]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let ends = [end("passed"), end("failed")].map(|child| child.wait_with_output().unwrap());
+    let codes: Vec<_> = ends.iter().map(|output| output.status.code().unwrap()).collect();
+    assert!(codes.contains(&0) && codes.contains(&2), "one ends it, the other is told: {codes:?}");
+    let told = ends.iter().find(|output| output.status.code() == Some(2)).unwrap();
+    assert!(
+        String::from_utf8_lossy(&told.stderr).contains("already ended"),
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+}
+
+#[test]
+fn twenty_writers_in_one_session_lose_nothing() {
+    let logboom = Logboom::new();
+    let id = logboom.text(["session", "start"]);
+    let children: Vec<_> = (0..20)
+        .map(|writer| {
+            let progress = logboom.path(&format!("progress{writer}"));
+            let mut command = logboom.command(["exec", "--quiet", "--session", id.trim(), "--"]);
+            command.arg(numbers()).arg(progress).arg("20000").spawn().unwrap()
+        })
+        .collect();
+    children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    logboom.text(["session", "end", id.trim(), "--outcome", "passed"]);
+    let verify = logboom.json(["verify", "--json"]);
+    assert_eq!((verify["records"].as_u64(), verify["lost"].as_u64()), (Some(400_000), Some(0)), "{verify}");
+    for writer in 1..=20 {
+        let name = if writer == 1 { "exec_numbers.log".to_owned() } else { format!("exec_numbers.{writer}.log") };
+        assert_eq!(count_lines(&messages(&logboom.session_file(&name))), 20_000);
+    }
+}
+
+#[test]
+fn session_json_half_written_by_another_tool_is_named_and_its_lines_are_still_there() {
+    let logboom = Logboom::new();
+    logboom.text(["run", "--quiet", "--", "echo", "kept"]);
+    let file = logboom.session_file("session.json");
+    let text = fs::read(&file).unwrap();
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let show = logboom.command(["show", "--raw"]).output().unwrap();
+    assert_eq!(show.stdout, b"kept\n");
+    let list = logboom.command(["sessions"]).output().unwrap();
+    assert!(list.status.success());
+    assert!(
+        String::from_utf8_lossy(&list.stderr).contains("session.json"),
+        "{}",
+        String::from_utf8_lossy(&list.stderr)
+    );
+}
+
+#[test]
+fn a_signal_that_kills_the_command_kills_logboom_the_same_way() {
+    let logboom = Logboom::new();
+    let run = logboom.command(["run", "--", "sh", "-c", "kill -SEGV $$"]).output().unwrap();
+    assert_eq!(run.status.signal(), Some(11));
+}
