@@ -74,9 +74,9 @@ fn check_killed(logboom: &Logboom, printed: u64) {
     assert_eq!(verify["gaps"].as_array().unwrap().len(), 1, "{verify}");
     assert!(verify["gaps"][0]["to"].is_null() && verify["lost"].is_null(), "{verify}");
     let raw = logboom.command(["show", "--raw", "--stream", "stdout"]).output().unwrap();
-    assert_eq!(raw.status.code(), Some(1), "a gap is said by the exit code");
     let kept = count_lines(&raw.stdout);
     assert!(kept >= printed, "{kept} of {printed} lines kept");
+    assert!(kept == 0 || raw.status.code() == Some(1), "a gap is said by the exit code");
     assert!(logboom.command(["verify", "--repair"]).output().unwrap().status.code() == Some(1));
     assert_eq!(messages(&logboom.session_file("exec_numbers.log")), raw.stdout, "the text log agrees");
     assert_eq!(logboom.json(["sessions", "--json"])["outcome"], "lost");
