@@ -29,6 +29,8 @@ pub enum Case {
 const GRAMS_MAX: usize = 1_024;
 /// The most grams one text asks for: a few rule a block out, so those of a long text are taken at even distances.
 const TEXT_GRAMS_MAX: usize = 32;
+/// A text with fewer grams of five bytes than this asks for some of three bytes, too.
+const TEXT_SHORT_GRAMS_MAX: usize = 16;
 /// What must be in a line, as grams. Never excludes a line that could match.
 ///
 /// ```
@@ -91,10 +93,18 @@ impl GramQuery {
 
     /// The grams of a text; none of them spans a newline, since those of a line do not either.
     fn grams_of(&mut self, text: &[u8]) -> Need {
-        let mut hashes = Vec::new();
-        text.split(|byte| *byte == b'\n').for_each(|piece| filter::for_each_gram(piece, |hash| hashes.push(hash)));
-        let step = hashes.len().div_ceil(TEXT_GRAMS_MAX).max(1);
-        let mut numbers: Vec<u16> = hashes.iter().step_by(step).filter_map(|hash| self.number(*hash)).collect();
+        let (mut all, mut short) = (Vec::new(), Vec::new());
+        for piece in text.split(|byte| *byte == b'\n') {
+            filter::for_each_gram(piece, |hash| all.push(hash));
+            piece.windows(3).for_each(|three| filter::for_each_gram(three, |hash| short.push(hash)));
+        }
+        short.sort_unstable();
+        short.dedup();
+        // Those of five bytes are rarer, and say what those of three inside them do.
+        all.retain(|hash| short.binary_search(hash).is_err());
+        let short_max = TEXT_SHORT_GRAMS_MAX.saturating_sub(all.len());
+        let hashes = spread(&all, TEXT_GRAMS_MAX).chain(spread(&short, short_max));
+        let mut numbers: Vec<u16> = hashes.filter_map(|hash| self.number(hash)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         if numbers.is_empty() { Need::Nothing } else { Need::Grams(numbers) }
@@ -110,6 +120,12 @@ impl GramQuery {
         }
         u16::try_from(at).ok()
     }
+}
+
+/// At most `max` of these, at even distances.
+fn spread(hashes: &[u32], max: usize) -> impl Iterator<Item = u32> {
+    let step = hashes.len().div_ceil(max.max(1)).max(1);
+    hashes.iter().step_by(step).take(max).copied()
 }
 
 /// A pattern that matches exactly these bytes, which need not be UTF-8.
@@ -204,8 +220,13 @@ mod tests {
 
     #[test]
     fn a_newline_parts_the_grams() {
-        let both = GramQuery::literal(b"abc\ndef", Case::Sensitive);
-        assert_eq!(both.grams, GramQuery::regex(&regex_syntax::parse("abc.*def").unwrap()).grams);
+        let sorted = |query: GramQuery| {
+            let mut grams = query.grams;
+            grams.sort_unstable();
+            grams
+        };
+        let apart = GramQuery::regex(&regex_syntax::parse("abc.*def").unwrap());
+        assert_eq!(sorted(GramQuery::literal(b"abc\ndef", Case::Sensitive)), sorted(apart));
     }
 
     /// A filter of 32 blocks, in which the gram of hash `h` is in the blocks of mask `rows(h)`.
