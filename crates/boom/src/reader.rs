@@ -69,7 +69,7 @@ pub struct LostRange {
     pub to: u64,
 }
 
-/// What both files were like when the list of blocks was made.
+/// What both files were like when the catalog was made.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Seen {
     end: u64,
@@ -83,12 +83,10 @@ pub struct Reader {
     tail: Tail,
     state: State,
     pub(crate) written: Written,
-    /// Every block there is to read, by number.
-    blocks: Vec<BlockInfo>,
-    /// Where in `blocks` those of the tail start, and how many there are.
+    /// Where among the blocks those of the tail start, and how many there are.
     tail_at: usize,
     tail_blocks: usize,
-    /// What of both files `blocks` was made from.
+    /// What of both files the catalog was made from.
     seen: Seen,
     /// Runs and totals of all of them.
     catalog: Catalog,
@@ -109,7 +107,6 @@ impl Reader {
             tail,
             state: State::Sealed,
             written: Written::default(),
-            blocks: Vec::new(),
             tail_at: 0,
             tail_blocks: 0,
             seen: Seen::default(),
@@ -157,7 +154,7 @@ impl Reader {
     /// The blocks of the file and its tail, by number: first the file's, then the tail's, unless the disk was full to
     /// the end; then the gaps of what was lost follow in the file.
     pub fn blocks(&self) -> &[BlockInfo] {
-        &self.blocks
+        &self.written.blocks
     }
 
     /// What could not be read when the file was opened or looked at again; bodies of blocks are not among it.
@@ -168,7 +165,7 @@ impl Reader {
     /// Every gap, in the order of the file. Where the writer was killed, each run without an end has one more, from its
     /// next seq on, whose end nobody knows.
     pub fn gaps(&self) -> Vec<Gap> {
-        let mut gaps: Vec<Gap> = self.blocks.iter().flat_map(|block| block.gaps.iter().cloned()).collect();
+        let mut gaps: Vec<Gap> = self.blocks().iter().flat_map(|block| block.gaps.iter().cloned()).collect();
         if self.state == State::Abandoned {
             let time = self.catalog.totals.times.map_or(Time::default(), |(_, max)| max);
             let open = self.catalog.runs.iter().filter(|run| run.end.is_none());
@@ -183,7 +180,7 @@ impl Reader {
     /// # Errors
     /// [`BoomError::Io`], and [`BoomError::Damaged`] if the block that has it cannot be read.
     pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, BoomError> {
-        let Some(block) = self.blocks.iter().rev().find(|block| block.flags.has(BlockFlags::CHECKPOINT)) else {
+        let Some(block) = self.blocks().iter().rev().find(|block| block.flags.has(BlockFlags::CHECKPOINT)) else {
             return Ok(None);
         };
         if block.in_tail {
@@ -216,7 +213,7 @@ impl Reader {
     /// # Panics
     /// If there is no block of that index.
     pub fn read_into(&self, block: usize, into: &mut Block) -> Result<(), BoomError> {
-        let info = &self.blocks[block];
+        let info = &self.written.blocks[block];
         into.set_place(self.source.place(info.offset));
         let taken = match info.in_tail {
             true => self.take_from_tail(info, into),
@@ -261,8 +258,8 @@ impl Reader {
     fn read_rounds(&mut self) -> Result<(), BoomError> {
         for round in 1.. {
             self.state = self.lock_state()?;
-            let next = self.next_for_tail();
-            self.tail.refresh(next)?;
+            self.take_out_tail();
+            self.tail.refresh(self.next_for_tail())?;
             self.written.go_on(&self.source)?;
             let next = self.next_for_tail();
             let numbers: Vec<u64> = self.tail.blocks(next).iter().map(|block| block.meta.number).collect();
@@ -279,7 +276,13 @@ impl Reader {
         Ok(())
     }
 
-    /// The number of the first block that is looked for in the tail.
+    /// Takes the blocks of the tail out of the list.
+    fn take_out_tail(&mut self) {
+        self.written.blocks.drain(self.tail_at..self.tail_at + self.tail_blocks);
+        (self.tail_at, self.tail_blocks) = (self.written.blocks.len(), 0);
+    }
+
+    /// The number of the first block that is looked for in the tail, whose own are not in the list.
     fn next_for_tail(&self) -> u64 {
         match &self.written.footer {
             Some(footer) if footer.has_tail => self.written.first_missing(),
@@ -287,24 +290,23 @@ impl Reader {
         }
     }
 
-    /// Makes the list of blocks and the catalog anew if anything was added; `in_tail` are the blocks of the tail that are shown.
+    /// Puts these blocks of the tail into the list, and makes the catalog anew if anything was added.
     fn take_stock(&mut self, in_tail: &[u64]) {
         if self.written.footer.is_some() {
             self.state = State::Sealed;
         }
-        let seen = Seen { end: self.written.end, tail_version: self.tail.version, tail_blocks: in_tail.len() };
-        if seen == std::mem::replace(&mut self.seen, seen) {
-            return;
-        }
-        let written = &self.written.blocks;
-        let at = in_tail.first().map_or(written.len(), |first| written.partition_point(|block| block.number < *first));
-        self.blocks.truncate(self.tail_at.min(at));
-        self.blocks.extend(written[self.blocks.len()..at].iter().cloned());
+        let blocks = &mut self.written.blocks;
+        let first = in_tail.first().map_or(u64::MAX, |first| *first);
+        self.tail_at = blocks.partition_point(|block| block.number < first);
+        let tail_is_last = self.tail_at == blocks.len();
         let from_tail = in_tail.iter().filter_map(|number| self.tail.block(*number));
-        self.blocks.extend(from_tail.map(|block| BlockInfo::of_meta(&block.meta, 0, 0)));
-        (self.tail_at, self.tail_blocks) = (at, self.blocks.len() - at);
-        self.blocks.extend(written[at..].iter().cloned());
-        self.count(at == written.len());
+        let from_tail: Vec<BlockInfo> = from_tail.map(|block| BlockInfo::of_meta(&block.meta, 0, 0)).collect();
+        self.tail_blocks = from_tail.len();
+        blocks.splice(self.tail_at..self.tail_at, from_tail);
+        let seen = Seen { end: self.written.end, tail_version: self.tail.version, tail_blocks: self.tail_blocks };
+        if seen != std::mem::replace(&mut self.seen, seen) {
+            self.count(tail_is_last);
+        }
     }
 
     /// Makes the catalog of all blocks; where those of the tail come last, from that of the boom file.
@@ -318,8 +320,8 @@ impl Reader {
             self.damage.retain(|damage| damage.bytes > 0);
             (self.catalog, start) = (Catalog::default(), 0);
         }
-        let mut next = start.checked_sub(1).map_or(0, |last| self.blocks[last].number.saturating_add(1));
-        for block in &self.blocks[start..] {
+        let mut next = start.checked_sub(1).map_or(0, |last| self.written.blocks[last].number.saturating_add(1));
+        for block in &self.written.blocks[start..] {
             let holes = self.catalog.add(block, block.number != next);
             if !holes.is_empty() {
                 self.damage.push(missing_before(self.written.end, holes));

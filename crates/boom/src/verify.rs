@@ -38,7 +38,9 @@ impl Reader {
     /// # Errors
     /// [`BoomError::Io`]. Damage is no error: it is reported.
     pub fn check(&self, report: &mut dyn FnMut(Damage)) -> Result<Checked, BoomError> {
-        let mut check = Check { reader: self, block: Block::default(), damage: Vec::new(), records: 0 };
+        let written = self.blocks().iter().enumerate().filter(|(_, block)| !block.in_tail);
+        let by_offset = written.map(|(index, block)| (block.offset, index)).collect();
+        let mut check = Check { reader: self, block: Block::default(), by_offset, damage: Vec::new(), records: 0 };
         check.frames()?;
         check.tail()?;
         check.seqs();
@@ -56,6 +58,8 @@ impl Reader {
 struct Check<'r> {
     reader: &'r Reader,
     block: Block,
+    /// The indexes of the blocks in the boom file.
+    by_offset: HashMap<u64, usize>,
     damage: Vec<Damage>,
     records: u64,
 }
@@ -98,12 +102,7 @@ impl Check<'_> {
 
     /// The index of the block whose frame starts at `offset`.
     fn known_block(&self, offset: u64) -> Option<usize> {
-        let block = self.written().binary_search_by_key(&offset, |block| block.offset).ok()?;
-        Some(self.reader.index_of_written(block))
-    }
-
-    fn written(&self) -> &[BlockInfo] {
-        &self.reader.written.blocks
+        self.by_offset.get(&offset).copied()
     }
 
     /// Reads a block and all its records. Gives what is wrong with it.
@@ -199,7 +198,7 @@ impl Check<'_> {
 
     /// Says that these bytes are damaged, and the records of the blocks that are known to be there lost.
     fn damaged(&mut self, from: u64, to: u64, what: FormatError) {
-        let blocks = self.written().iter().filter(|block| (from..to).contains(&block.offset));
+        let blocks = self.reader.blocks().iter().filter(|block| !block.in_tail && (from..to).contains(&block.offset));
         let runs = blocks.flat_map(lost_with).collect();
         self.damage.push(Damage { offset: from, bytes: to - from, what, runs });
     }

@@ -4,6 +4,7 @@
 //! the meta section is read when a file is opened.
 
 use logboom_record::{Kind, RunId, Time};
+use zstd::bulk::Decompressor;
 
 use super::{
     BlockFlags, EndInBlock, GapInBlock, RunInBlock,
@@ -110,7 +111,15 @@ impl IndexMeta {
     /// # Errors
     /// Whatever contradicts itself.
     pub fn decode(section: &[u8]) -> Result<IndexMeta, FormatError> {
-        IndexMeta::decode_meta(&unpack(section)?)
+        IndexMeta::decode_with(section, &mut Decompressor::default())
+    }
+
+    /// The same with a decompressor of the caller's, for many sections.
+    ///
+    /// # Errors
+    /// As [`IndexMeta::decode`].
+    pub fn decode_with(section: &[u8], decompressor: &mut Decompressor<'_>) -> Result<IndexMeta, FormatError> {
+        IndexMeta::decode_meta(&unpack(section, decompressor)?)
     }
 
     fn decode_meta(meta: &[u8]) -> Result<IndexMeta, FormatError> {
@@ -164,7 +173,7 @@ pub fn decode_page(page: &[u8], id: &FileId) -> Result<[u32; PAGE_ROWS], FormatE
     Ok(out)
 }
 
-fn unpack(section: &[u8]) -> Result<Vec<u8>, FormatError> {
+fn unpack(section: &[u8], decompressor: &mut Decompressor<'_>) -> Result<Vec<u8>, FormatError> {
     let mut input = Input::new(WHAT, section);
     match input.u8()? {
         0 => Ok(input.rest().to_vec()),
@@ -173,7 +182,7 @@ fn unpack(section: &[u8]) -> Result<Vec<u8>, FormatError> {
             if raw_bytes > META_BYTES_MAX {
                 return Err(input.wrong());
             }
-            zstd::bulk::decompress(input.rest(), raw_bytes).map_err(|_| input.wrong())
+            decompressor.decompress(input.rest(), raw_bytes).map_err(|_| input.wrong())
         }
         _ => Err(input.wrong()),
     }

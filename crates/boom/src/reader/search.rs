@@ -49,7 +49,7 @@ impl Reader {
     /// where the file's filter is sure of it; one that shares a line with a neighbour, has no filter or is in the tail never
     /// is, and none is where the filter cannot be read.
     pub fn candidates(&self, grams: &GramQuery) -> BlockSet {
-        let mut left = BlockSet::all(self.blocks.len());
+        let mut left = BlockSet::all(self.blocks().len());
         if grams.is_any() {
             return left;
         }
@@ -67,8 +67,8 @@ impl Reader {
 
     /// The blocks of a group that are so, one bit each.
     fn blocks_of(&self, group: &Group, is_so: impl Fn(&super::BlockInfo) -> bool) -> u32 {
-        let blocks = self.written.blocks.get(group.first..group.first + group.blocks).unwrap_or_default();
-        blocks.iter().enumerate().fold(0, |bits, (bit, block)| bits | u32::from(is_so(block)) << bit)
+        let block = |bit| self.blocks().get(self.index_of_written(group.first + bit));
+        (0..group.blocks).fold(0, |bits, bit| bits | u32::from(block(bit).is_some_and(&is_so)) << bit)
     }
 
     /// The row of a gram: every bit where it cannot be read.

@@ -25,7 +25,7 @@ use crate::{
 /// How much is read at once where the length of a meta section is not known yet: most are shorter.
 const GUESS_BYTES: usize = 4_096;
 /// How much is searched at once for a frame.
-const SCAN_BYTES: u64 = 256 << 10;
+const SCAN_BYTES: u64 = 64 << 10;
 
 static FORWARD: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(&FRAME_MAGIC));
 static BACKWARD: LazyLock<memmem::FinderRev<'static>> = LazyLock::new(|| memmem::FinderRev::new(&FRAME_MAGIC));

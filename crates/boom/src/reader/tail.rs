@@ -31,6 +31,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// The most bytes the columns of a tail block may have; a single record may pass what holds for a block.
 const COLUMN_BYTES_MAX: usize = BLOCK_COLUMN_BYTES_MAX + (2 << 20);
 
+/// What the columns of a full block of lines have, so that they need not move while they grow.
+const COLUMN_BYTES_USUAL: [usize; TAIL_COLUMNS.len()] = [1 << 20, 16 << 10, 32 << 10, 16 << 10, 0, 0, 0];
+
 /// A boom file's tail.
 pub(crate) struct Tail {
     path: PathBuf,
@@ -229,7 +232,7 @@ impl TailBlock {
         let flags = BlockFlags::JOINS_EARLIER.with(BlockFlags::JOINS_LATER);
         TailBlock {
             meta: BlockMeta { number, flags, ..BlockMeta::default() },
-            columns: Default::default(),
+            columns: COLUMN_BYTES_USUAL.map(Vec::with_capacity),
             last_time: Time::default(),
         }
     }
@@ -253,14 +256,14 @@ impl TailBlock {
         let records = tail.records as usize;
         columns::decode_times(time, self.last_time, records, &mut times)?;
         columns::decode_runs(run, self.meta.runs.len() + tail.runs.len(), records, &mut runs)?;
-        let levels: Vec<_> = control.iter().map(|byte| columns::decode_control(*byte)).collect::<Result<_, _>>()?;
-        if levels.len() != records {
+        if control.len() != records || control.iter().any(|byte| columns::decode_control(*byte).is_err()) {
             return Err(FormatError::wrong("control column"));
         }
         self.add_times(times.iter().copied().chain(tail.gaps.iter().map(|gap| gap.time)));
         self.last_time = times.last().copied().unwrap_or(self.last_time);
         self.add_meta(tail);
-        for (run, (_, level, flags)) in runs.iter().zip(levels) {
+        for (run, byte) in runs.iter().zip(control) {
+            let (_, level, flags) = columns::decode_control(*byte)?;
             let run = &mut self.meta.runs[usize::from(*run)];
             run.records += 1;
             run.lines += u64::from(!flags.has(Flags::CONTINUED));

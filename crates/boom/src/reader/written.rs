@@ -6,6 +6,8 @@
 //! the walk goes on at the next one, and what is between is damaged. Bodies are checked when they are read, and the
 //! last one here, since a power cut can leave a file longer than what was written of it.
 
+use zstd::bulk::Decompressor;
+
 use crate::{
     BoomError,
     format::{
@@ -23,8 +25,9 @@ use super::{
 };
 
 /// What is known of a boom file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Written {
+    /// Its blocks. The reader puts those of the tail among them, and takes them out before more is read.
     pub(crate) blocks: Vec<BlockInfo>,
     pub(crate) groups: Vec<Group>,
     pub(crate) damage: Vec<Damage>,
@@ -34,6 +37,7 @@ pub(crate) struct Written {
     catalogued: usize,
     /// Where the next frame is to be.
     pub(crate) end: u64,
+    decompressor: Decompressor<'static>,
 }
 
 /// The blocks of one index frame.
@@ -60,9 +64,11 @@ impl Written {
         let bytes = source.bytes()?;
         match written.sealed(source, bytes)? {
             Some((head, footer)) => {
-                let indexes = footer.index_offsets.iter().map(|at| index_at(source, *at, head.offset));
+                let decompressor = &mut written.decompressor;
+                let indexes = footer.index_offsets.iter().map(|at| index_at(source, *at, head.offset, decompressor));
                 let indexes: Vec<Option<Index>> = indexes.collect::<Result<_, _>>()?;
-                written.cover(source, indexes.into_iter().flatten(), head.offset)?;
+                let good: Vec<Index> = indexes.into_iter().flatten().collect();
+                written.cover(source, good.into_iter(), head.offset)?;
                 (written.footer, written.end) = (Some(footer), head.end());
             }
             None => written.load_unsealed(source, bytes)?,
@@ -111,7 +117,7 @@ impl Written {
 
     fn load_unsealed(&mut self, source: &Source, bytes: u64) -> Result<(), BoomError> {
         let Some(last) = last_whole(source, self.end, bytes)? else { return Ok(()) };
-        let mut indexes = chain(source, &last)?;
+        let mut indexes = chain(source, &last, &mut self.decompressor)?;
         indexes.reverse();
         self.cover(source, indexes.into_iter(), last.end())?;
         if self.footer.is_some() && (bytes > last.end() || source.body(&last)?.is_err()) {
@@ -122,6 +128,7 @@ impl Written {
 
     /// Takes the blocks of the indexes, and walks what none of them covers, up to `until`.
     fn cover(&mut self, source: &Source, indexes: impl Iterator<Item = Index>, until: u64) -> Result<(), BoomError> {
+        self.blocks.reserve((indexes.size_hint().0 + 1) * GROUP_BLOCKS);
         for index in indexes {
             let first = index.meta.blocks.first().map_or(index.head.offset, |block| block.offset);
             if first < self.end || index.head.end() > until {
@@ -169,7 +176,7 @@ impl Written {
                 Ok(meta) => self.push(BlockInfo::of_meta(&meta, head.offset, head.body_bytes)),
                 Err(problem) => Some(problem),
             },
-            (FrameKind::Index, Ok(meta)) => match Index::of(head, &meta) {
+            (FrameKind::Index, Ok(meta)) => match Index::of(head, &meta, &mut self.decompressor) {
                 Ok(index) => {
                     self.take_index(index);
                     None
@@ -206,15 +213,16 @@ impl Written {
         let first = self.blocks.partition_point(|block| block.offset < offset);
         let before = first.checked_sub(1).map(|last| self.blocks[last].number);
         let follows = before.is_none_or(|number| number < meta.blocks[0].number);
+        let blocks = meta.blocks.len();
         let known = self.blocks[first..].iter().map(|block| block.offset);
         if first >= self.catalogued && follows {
             self.blocks.truncate(first);
-            self.blocks.extend(meta.blocks.iter().cloned().map(BlockInfo::of_summary));
+            self.blocks.extend(meta.blocks.into_iter().map(BlockInfo::of_summary));
         } else if !known.eq(meta.blocks.iter().map(|block| block.offset)) {
             return; // without a filter every block is a candidate
         }
         let filter = meta.rows_log2.map(|log2| (head.rest_offset(), log2));
-        self.groups.push(Group { first, blocks: meta.blocks.len(), filter });
+        self.groups.push(Group { first, blocks, filter });
     }
 
     /// Adds what is new to the catalog, and the seqs that turn out to be missing to the damage before them.
@@ -254,8 +262,8 @@ impl Written {
 
 impl Index {
     /// The index of a good meta section, if it makes sense in its place.
-    fn of(head: FrameHead, meta: &[u8]) -> Result<Index, FormatError> {
-        let meta = IndexMeta::decode(meta)?;
+    fn of(head: FrameHead, meta: &[u8], decompressor: &mut Decompressor<'_>) -> Result<Index, FormatError> {
+        let meta = IndexMeta::decode_with(meta, decompressor)?;
         let mut end = HEADER_BYTES as u64;
         let in_order = meta.blocks.iter().all(|block| {
             let follows = block.offset >= end;
@@ -272,9 +280,14 @@ impl Index {
 }
 
 /// The index frame at `offset`, if a good one is there that ends before `until`.
-fn index_at(source: &Source, offset: u64, until: u64) -> Result<Option<Index>, BoomError> {
+fn index_at(
+    source: &Source,
+    offset: u64,
+    until: u64,
+    decompressor: &mut Decompressor<'_>,
+) -> Result<Option<Index>, BoomError> {
     let frame = source.frame(offset, until)?.filter(|frame| frame.head.kind == FrameKind::Index);
-    Ok(frame.and_then(|frame| Index::of(frame.head, &frame.meta.ok()?).ok()))
+    Ok(frame.and_then(|frame| Index::of(frame.head, &frame.meta.ok()?, decompressor).ok()))
 }
 
 /// The last frame that is whole, or a footer of which only the end is not.
@@ -293,14 +306,14 @@ fn last_whole(source: &Source, from: u64, bytes: u64) -> Result<Option<FrameHead
 }
 
 /// The good index frames at or before `last`, last first, as far as their pointers reach.
-fn chain(source: &Source, last: &FrameHead) -> Result<Vec<Index>, BoomError> {
+fn chain(source: &Source, last: &FrameHead, decompressor: &mut Decompressor<'_>) -> Result<Vec<Index>, BoomError> {
     let mut indexes = Vec::new();
     let mut until = last.end();
     let mut at = if last.kind == FrameKind::Index { last.offset } else { last.last_index };
     while at != 0 && at < until {
         let Some(frame) = source.frame(at, until)?.filter(|frame| frame.head.kind == FrameKind::Index) else { break };
         (at, until) = (frame.head.last_index, frame.head.offset);
-        indexes.extend(frame.meta.ok().and_then(|meta| Index::of(frame.head, &meta).ok()));
+        indexes.extend(frame.meta.ok().and_then(|meta| Index::of(frame.head, &meta, decompressor).ok()));
     }
     Ok(indexes)
 }
