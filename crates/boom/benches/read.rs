@@ -128,20 +128,10 @@ fn asks(reader: &Reader) {
     println!("candidates, (?i)zebra (crossing|kiss): {took:.2?}, with building the query");
 }
 
-/// Does `work` with the numbers of all blocks, each thread every so-many-th.
-fn on_threads(threads: usize, blocks: usize, work: impl Fn(&mut dyn Iterator<Item = usize>) + Sync) -> Duration {
-    time(3, || {
-        thread::scope(|scope| {
-            for first in 0..threads {
-                let work = &work;
-                scope.spawn(move || work(&mut (first..blocks).step_by(threads)));
-            }
-        });
-    })
-}
+/// Where a block's stored messages are: offset, how many bytes, how many raw.
+type Stored = (u64, usize, usize);
 
-/// Where each block's stored messages are: offset, how many bytes, how many raw.
-fn stored(path: &Path) -> Vec<(u64, usize, usize)> {
+fn stored(path: &Path) -> Vec<Stored> {
     let (file, mut at, mut all) = (File::open(path).unwrap(), HEADER_BYTES as u64, Vec::new());
     let mut header = [0; HEADER_BYTES];
     file.read_exact_at(&mut header, 0).unwrap();
@@ -160,35 +150,50 @@ fn stored(path: &Path) -> Vec<(u64, usize, usize)> {
     all
 }
 
-fn scans(path: &Path, reader: &Reader) {
-    let (file, stored) = (File::open(path).unwrap(), stored(path));
-    let raw = stored.iter().map(|(_, _, raw)| *raw as f64).sum::<f64>() / MIB;
-    let finder = memchr::memmem::Finder::new("no such text");
-    for threads in [1, thread::available_parallelism().map_or(1, usize::from)] {
-        let plain = on_threads(threads, stored.len(), |blocks| {
-            let mut decompressor = zstd::bulk::Decompressor::new().unwrap();
-            let (mut packed, mut text) = (Vec::new(), Vec::with_capacity(4 << 20));
-            for (offset, bytes, _) in blocks.map(|block| stored[block]) {
-                packed.resize(bytes, 0);
-                file.read_exact_at(&mut packed, offset).unwrap();
+/// Scans some blocks with and without the reader, in turns and block by block, so that whatever else the machine does slows
+/// both alike. Gives the time of each.
+fn scan(path: &Path, reader: &Reader, stored: &[Stored], blocks: impl Iterator<Item = usize>) -> [Duration; 2] {
+    let (file, finder) = (File::open(path).unwrap(), memchr::memmem::Finder::new("no such text"));
+    let mut decompressor = zstd::bulk::Decompressor::new().unwrap();
+    let (mut packed, mut text, mut block) = (Vec::new(), Vec::with_capacity(4 << 20), Block::default());
+    let mut took = [Duration::ZERO; 2];
+    for number in blocks {
+        for turn in 0..2 {
+            let with_reader = (turn + number / 2) % 2;
+            let start = Instant::now();
+            if with_reader == 1 {
+                reader.read_into(number, &mut block).unwrap();
+                assert!(finder.find(block.text()).is_none());
+            } else {
+                packed.resize(stored[number].1, 0);
+                file.read_exact_at(&mut packed, stored[number].0).unwrap();
                 decompressor.decompress_to_buffer(&packed, &mut text).unwrap();
                 black_box(&text);
             }
+            took[with_reader] += start.elapsed();
+        }
+    }
+    took
+}
+
+fn scans(path: &Path, reader: &Reader) {
+    let stored = stored(path);
+    let raw = stored.iter().map(|(_, _, raw)| *raw as f64).sum::<f64>() / MIB;
+    for threads in [1, thread::available_parallelism().map_or(1, usize::from)] {
+        let times = thread::scope(|scope| {
+            let blocks = |first| (first..stored.len()).step_by(threads);
+            let spawn = |first| {
+                let (blocks, stored) = (blocks(first), &stored);
+                scope.spawn(move || scan(path, reader, stored, blocks))
+            };
+            let all: Vec<_> = (0..threads).map(spawn).collect();
+            all.into_iter()
+                .map(|one| one.join().unwrap())
+                .fold([0.0; 2], |sum, [zstd, ours]| [sum[0] + zstd.as_secs_f64(), sum[1] + ours.as_secs_f64()])
         });
-        let ours = on_threads(threads, stored.len(), |blocks| {
-            let mut block = Block::default();
-            for number in blocks {
-                reader.read_into(number, &mut block).unwrap();
-                assert!(finder.find(block.text()).is_none());
-            }
-        });
-        let rate = |took: Duration| raw / took.as_secs_f64();
-        let share = plain.as_secs_f64() / ours.as_secs_f64();
-        println!(
-            "{threads} threads: zstd {:.0} MiB/s, read and memmem {:.0} MiB/s, {share:.2} of it",
-            rate(plain),
-            rate(ours)
-        );
+        let [zstd, ours] = times.map(|took| raw * threads as f64 / took);
+        let share = ours / zstd;
+        println!("{threads} threads: zstd {zstd:.0} MiB/s, read and memmem {ours:.0} MiB/s, {share:.2} of it");
     }
 }
 
