@@ -15,6 +15,7 @@ mod json;
 mod options;
 mod output;
 mod pager;
+mod pages;
 mod place;
 mod reading;
 mod recording;

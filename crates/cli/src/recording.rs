@@ -9,7 +9,8 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::{OsStr, OsString},
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,7 +20,7 @@ use logboom_boom as boom;
 use logboom_capture::{
     Intake,
     command::OutputSink,
-    writer::{RunWriter, Sinks},
+    writer::{self, RunWriter, Sinks},
 };
 use logboom_files::{
     DataDir, Session,
@@ -83,6 +84,8 @@ pub struct Recording {
     run: RunId,
     command: Vec<String>,
     writer: RunWriter,
+    /// The text log of a run without a boom file. Its lock says that the run goes on, and must do so until its end is noted.
+    lock: Option<File>,
 }
 
 impl Recording {
@@ -128,8 +131,10 @@ impl Recording {
     }
 
     fn begin(data: &DataDir, session: Session, run: RunMeta, sinks: Sinks) -> Result<Recording> {
+        let text = sinks.text.as_ref().filter(|_| sinks.boom.is_none());
+        let lock = text.map(|text| text.file().try_clone()).transpose().context("cannot keep the text log locked")?;
         let writer = RunWriter::start(sinks).context("cannot start the writer's thread")?;
-        Ok(Recording { session, data: data.clone(), run: run.run.id, command: run.command, writer })
+        Ok(Recording { session, data: data.clone(), run: run.run.id, command: run.command, writer, lock })
     }
 
     /// The session.
@@ -160,26 +165,21 @@ impl Recording {
     /// Notes the end everywhere. What could not be noted is said on standard error: the command is over, nothing can be
     /// broken any more.
     pub fn finish(self, end: &RunEnd) -> Counts {
-        let counts = self.writer.finish(end.clone());
-        let counts = Counts {
-            records: counts.records,
-            lines: counts.lines,
-            errors: counts.errors,
-            warnings: counts.warnings,
-            lost: counts.lost,
-        };
-        let noted = self.session.end_run(self.run, end, counts);
-        let what = What::End {
-            outcome: end.outcome,
-            exit_code: end.exit_code,
-            signal: end.signal,
-            lines: counts.lines,
-            errors: counts.errors,
-            lost: counts.lost,
-        };
-        let event = Event { time: end.ended_at, run: self.run, what };
-        if let Err(error) = noted.and_then(|()| timeline::append(self.session.dir(), &event)) {
-            warn(&anyhow::Error::from(error).context("the end of this run is not noted in full"));
+        let Recording { session, run, writer, lock, .. } = self;
+        let writer::Counts { records, lines, errors, warnings, lost, trouble } = writer.finish(end.clone());
+        let counts = Counts { records, lines, errors, warnings, lost };
+        let noted = session.end_run(run, end, counts).and_then(|()| {
+            let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
+            let what = What::End { outcome, exit_code, signal, lines, errors, lost };
+            timeline::append(session.dir(), &Event { time: end.ended_at, run, what })
+        });
+        drop(lock);
+        match noted {
+            // After trouble with the records there was a warning, and the boom file has the end.
+            Err(error) if trouble.is_none() => {
+                warn(&anyhow::Error::from(error).context("the end of this run is not noted in full"));
+            }
+            _ => {}
         }
         counts
     }
@@ -275,7 +275,7 @@ pub fn warn(error: &anyhow::Error) {
 
 /// The one warning of a run whose records cannot all be written. The command goes on.
 fn warn_of_loss(why: &str) {
-    eprintln!("logboom: output is being lost: {}; the command goes on", visible::plain(why));
+    eprintln!("logboom: not all output can be kept: {}; the command goes on", visible::plain(why));
 }
 
 /// Writes a session's id to a file, which appears with its whole content.

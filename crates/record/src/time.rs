@@ -90,7 +90,7 @@ impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; Time::RFC3339_BYTES];
         self.write_rfc3339(&mut bytes);
-        bytes.iter().try_for_each(|byte| write!(f, "{}", *byte as char))
+        f.write_str(str::from_utf8(&bytes).unwrap_or_default()) // it is ASCII
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use logboom_record::{Entry, Time};
-use logboom_store::{Case, Order, Query, Scope, Store, Syntax, TextQuery, View};
+use logboom_store::{Case, Order, Query, Scope, Syntax, TextQuery, View};
 use logboom_store_embedded::Embedded;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     exit::Exit,
     group,
     output::{Look, Out},
+    pages::Pages,
     place,
     reading::Reading,
 };
@@ -74,7 +75,7 @@ impl Search {
             return print_count(store.count(&query)?.min(self.lines as u64));
         }
         let reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
-        self.print(&store, query, reading)
+        self.print(&store, &query, reading)
     }
 
     /// The text to look for, and the session.
@@ -92,26 +93,19 @@ impl Search {
         Ok((TextQuery::new(pattern, syntax, case, view)?, rest.first().cloned()))
     }
 
-    fn print(&self, store: &Embedded, mut query: Query, mut reading: Reading<'_>) -> Result<Exit> {
-        let (mut cursor, mut left) = (None, self.lines);
+    fn print(&self, store: &Embedded, query: &Query, mut reading: Reading<'_>) -> Result<Exit> {
+        let (mut pages, mut left) = (Pages::new(store, query, None), self.lines);
         let mut around = Around::new(store, self.context);
-        while left > 0 {
-            query.lines_max = query.lines_max.min(left);
-            let page = store.page(&query, cursor.as_ref())?;
-            let found = group::lines(&page.entries, query.order);
-            left -= found.len().min(left);
-            for line in found {
+        while let Some(page) = pages.next(left)? {
+            for line in group::lines(&page.entries, query.order) {
                 let parts: Vec<&Entry> = line.into_iter().map(|place| &page.entries[place]).collect();
                 match Lines::of(&parts).filter(|_| self.context > 0) {
                     Some(line) => around.add(line, &mut reading)?,
                     None => reading.line(&parts),
                 }
+                left = left.saturating_sub(1);
             }
             reading.put()?;
-            if !page.more {
-                break;
-            }
-            cursor = Some(page.cursor);
         }
         around.finish(&mut reading)?;
         let exit = reading.finish()?;

@@ -11,13 +11,18 @@ use logboom_store_embedded::Embedded;
 use crate::{
     args::{Filter, Format, Global, Which},
     exit::Exit,
+    group,
     output::{Look, Out},
+    pages::Pages,
     place,
     reading::Reading,
 };
 
 /// How long one wait for news may take. It has no effect on when news are seen.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// Up to so many lines are read once, newest first, and turned round in memory.
+const FEW_LINES: usize = 1_000;
 
 /// Show the last lines of a session, and follow it while it runs
 ///
@@ -47,8 +52,7 @@ impl Tail {
         let scope = Scope::Session(status.meta.run.id);
         let query = self.filter.query(scope, now);
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
-        let start = start(&store, &query, self.lines)?;
-        let end = copy(&store, &query, start, &mut reading)?;
+        let end = last_lines(&store, &query, self.lines, &mut reading)?;
         if !self.follow {
             return reading.finish();
         }
@@ -58,35 +62,38 @@ impl Tail {
     }
 }
 
-/// The place before the last so many lines; `None` for the beginning.
-fn start(store: &Embedded, query: &Query, lines: usize) -> Result<Option<Cursor>> {
-    if lines == 0 {
-        let newest = Query { order: Order::Newest, lines_max: 1, ..query.clone() };
-        return Ok(Some(store.page(&newest, None)?.end));
-    }
-    let (mut cursor, mut left) = (None, lines);
-    while left > 0 {
-        let newest = Query { order: Order::Newest, lines_max: left.min(query.lines_max), ..query.clone() };
-        let page = store.page(&newest, cursor.as_ref())?;
-        left -= newest.lines_max;
-        cursor = Some(page.cursor);
-        if !page.more {
-            return Ok(None);
+/// Prints the last so many lines, and tells the place after them.
+fn last_lines(store: &Embedded, query: &Query, lines: usize, reading: &mut Reading<'_>) -> Result<Cursor> {
+    let newest_first = Query { order: Order::Newest, ..query.clone() };
+    let few = Query { lines_max: lines.clamp(1, FEW_LINES), ..newest_first.clone() };
+    let page = store.page(&few, None)?;
+    match lines {
+        0 => return Ok(page.end),
+        _ if lines <= FEW_LINES || !page.more => reading.push(page.entries.iter().rev()),
+        _ => {
+            let mut pages = Pages::new(store, &newest_first, Some(page.cursor));
+            let (mut left, mut start) = (lines - FEW_LINES, None);
+            while let Some(page) = pages.next(left)? {
+                left -= group::lines(&page.entries, Order::Newest).len().min(left);
+                start = page.more.then_some(page.cursor);
+            }
+            return copy(store, query, start, reading);
         }
     }
-    Ok(cursor)
+    reading.put()?;
+    Ok(page.end)
 }
 
 /// Prints all from the cursor to what is now the end.
-fn copy(store: &Embedded, query: &Query, mut cursor: Option<Cursor>, reading: &mut Reading<'_>) -> Result<Cursor> {
+fn copy(store: &Embedded, query: &Query, from: Option<Cursor>, reading: &mut Reading<'_>) -> Result<Cursor> {
+    let mut pages = Pages::new(store, query, from);
     loop {
-        let page = store.page(query, cursor.as_ref())?;
+        let Some(page) = pages.next(usize::MAX)? else { anyhow::bail!("the store gave no page") };
         reading.push(&page.entries);
         reading.put()?;
         if !page.more {
             return Ok(page.cursor);
         }
-        cursor = Some(page.cursor);
     }
 }
 
