@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use anyhow::Context;
-use logboom_record::{Entry, Kind, Level, Run, RunId, SessionId, Stream, Time};
+use logboom_files::{DataDir, list::Sessions, session::Status};
+use logboom_record::{Entry, Kind, Level, RunId, Stream, Time};
 use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store};
 use logboom_store_embedded::{Embedded, EntryRef};
 
@@ -25,6 +25,8 @@ pub struct Reading<'a> {
     renderer: Renderer,
     out: Out,
     labels: Labels,
+    /// The shape has no place for names.
+    is_plain: bool,
     failed: Option<OutputError>,
 }
 
@@ -41,7 +43,8 @@ impl<'a> Reading<'a> {
         };
         let labels = Labels::of(store, scope)?;
         let renderer = Renderer::new(shape, labels.shown());
-        Ok(Reading { store, scope, renderer, out, labels, failed: None })
+        let is_plain = format.json || format.raw;
+        Ok(Reading { store, scope, renderer, out, labels, is_plain, failed: None })
     }
 
     /// Prints every line that the query asks for, oldest first, as it is read.
@@ -134,11 +137,26 @@ impl<'a> Reading<'a> {
 
     /// A run that was not there before: from the second on, lines need names.
     fn learn(&mut self, run: RunId) {
-        // A name that cannot be told is no reason to stop: the line then goes without.
-        if !self.labels.knows(run) && self.labels.add(self.store, self.scope, run).is_ok() {
-            self.renderer.name(self.labels.shown());
+        if self.is_plain || self.labels.knows(run) {
+            return;
         }
+        // A name that cannot be told is no reason to stop: the line then goes without.
+        let _ = self.labels.renew(self.store, self.scope);
+        self.labels.labels.entry(run).or_insert_with(|| run.short());
+        self.renderer.name(self.labels.shown());
     }
+}
+
+/// The store of a data dir, which knows where the session is that was found there.
+///
+/// # Errors
+/// Where the data dir cannot be read.
+pub fn open_store(data: &DataDir, found: Option<&Status>) -> anyhow::Result<Embedded> {
+    let store = Embedded::open(&data.path)?;
+    if let Some(status) = found {
+        store.know(status.meta.run.id, &status.id);
+    }
+    Ok(store)
 }
 
 /// What the runs are called in front of their lines.
@@ -161,11 +179,8 @@ impl Labels {
     }
 
     /// Names where there is more than one to tell apart.
-    fn shown(&self) -> Vec<(RunId, String)> {
-        if self.labels.len() < 2 && !self.always {
-            return Vec::new();
-        }
-        self.labels.iter().map(|(run, label)| (*run, label.clone())).collect()
+    fn shown(&self) -> BTreeMap<RunId, String> {
+        if self.labels.len() < 2 && !self.always { BTreeMap::new() } else { self.labels.clone() }
     }
 
     /// The second run of a name is `name.2`, as its text log is.
@@ -179,31 +194,26 @@ impl Labels {
         }
     }
 
-    fn add(&mut self, store: &Embedded, scope: Scope, run: RunId) -> anyhow::Result<()> {
-        if scope != Scope::All {
-            self.labels.clear();
-            self.number(&store.runs(&RunQuery::new(scope))?);
-            return Ok(());
+    /// Looks for the names again, since there is a run that had none.
+    fn renew(&mut self, store: &Embedded, scope: Scope) -> anyhow::Result<()> {
+        match scope {
+            Scope::All => self.name_all(store)?,
+            _ => self.number(&store.runs(&RunQuery::new(scope))?),
         }
-        let named = find_run(store, run)?;
-        let name = visible::plain(&named.name);
-        let root = root_of(store, named)?;
-        let session = SessionId::new(root.started_at, root.id);
-        self.labels.insert(run, format!("{} {name}", session.short()));
         Ok(())
     }
-}
 
-fn find_run(store: &Embedded, run: RunId) -> anyhow::Result<Run> {
-    let states = store.runs(&RunQuery::new(Scope::Run(run)))?;
-    Ok(states.into_iter().next().context("the run is gone")?.run)
-}
-
-fn root_of(store: &Embedded, mut run: Run) -> anyhow::Result<Run> {
-    while let Some(parent) = run.parent {
-        run = find_run(store, parent)?;
+    /// Names the runs of every session, each with the session's short id.
+    fn name_all(&mut self, store: &Embedded) -> anyhow::Result<()> {
+        for status in Sessions::of(&DataDir::at(store.dir()))?.statuses(Time::now()) {
+            for run in &status.meta.runs {
+                store.know(run.run.id, &status.id);
+                let label = format!("{} {}", status.id.short(), visible::plain(&run.run.name));
+                self.labels.insert(run.run.id, label);
+            }
+        }
+        Ok(())
     }
-    Ok(run)
 }
 
 impl Filter {

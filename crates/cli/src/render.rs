@@ -3,6 +3,8 @@
 //! Text has the columns of the text log, and a line that was kept in parts is one line again. The small stream letter of
 //! the text log stays where no newline followed. With several runs their names stand before the messages.
 
+use std::collections::BTreeMap;
+
 use logboom_record::{Flags, Gap, Level, RecordRef, RunId, Stream, Time, text};
 
 use crate::{
@@ -26,7 +28,7 @@ pub enum Shape {
 /// Turns records and gaps into bytes to print.
 pub struct Renderer {
     shape: Shape,
-    names: Vec<(RunId, String)>,
+    names: BTreeMap<RunId, String>,
     out: Vec<u8>,
     joiner: Joiner,
     hidden: Vec<Gap>,
@@ -34,7 +36,7 @@ pub struct Renderer {
 
 impl Renderer {
     /// `names` are shown in front of the messages; empty where there is but one run.
-    pub fn new(shape: Shape, names: Vec<(RunId, String)>) -> Renderer {
+    pub fn new(shape: Shape, names: BTreeMap<RunId, String>) -> Renderer {
         Renderer { shape, names, out: Vec::new(), joiner: Joiner::default(), hidden: Vec::new() }
     }
 
@@ -44,7 +46,7 @@ impl Renderer {
     }
 
     /// From here on these names stand in front of the messages.
-    pub fn name(&mut self, names: Vec<(RunId, String)>) {
+    pub fn name(&mut self, names: BTreeMap<RunId, String>) {
         self.names = names;
     }
 
@@ -100,7 +102,7 @@ impl Renderer {
     }
 }
 
-type Names = [(RunId, String)];
+type Names = BTreeMap<RunId, String>;
 
 fn push_gap(out: &mut Vec<u8>, names: &Names, gap: &Gap, look: Look) {
     let message = gap_message(gap);
@@ -131,7 +133,7 @@ fn push_line(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look)
     let mut letter = line.stream.letter() | if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
     for part in line.message.split(|byte| *byte == b'\n') {
         push_columns(out, line, letter, look);
-        if let Some((_, name)) = names.iter().find(|(run, _)| *run == line.run) {
+        if let Some(name) = names.get(&line.run) {
             push_painted(out, format!("[{name}]").as_bytes(), "36", look);
         }
         match look.for_terminal {
@@ -215,7 +217,7 @@ mod tests {
             record(Stream::Stdout, Flags::NONE, "ing.. done"),
             record(Stream::Stdout, Flags::CONTINUED, "> "),
         ];
-        let text = shown(&mut Renderer::new(PLAIN, vec![]), &records);
+        let text = shown(&mut Renderer::new(PLAIN, BTreeMap::new()), &records);
         assert_eq!(text, "@ O I waiting.. done\n@ E I warning\n@ o I > \n");
     }
 
@@ -226,12 +228,12 @@ mod tests {
             record(Stream::Stdout, Flags::NONE, "b"),
             record(Stream::Stdout, Flags::NO_NEWLINE, "c"),
         ];
-        assert_eq!(shown(&mut Renderer::new(Shape::Raw, vec![]), &records), "ab\nc");
+        assert_eq!(shown(&mut Renderer::new(Shape::Raw, BTreeMap::new()), &records), "ab\nc");
     }
 
     #[test]
     fn raw_remembers_the_gaps_it_could_not_show() {
-        let mut renderer = Renderer::new(Shape::Raw, vec![]);
+        let mut renderer = Renderer::new(Shape::Raw, BTreeMap::new());
         renderer.gap(&gap(Some(3)));
         assert_eq!(renderer.hidden_gaps(), [gap(Some(3))]);
         assert!(renderer.out().is_empty());
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn names_stand_before_the_messages_of_several_runs() {
-        let mut renderer = Renderer::new(PLAIN, vec![(run(), "web".to_owned())]);
+        let mut renderer = Renderer::new(PLAIN, BTreeMap::from([(run(), "web".to_owned())]));
         let text = shown(&mut renderer, &[record(Stream::Stdout, Flags::NONE, "a\nb")]);
         assert_eq!(text, "@ O I [web] a\n@ + I [web] b\n");
     }
@@ -248,13 +250,13 @@ mod tests {
     fn a_terminal_gets_colours_and_no_commands() {
         let look = Look { for_terminal: true, color: true };
         let records = [record(Stream::Stderr, Flags::NONE, "\x1b[1mx\x1b[2J")];
-        let text = shown(&mut Renderer::new(Shape::Text(look), vec![]), &records);
+        let text = shown(&mut Renderer::new(Shape::Text(look), BTreeMap::new()), &records);
         assert_eq!(text, "\x1b[2m@\x1b[0m \x1b[35mE\x1b[0m I \x1b[1mx^[[2J\x1b[0m\n");
     }
 
     #[test]
     fn a_gap_is_a_line_of_the_system() {
-        let mut renderer = Renderer::new(PLAIN, vec![]);
+        let mut renderer = Renderer::new(PLAIN, BTreeMap::new());
         renderer.gap(&gap(None));
         assert_eq!(shown(&mut renderer, &[]), "@ S W lost seq 2-: disk full\n");
     }

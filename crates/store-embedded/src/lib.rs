@@ -27,7 +27,7 @@ use std::{
 };
 
 use logboom_boom::Options;
-use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, Time};
+use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, SessionId, Time};
 use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, StoreError, Wake};
 
 use open::Shelf;
@@ -101,6 +101,11 @@ impl Embedded {
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Notes which session has a run, for a caller who knows: it need not be looked for then.
+    pub fn know(&self, run: RunId, session: &SessionId) {
+        self.shelf.know(run, session);
     }
 
     /// Hands every entry of every line that passes to `each`, without copying, in strict order of entries: a run is in

@@ -13,7 +13,7 @@ use crate::{
     output::{Look, Out},
     pages::Pages,
     place,
-    reading::Reading,
+    reading::{Reading, open_store},
 };
 
 /// Find lines in a session, or in all of them
@@ -63,14 +63,15 @@ impl Search {
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let (text, session) = self.parse()?;
         let data = place::data_dir(global)?;
-        let scope = match self.all {
-            true => Scope::All,
-            false => Scope::Session(place::find(&data, &Which { session, failed: self.failed }, now)?.meta.run.id),
+        let found = match self.all {
+            true => None,
+            false => Some(place::find(&data, &Which { session, failed: self.failed }, now)?),
         };
+        let scope = found.as_ref().map_or(Scope::All, |status| Scope::Session(status.meta.run.id));
         let mut query = self.filter.query(scope, now);
         query.text = Some(text);
         query.order = if self.oldest { Order::Oldest } else { Order::Newest };
-        let store = Embedded::open(&data.path)?;
+        let store = open_store(&data, found.as_ref())?;
         if self.count {
             return print_count(store.count(&query)?.min(self.lines as u64));
         }

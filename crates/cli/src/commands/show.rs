@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use anyhow::Result;
 use logboom_record::Time;
 use logboom_store::Scope;
-use logboom_store_embedded::Embedded;
 
 use crate::{
     args::{Filter, Format, Global, Which},
@@ -13,7 +12,7 @@ use crate::{
     output::{Look, Out},
     pager::Pager,
     place,
-    reading::Reading,
+    reading::{Reading, open_store},
 };
 
 /// Show what a session printed
@@ -38,7 +37,7 @@ impl Show {
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let data = place::data_dir(global)?;
         let status = place::find(&data, &self.which, now)?;
-        let store = Embedded::open(&data.path)?;
+        let store = open_store(&data, Some(&status))?;
         let scope = Scope::Session(status.meta.run.id);
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), self.out())?;
         reading.scan(&self.filter.query(scope, now))?;

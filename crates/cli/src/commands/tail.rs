@@ -15,7 +15,7 @@ use crate::{
     output::{Look, Out},
     pages::Pages,
     place,
-    reading::Reading,
+    reading::{Reading, open_store},
 };
 
 /// How long one wait for news may take. It has no effect on when news are seen.
@@ -48,7 +48,7 @@ impl Tail {
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let data = place::data_dir(global)?;
         let status = place::find(&data, &self.which, now)?;
-        let store = Embedded::open(&data.path)?;
+        let store = open_store(&data, Some(&status))?;
         let scope = Scope::Session(status.meta.run.id);
         let query = self.filter.query(scope, now);
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
