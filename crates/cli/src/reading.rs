@@ -216,6 +216,24 @@ impl Labels {
     }
 }
 
+/// Refuses runs that the session does not have, unless it may get them yet.
+///
+/// # Errors
+/// Names the runs that it has.
+pub fn check_runs(query: &Query, status: &Status) -> anyhow::Result<()> {
+    let (runs, live) = (&status.meta.runs, status.is_live());
+    let missing = |pick: &&RunPick| !pick.fits(&status.meta.run) && !runs.iter().any(|run| pick.fits(&run.run));
+    let Some(pick) = query.runs.iter().find(missing).filter(|_| !live && status.damage.is_none()) else {
+        return Ok(());
+    };
+    let wanted = match pick {
+        RunPick::Id(id) => id.to_string(),
+        RunPick::Name(name) => visible::plain(name),
+    };
+    let names: Vec<String> = runs.iter().map(|run| visible::plain(&run.run.name)).collect();
+    anyhow::bail!("session {} has no run {wanted}; it has {}", status.id.short(), names.join(", "))
+}
+
 impl Filter {
     /// The query for what passes the filter in `scope`.
     pub fn query(&self, scope: Scope, now: Time) -> Query {

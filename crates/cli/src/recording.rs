@@ -28,7 +28,7 @@ use logboom_files::{
     textlog::TextWriter,
     timeline::{self, Event, What},
 };
-use logboom_record::{Kind, Run, RunEnd, RunId, SessionId, Stream, Time};
+use logboom_record::{Gap, Kind, Run, RunEnd, RunId, SessionId, Stream, Time};
 
 use crate::{place, visible};
 
@@ -174,6 +174,9 @@ impl Recording {
             timeline::append(session.dir(), &Event { time: end.ended_at, run, what })
         });
         drop(lock);
+        if lost > 0 {
+            note_gaps(&session, run);
+        }
         match noted {
             // After trouble with the records there was a warning, and the boom file has the end.
             Err(error) if trouble.is_none() => {
@@ -251,6 +254,18 @@ pub struct Unrecorded;
 impl OutputSink for Unrecorded {
     fn push(&self, _stream: Stream, _time: Time, _bytes: &[u8]) {}
     fn end(&self, _stream: Stream) {}
+}
+
+/// Adds what was lost to the timeline, as the boom file tells it.
+fn note_gaps(session: &Session, run: RunId) {
+    let named = session.meta().ok().and_then(|meta| meta.runs.into_iter().find(|known| known.run.id == run)?.boom);
+    let reader = named.and_then(|name| boom::reader::Reader::open(&session.dir().join(name)).ok());
+    for Gap { from, to, time, why, .. } in
+        reader.iter().flat_map(boom::reader::Reader::gaps).filter(|gap| gap.run == run)
+    {
+        // Where there is no room for this line either, the gap is still in the files that it concerns.
+        let _ = timeline::append(session.dir(), &Event { time, run, what: What::Gap { from, to, why } });
+    }
 }
 
 /// The session, if runs can still be added to it; else why not.

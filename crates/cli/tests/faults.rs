@@ -1,4 +1,5 @@
 //! What is kept when things go wrong: logboom killed at any moment, a disk that fills, comes back, or does not.
+#![allow(clippy::unwrap_used, reason = "a test's helper may fail as the test does")]
 
 mod common;
 

@@ -102,6 +102,8 @@ fn a_run_is_chosen_by_name_or_id_and_named_before_its_lines() {
         let records = logboom.jsons(&["show", "--json", "--run", reference]);
         assert_eq!((records.len(), &records[0]["run"]), (1, &run));
     }
+    logboom.run(["session", "end", id.trim()]).expect(0);
+    assert!(logboom.run(["show", "--run", "cache"]).expect(2).stderr.ends_with(" has no run cache; it has web, db\n"));
 }
 
 #[test]

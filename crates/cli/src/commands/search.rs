@@ -13,7 +13,7 @@ use crate::{
     output::{Look, Out},
     pages::Pages,
     place,
-    reading::{Reading, open_store},
+    reading::{Reading, check_runs, open_store},
 };
 
 /// Find lines in a session, or in all of them
@@ -69,6 +69,7 @@ impl Search {
         };
         let scope = found.as_ref().map_or(Scope::All, |status| Scope::Session(status.meta.run.id));
         let mut query = self.filter.query(scope, now);
+        found.as_ref().map_or(Ok(()), |status| check_runs(&query, status))?;
         query.text = Some(text);
         query.order = if self.oldest { Order::Oldest } else { Order::Newest };
         let store = open_store(&data, found.as_ref())?;

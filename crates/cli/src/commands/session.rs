@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use logboom_files::{
     list::SessionRef,
-    session::{NewSession, Session as Dir, ended},
+    session::{Counts, NewSession, Session as Dir, ended},
     timeline::{self, Event, What},
 };
 use logboom_record::{Outcome, Time};
@@ -104,7 +104,12 @@ impl End {
             Some(EndOutcome::Failed) => Outcome::Failed,
             None => session.status(now).meta.worst_outcome(),
         };
-        session.end(&ended(outcome, now))?;
+        let end = ended(outcome, now);
+        session.end(&end)?;
+        let meta = session.meta()?;
+        let Counts { lines, errors, lost, .. } = meta.counts();
+        let what = What::End { outcome, exit_code: None, signal: None, lines, errors, lost };
+        timeline::append(session.dir(), &Event { time: now, run: meta.run.id, what })?;
         Ok(Exit::Done)
     }
 }

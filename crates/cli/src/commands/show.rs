@@ -12,7 +12,7 @@ use crate::{
     output::{Look, Out},
     pager::Pager,
     place,
-    reading::{Reading, open_store},
+    reading::{Reading, check_runs, open_store},
 };
 
 /// Show what a session printed
@@ -39,8 +39,10 @@ impl Show {
         let status = place::find(&data, &self.which, now)?;
         let store = open_store(&data, Some(&status))?;
         let scope = Scope::Session(status.meta.run.id);
+        let query = self.filter.query(scope, now);
+        check_runs(&query, &status)?;
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), self.out())?;
-        reading.scan(&self.filter.query(scope, now))?;
+        reading.scan(&query)?;
         reading.finish()
     }
 
