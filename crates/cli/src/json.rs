@@ -47,10 +47,32 @@ pub fn push_gap(out: &mut Vec<u8>, gap: &Gap) {
     push_line(out, &GapLine { gap });
 }
 
-/// Memory takes every byte, and nothing here has keys that are no text: so it cannot fail.
-fn push_line(out: &mut Vec<u8>, line: &impl Serialize) {
+/// Appends any value as a line. DEL and the controls from U+0080 to U+009F are escaped, which JSON does not ask for: a
+/// terminal would obey them.
+pub fn push_line(out: &mut Vec<u8>, line: &impl Serialize) {
+    let start = out.len();
+    // Memory takes every byte, and nothing here has keys that are no text: so it cannot fail.
     let _ = serde_json::to_writer(&mut *out, line);
+    if holds_controls(&out[start..]) {
+        escape_controls(out, start);
+    }
     out.push(b'\n');
+}
+
+fn holds_controls(json: &[u8]) -> bool {
+    json.iter().any(|byte| matches!(byte, 0x7F | 0xC2))
+}
+
+/// They can only be inside strings.
+#[cold]
+fn escape_controls(out: &mut Vec<u8>, start: usize) {
+    let line = String::from_utf8_lossy(&out.split_off(start)).into_owned();
+    for c in line.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes()),
+            _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
 }
 
 fn record_line<'a>(record: &RecordRef<'a>) -> RecordLine<'a> {
@@ -146,6 +168,12 @@ mod tests {
             "{\"gap\":{\"run\":\"01010101-0101-0101-0101-010101010101\",\"from\":3,\"to\":null,\
              \"time\":\"1970-01-01T00:00:00.000000Z\",\"why\":\"killed\"}}\n"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let text = line(record("\u{7f}\u{9b}2J\u{1b}é\u{a0}".as_bytes()));
+        assert!(text.contains("\"message\":\"\\u007f\\u009b2J\\u001bé\u{a0}\""), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use anyhow::Result;
 use logboom_files::config::{Flags, Origin};
 use serde_json::{Value, json};
 
-use crate::{args::Global, exit::Exit, output::Out, place};
+use crate::{args::Global, exit::Exit, json, output::Out, place};
 
 /// Print each setting and where it comes from
 ///
@@ -21,17 +21,19 @@ impl Config {
     pub fn run(self, global: &Global) -> Result<Exit> {
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
         let rows = config.rows();
-        let text = if self.json { as_json(&rows) } else { as_table(&rows) };
-        Out::stdout().put(text.as_bytes())?;
+        let text = if self.json { as_json(&rows) } else { as_table(&rows).into_bytes() };
+        Out::stdout().put(&text)?;
         Ok(Exit::Done)
     }
 }
 
-fn as_json(rows: &[(&str, String, &Origin)]) -> String {
+fn as_json(rows: &[(&str, String, &Origin)]) -> Vec<u8> {
     let member = |(name, value, from): &(&str, String, &Origin)| {
         ((*name).to_owned(), json!({"value": value, "from": from.to_string()}))
     };
-    Value::Object(rows.iter().map(member).collect()).to_string() + "\n"
+    let mut text = Vec::new();
+    json::push_line(&mut text, &Value::Object(rows.iter().map(member).collect()));
+    text
 }
 
 fn as_table(rows: &[(&str, String, &Origin)]) -> String {

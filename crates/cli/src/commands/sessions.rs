@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     args::Global,
     exit::Exit,
-    human,
+    human, json,
     output::{Look, Out},
     place, visible,
 };
@@ -47,14 +47,15 @@ impl Sessions {
         let found = list.newest(self.lines, now, wanted);
         let store = Embedded::open(&data.path)?;
         let rows: Vec<Row<'_>> = found.iter().map(|status| Row { status, counts: counts(&store, status) }).collect();
-        let text = if self.json { as_json(&rows)? } else { table(&rows, Look::of_stdout(global.color), now) };
+        let text =
+            if self.json { as_json(&rows) } else { table(&rows, Look::of_stdout(global.color), now).into_bytes() };
         for why in found.iter().filter_map(|status| status.damage.as_ref()) {
             eprintln!("logboom: {}", visible::plain(why));
         }
         if rows.is_empty() && !self.json {
             eprintln!("logboom: no such sessions in {}", data.sessions().display());
         }
-        Out::stdout().put(text.as_bytes())?;
+        Out::stdout().put(&text)?;
         Ok(Exit::Done)
     }
 }
@@ -166,13 +167,10 @@ struct RunLine<'a> {
     command: &'a [String],
 }
 
-fn as_json(rows: &[Row<'_>]) -> Result<String> {
-    let mut text = String::new();
-    for row in rows {
-        text += &serde_json::to_string(&session_line(row))?;
-        text.push('\n');
-    }
-    Ok(text)
+fn as_json(rows: &[Row<'_>]) -> Vec<u8> {
+    let mut text = Vec::new();
+    rows.iter().for_each(|row| json::push_line(&mut text, &session_line(row)));
+    text
 }
 
 fn session_line<'a>(row: &Row<'a>) -> SessionLine<'a> {

@@ -13,7 +13,7 @@ use crate::{
     args::{Global, Which},
     check::{Findings, check},
     exit::Exit,
-    human,
+    human, json,
     output::{Look, Out},
     place, visible,
 };
@@ -80,7 +80,9 @@ impl Verify {
             report.repaired.iter_mut().for_each(|all| all.extend(mended.iter().map(Mended::clone_of)));
         }
         if self.json {
-            out.put((serde_json::to_string(&report)? + "\n").as_bytes())?;
+            let mut text = Vec::new();
+            json::push_line(&mut text, &report);
+            out.put(&text)?;
         }
         Ok(if report.findings.is_whole() { Exit::Done } else { Exit::No })
     }
