@@ -83,6 +83,11 @@ impl Block {
         self.meta.flags.has(BlockFlags::ANSI)
     }
 
+    /// Whether some message holds an LF, so that the text has more lines than there are records.
+    pub fn has_inner_newlines(&self) -> bool {
+        self.meta.columns.iter().any(|column| column.id == ColumnId::InnerNewlines)
+    }
+
     /// Whether some line starts in an earlier block or goes on in a later one.
     pub fn has_joined_lines(&self) -> bool {
         self.meta.flags.joins()

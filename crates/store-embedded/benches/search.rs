@@ -39,7 +39,9 @@ fn main() {
         measure(what, bytes, || Embedded::open(Path::new(dir)).unwrap().count(&query).unwrap());
     };
     let page = |what: &str, query: Query| {
-        measure(what, bytes, || Embedded::open(Path::new(dir)).unwrap().page(&query, None).unwrap().entries.len() as u64);
+        measure(what, bytes, || {
+            Embedded::open(Path::new(dir)).unwrap().page(&query, None).unwrap().entries.len() as u64
+        });
     };
     count("count all", all.clone());
     count("count errors", Query { level_min: Level::Error, ..all.clone() });

@@ -32,6 +32,7 @@ use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, Store
 
 use open::Shelf;
 use place::{At, Place};
+use wait::Watches;
 use write::Writers;
 
 /// An entry whose bytes are the store's.
@@ -74,6 +75,7 @@ pub struct Embedded {
     dir: PathBuf,
     shelf: Shelf,
     writers: Writers,
+    watches: Watches,
 }
 
 impl Embedded {
@@ -94,7 +96,12 @@ impl Embedded {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 Err(StoreError::Io { action: "open", path: dir.to_owned(), source })
             }
-            _ => Ok(Embedded { dir: dir.to_owned(), shelf: Shelf::of(dir), writers: Writers::of(options) }),
+            _ => Ok(Embedded {
+                dir: dir.to_owned(),
+                shelf: Shelf::of(dir),
+                writers: Writers::of(options),
+                watches: Watches::default(),
+            }),
         }
     }
 
@@ -169,7 +176,7 @@ impl Store for Embedded {
         if place != Place::End {
             return Ok(Wake::Entries);
         }
-        wait::wait(&self.shelf, query, &seen, deadline)
+        self.watches.wait(&self.shelf, query, &seen, deadline)
     }
 }
 

@@ -86,7 +86,7 @@ impl Judge<'_> {
         if let Some(finder) = self.finder
             && self.view.facts(at).is_plain()
             && let Some(text) = chunk.whole_text()
-            && let Some(offsets) = finder.lines(text, chunk.len(), chunk.has_ansi())
+            && let Some(offsets) = finder.lines(text, chunk.has_ansi(), chunk.has_inner_newlines())
         {
             if offsets.is_empty() {
                 return Ok(Vec::new());
@@ -118,9 +118,8 @@ impl Judge<'_> {
             return None;
         }
         let (finder, text) = (self.finder?, chunk.whole_text()?);
-        let lines = finder.lines(text, chunk.len(), chunk.has_ansi())?;
-        let is_exact = lines.is_empty() || memchr::memchr_iter(b'\n', text).count() == chunk.len();
-        is_exact.then_some(lines.len() as u64)
+        let lines = finder.lines(text, chunk.has_ansi(), chunk.has_inner_newlines())?;
+        (lines.is_empty() || !chunk.has_inner_newlines()).then_some(lines.len() as u64)
     }
 
     /// Whether nothing but run, level and text can keep a line of the block out.

@@ -286,9 +286,9 @@ impl Chunk {
         self.is_text || self.boom.has_ansi()
     }
 
-    /// How many records it has.
-    pub fn len(&self) -> usize {
-        if self.is_text { self.text.len() } else { self.boom.len() }
+    /// Whether some message holds an LF.
+    pub fn has_inner_newlines(&self) -> bool {
+        self.is_text || self.boom.has_inner_newlines()
     }
 
     /// The records whose messages have these offsets of the text, in order, each once.

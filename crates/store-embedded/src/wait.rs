@@ -3,12 +3,15 @@
 //! inotify tells when something in a session's directory was written, added, or closed by a writer that died. It is asked
 //! to before the files are looked at, so that nothing falls between. It can only wake: what happened is always told
 //! by the files. Where there is no inotify (or no watch left) the files are looked at every [`POLL`].
+//!
+//! A watch is kept for the next wait: to close one the kernel takes about 10 ms.
 
 use std::{
     collections::HashSet,
     mem::MaybeUninit,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -26,13 +29,33 @@ use crate::{follow, open::Shelf, place::Seen, session::Open, view::View};
 /// How often files are looked at without inotify; and soon after an event that was no news yet: the lock of a killed
 /// writer is let go of just after its files are closed.
 const POLL: Duration = Duration::from_millis(5);
+/// How many watches are kept, and how many directories each may have then.
+const WATCHES_MAX: usize = 16;
+const WATCHED_MAX: usize = 64;
 /// How long a sleep without an event is at most, for what no file tells (a session that nobody keeps open any more).
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// Waits for news after what is seen.
-pub(crate) fn wait(shelf: &Shelf, query: &Query, seen: &Seen, deadline: Instant) -> Result<Wake, StoreError> {
-    let mut watch = Watch::new();
+/// Watches that nobody waits on right now.
+#[derive(Default)]
+pub(crate) struct Watches(Mutex<Vec<Watch>>);
+
+impl Watches {
+    /// Waits for news after what is seen.
+    pub fn wait(&self, shelf: &Shelf, query: &Query, seen: &Seen, deadline: Instant) -> Result<Wake, StoreError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut watch = kept.unwrap_or_else(Watch::new);
+        let wake = wait(&mut watch, shelf, query, seen, deadline);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < WATCHES_MAX && watch.watched.len() < WATCHED_MAX {
+            kept.push(watch);
+        }
+        wake
+    }
+}
+
+fn wait(watch: &mut Watch, shelf: &Shelf, query: &Query, seen: &Seen, deadline: Instant) -> Result<Wake, StoreError> {
     let mut pause = POLL;
+    watch.drain();
     loop {
         watch.look_at(shelf, query.scope)?;
         if let Some(wake) = look(shelf, query, seen)? {

@@ -1,0 +1,277 @@
+//! Sessions that others left behind: text logs without a boom file, killed writers, damaged blocks.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use logboom_boom::Options;
+use logboom_files::{
+    DataDir, Session,
+    session::{Counts, NewSession, RunMeta, started},
+};
+use logboom_record::{
+    Entry, Flags, Gap, Kind, Level, Outcome, Record, Run, RunEnd, RunId, Stream, Time,
+    text::{push_gap, push_record},
+};
+use logboom_store::{Case, Order, Query, RunQuery, Scope, Store, Syntax, TextQuery, View, Wake, mem::Mem};
+use logboom_store_embedded::{Embedded, EntryRef};
+
+fn at(ms: i64) -> Time {
+    Time::from_micros(1_767_323_045_000_000 + ms * 1_000)
+}
+
+fn record(run: RunId, seq: u64, message: &str) -> Record {
+    Record {
+        run,
+        seq,
+        time: at(seq.cast_signed()),
+        origin_time_ns: None,
+        stream: Stream::Stdout,
+        level: Level::Info,
+        flags: Flags::NONE,
+        message: message.as_bytes().to_vec(),
+        fields: None,
+    }
+}
+
+/// A run's life with all that a text log can tell: levels, streams, parts, inner newlines, colours, a gap, a clock that
+/// steps back.
+fn life(run: RunId, lines: u64) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for seq in 1..=lines {
+        let mut line = record(run, seq, &format!("line {seq} of \x1b[31mmany\x1b[0m"));
+        match seq % 7 {
+            1 => line.flags = Flags::CONTINUED,
+            2 => (line.stream, line.level) = (Stream::Stderr, Level::Error),
+            3 => line.message = b"two\nlines".to_vec(),
+            4 => line.time = at(seq.cast_signed() - 100),
+            _ => {}
+        }
+        entries.push(Entry::Record(line));
+    }
+    let gap = Gap { run, from: lines + 1, to: Some(lines + 5), time: at(lines.cast_signed()), why: "disk full".into() };
+    entries.extend([Entry::Gap(gap), Entry::Record(record(run, lines + 6, "after"))]);
+    entries
+}
+
+fn end() -> RunEnd {
+    RunEnd { ended_at: at(90_000), outcome: Outcome::Passed, exit_code: Some(0), signal: None }
+}
+
+/// A session of one run that has a text log and no boom file.
+fn text_session(dir: &Path, entries: impl Fn(RunId) -> Vec<Entry>) -> (Run, Run, Vec<Entry>) {
+    let new = NewSession { name: "s".into(), labels: BTreeMap::new(), open: false, user: None, now: at(0) };
+    let session = Session::create(&DataDir::at(dir), new).unwrap();
+    let root = session.meta().unwrap().run;
+    let (_, text) = session.claim_text("make".as_ref()).unwrap();
+    let run = Run { parent: Some(root.id), ..started(RunId::new(at(1)), Kind::Command, "make".into(), at(1)) };
+    let mut bytes = Vec::new();
+    let entries = entries(run.id);
+    for entry in &entries {
+        match entry {
+            Entry::Record(record) => push_record(&mut bytes, &record.as_ref()),
+            Entry::Gap(gap) => push_gap(&mut bytes, gap),
+        }
+    }
+    fs::write(session.dir().join(&text), bytes).unwrap();
+    session.add_run(RunMeta { text: Some(text), ..RunMeta::new(run.clone()) }).unwrap();
+    session.end_run(run.id, &end(), Counts::default()).unwrap();
+    (root, run, entries)
+}
+
+fn text(pattern: &str) -> Option<TextQuery> {
+    Some(TextQuery::new(pattern, Syntax::Regex, Case::Sensitive, View::Plain).unwrap())
+}
+
+/// Questions of every kind about a session.
+fn questions(root: RunId) -> Vec<Query> {
+    let all = Query { lines_max: 999, ..Query::new(Scope::Session(root)) };
+    let newest = Query { order: Order::Newest, lines_max: 7, ..all.clone() };
+    vec![
+        all.clone(),
+        newest.clone(),
+        Query { level_min: Level::Error, ..newest.clone() },
+        Query { streams: [Stream::Stdout].into_iter().collect(), seq_min: 8_000, lines_max: 50, ..all.clone() },
+        Query { since: Some(at(100)), until: Some(at(300)), lines_max: 30, ..newest.clone() },
+        Query { text: text("^two"), ..newest.clone() },
+        Query { text: text("of many$"), lines_max: 2_000, ..all.clone() },
+        Query { text: text("line 1?99+ of many"), ..newest },
+    ]
+}
+
+fn pages(store: &dyn Store, query: &Query) -> Vec<Vec<Entry>> {
+    let mut page = store.page(query, None).unwrap();
+    let mut pages = vec![page.entries];
+    while page.more && pages.len() < 20 {
+        page = store.page(query, Some(&page.cursor)).unwrap();
+        pages.push(page.entries);
+    }
+    pages
+}
+
+#[test]
+fn a_text_log_alone_answers_like_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, run, entries) = text_session(dir.path(), |run| life(run, 20_000));
+    let (model, store) = (Mem::new(), Embedded::open(dir.path()).unwrap());
+    model.start_run(&root).unwrap();
+    model.start_run(&run).unwrap();
+    model.append(&entries).unwrap();
+    for query in questions(root.id) {
+        assert_eq!(pages(&store, &query), pages(&model, &query), "{query:?}");
+    }
+}
+
+/// The session of one run that an open store has written in small blocks, and its directory.
+fn written(dir: &Path, lines: u64) -> (Embedded, Run, Vec<Entry>, PathBuf) {
+    let store = Embedded::open_with(dir, Options { block_text_bytes_max: 4_000, ..Options::default() }).unwrap();
+    let run = Run { started_at: at(0), ..started(RunId::new(at(0)), Kind::Session, "s".into(), at(0)) };
+    store.start_run(&run).unwrap();
+    let entries = life(run.id, lines);
+    store.append(&entries).unwrap();
+    let session = fs::read_dir(dir.join("sessions")).unwrap().next().unwrap().unwrap().path();
+    (store, run, entries, session)
+}
+
+/// Copies a session into a data dir of its own. Nobody holds the copy's locks: it is as a killed writer leaves one.
+fn copied(session: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("sessions").join(session.file_name().unwrap());
+    fs::create_dir_all(&to).unwrap();
+    for file in fs::read_dir(session).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn what_a_killed_writer_kept_is_read_and_then_its_open_end_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_live, run, entries, session) = written(dir.path(), 3_000);
+    let killed = copied(&session);
+    let store = Embedded::open(killed.path()).unwrap();
+    let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Run(run.id)) };
+    let page = store.page(&query, None).unwrap();
+    let (last, before) = page.entries.split_last().unwrap();
+    assert_eq!(before, entries);
+    let Entry::Gap(gap) = last else { unreachable!("{last:?}") };
+    assert_eq!((gap.from, gap.to), (3_007, None));
+    let state = store.runs(&RunQuery::new(Scope::Run(run.id))).unwrap().remove(0);
+    assert_eq!((state.records, state.lost, state.lost_more), (3_001, 5, true));
+    assert!(store.page(&query, Some(&page.end)).unwrap().entries.is_empty());
+}
+
+#[test]
+fn a_run_goes_on_after_its_killed_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_live, run, mut entries, session) = written(dir.path(), 300);
+    let killed = copied(&session);
+    let store = Embedded::open(killed.path()).unwrap();
+    let more = Entry::Record(record(run.id, 307, "resumed"));
+    store.append(std::slice::from_ref(&more)).unwrap();
+    entries.push(more);
+    let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Session(run.id)) };
+    assert_eq!(store.page(&query, None).unwrap().entries, entries);
+}
+
+#[test]
+fn a_damaged_block_is_a_gap_between_its_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, run, entries, session) = written(dir.path(), 3_000);
+    drop(live);
+    let damaged = copied(&session);
+    let boom = damaged.path().join("sessions").join(session.file_name().unwrap()).join("records.boom");
+    let mut bytes = fs::read(&boom).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    fs::write(&boom, bytes).unwrap();
+    let store = Embedded::open(damaged.path()).unwrap();
+    let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Session(run.id)) };
+    let found = store.page(&query, None).unwrap().entries;
+    let lost: Vec<&Gap> =
+        found.iter().filter_map(|entry| if let Entry::Gap(gap) = entry { Some(gap) } else { None }).collect();
+    let [damage, full] = lost[..] else { unreachable!("{lost:?}") };
+    assert_eq!((damage.why.as_str(), full.why.as_str()), ("damaged", "disk full"));
+    let is_lost = |entry: &&Entry| (damage.from..=damage.to.unwrap()).contains(&entry.seq());
+    let left: Vec<&Entry> = entries.iter().filter(|entry| !is_lost(entry)).collect();
+    assert_eq!(found.iter().filter(|entry| *entry != &Entry::Gap(damage.clone())).collect::<Vec<_>>(), left);
+    assert!(left.len() > 2_000);
+    let mut seqs: Vec<u64> = pages(&store, &Query { order: Order::Newest, lines_max: 500, ..query })
+        .concat()
+        .iter()
+        .map(Entry::seq)
+        .collect();
+    seqs.sort_unstable();
+    let mut right: Vec<u64> = found.iter().map(Entry::seq).collect();
+    right.sort_unstable();
+    assert_eq!(seqs, right);
+}
+
+#[test]
+fn a_scan_is_in_order_of_entries_and_counts_are_those_of_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, run, entries, _) = written(dir.path(), 3_000);
+    let all = Query::new(Scope::Session(run.id));
+    let seqs = |query: &Query| {
+        let mut seqs = Vec::new();
+        let each = &mut |entry: EntryRef<'_>| (seqs.push(entry.seq()), ControlFlow::Continue(())).1;
+        store.scan(query, each).unwrap();
+        seqs
+    };
+    let mut right: Vec<u64> = entries.iter().map(Entry::seq).collect();
+    assert_eq!(seqs(&all), right);
+    right.reverse();
+    assert_eq!(seqs(&Query { order: Order::Newest, ..all.clone() }), right);
+    let mut enough = 0;
+    store
+        .scan(&all, &mut |_| {
+            (enough += 1, if enough == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }).1
+        })
+        .unwrap();
+    assert_eq!(enough, 10);
+    for query in questions(run.id) {
+        let query = Query { lines_max: 1, ..query };
+        let mut page = store.page(&query, None).unwrap();
+        let mut lines = 0;
+        while !page.entries.is_empty() {
+            lines += u64::from(matches!(page.entries[0], Entry::Record(_)));
+            if !page.more {
+                break;
+            }
+            page = store.page(&query, Some(&page.cursor)).unwrap();
+        }
+        assert_eq!(store.count(&query).unwrap(), lines, "{query:?}");
+    }
+}
+
+#[test]
+fn another_process_would_be_woken_within_milliseconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (writer, run, ..) = written(dir.path(), 10);
+    let (reader, query) = (Embedded::open(dir.path()).unwrap(), Query::new(Scope::Session(run.id)));
+    let mut cursor = reader.page(&query, None).unwrap().end;
+    let mut times: Vec<Duration> = Vec::new();
+    for seq in 17..117 {
+        cursor = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let wake = reader.wait(&query, &cursor, Instant::now() + Duration::from_secs(20)).unwrap();
+                let page = reader.page(&query, Some(&cursor)).unwrap();
+                (wake, page, Instant::now())
+            });
+            writer.append(&[Entry::Record(record(run.id, seq, "lone"))]).unwrap();
+            let stored = Instant::now();
+            let (wake, page, seen) = waiting.join().unwrap();
+            assert_eq!((wake, page.entries[0].seq()), (Wake::Entries, seq));
+            times.push(seen.saturating_duration_since(stored));
+            page.cursor
+        });
+    }
+    times.sort_unstable();
+    assert!(times[50] < Duration::from_millis(10), "the median took {:?}", times[50]);
+}
