@@ -13,7 +13,11 @@ use std::{
     time::Instant,
 };
 
-use logboom_boom::{block::Block, reader::Reader};
+use logboom_boom::{
+    block::Block,
+    gram_query::{Case as GramCase, GramQuery},
+    reader::Reader,
+};
 use logboom_files::{DataDir, list::Sessions};
 use logboom_record::{Level, Time};
 use logboom_store::{Case, Order, Query, Scope, Store, Syntax, TextQuery, View};
@@ -81,6 +85,10 @@ fn decompress(path: &Path) -> u64 {
     };
     let bytes = once();
     measure("read and decompress", bytes, once);
+    for pattern in ["assertions harbor", "stage finished", "5eadfacade0813d7"] {
+        let left = reader.candidates(&GramQuery::literal(pattern.as_bytes(), GramCase::Sensitive)).count();
+        println!("the filter leaves {left} of {} blocks for {pattern:?}", reader.blocks().len());
+    }
     bytes
 }
 

@@ -89,7 +89,8 @@ impl Finder {
     fn first(&self, text: &[u8], start: usize) -> Option<usize> {
         let at = match &self.needle {
             Needle::Literal(finder) => finder.find(&text[start..]).map(|at| start + at)?,
-            Needle::Regex(regex) => regex.find_at(text, start)?.start(),
+            // Some place in the line is enough, and where a match ends is known before where it starts.
+            Needle::Regex(regex) => regex.shortest_match_at(text, start)?,
             Needle::EachLine => return None,
         };
         (at < text.len()).then_some(at) // what an empty match finds after the last LF is no line

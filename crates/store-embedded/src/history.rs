@@ -4,7 +4,10 @@
 //! soon as no block to come can have an earlier one. Where writers wrote at the same time their blocks overlap, and a few
 //! are held at once; else it is one after the other.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError},
+};
 
 use logboom_record::{Entry, Gap, Time};
 use logboom_store::{Order, Page, Query, StoreError};
@@ -107,9 +110,11 @@ pub(crate) fn scan(
     let place = if query.order == Order::Oldest { Place::Start } else { Place::End };
     let plan = Plan::new(view, query, seen, place, Unit::Entries);
     let judge = plan.judge(Unit::Entries);
+    let spare: Mutex<Vec<Chunk>> = Mutex::default();
     let work = |task: &Task, memory: &mut Memory| {
-        view.read(task.at, &mut memory.chunk)?;
-        let lines = judge.lines(task.at, &mut memory.chunk, &mut memory.side)?;
+        let mut chunk = spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        view.read(task.at, &mut chunk)?;
+        let lines = judge.lines(task.at, &mut chunk, &mut memory.side)?;
         let mut items: Vec<(Key, Item)> = Vec::with_capacity(lines.len());
         for line in lines {
             items.push((line.key, line.first));
@@ -119,20 +124,22 @@ pub(crate) fn scan(
         if query.order == Order::Oldest {
             items.reverse();
         }
-        let chunk = if items.is_empty() { Chunk::default() } else { std::mem::take(&mut memory.chunk) };
         Ok(Held { chunk, items })
     };
     let mut held: Vec<Held> = Vec::new();
     plan.sweep(work, |task, block| {
         held.push(block);
         let next = plan.tasks.get(task + 1);
-        hand_out(&mut held, query.order, next, each)
+        let handed = hand_out(&mut held, query.order, next, each)?;
+        let empty = held.extract_if(.., |block| block.items.is_empty()).map(|block| block.chunk);
+        spare.lock().unwrap_or_else(PoisonError::into_inner).extend(empty);
+        Ok(handed)
     })
 }
 
 /// Hands out what stands before everything that the next block can have.
 fn hand_out(
-    held: &mut Vec<Held>,
+    held: &mut [Held],
     order: Order,
     next: Option<&Task>,
     each: &mut dyn FnMut(EntryRef<'_>) -> ControlFlow<()>,
@@ -142,7 +149,6 @@ fn hand_out(
         next.is_none_or(|next| if order == Order::Oldest { time < next.earliest } else { time > next.latest })
     };
     loop {
-        held.retain(|block| !block.items.is_empty());
         let heads = || held.iter().enumerate().filter_map(|(at, block)| Some((block.items.last()?.0, at)));
         let first = heads().reduce(|a, b| if is_before(&b.0, &a.0) { b } else { a });
         let Some((key, at)) = first else { return Ok(ControlFlow::Continue(())) };

@@ -1,7 +1,7 @@
 //! Where an entry stands, and the cursor that says so: what of each run a walk sees, and a place between two lines.
 //!
 //! Nothing in it depends on files, so it stays right while a block moves from the tail to the boom file, while files grow,
-//! and in every other process. `docs/decisions/cursor.md` has the reasons.
+//! and in every other process. `docs/decisions/0005-cursors.md` has the reasons.
 
 use std::collections::BTreeMap;
 
