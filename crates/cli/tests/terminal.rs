@@ -1,0 +1,411 @@
+//! logboom in a real terminal, as the person in front of it sees it.
+//!
+//! Each test has a tmux server of its own, which ends with it; what a test waits for is on the screen or it fails. Scripts
+//! are files, so that the typed command never holds the words that are waited for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper may fail as the test does")]
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use common::{DEADLINE, Logboom, wait_until};
+
+const PROMPT: &str = "ready>";
+
+/// A shell that is the same for everybody.
+const SHELL: &str = "bash --noprofile --rcfile rc";
+
+/// A tmux server with one shell, in which `logboom` is the program under test.
+struct Terminal {
+    logboom: Logboom,
+}
+
+impl Terminal {
+    fn start() -> Terminal {
+        let terminal = Terminal { logboom: Logboom::new() };
+        fs::write(terminal.logboom.path("rc"), format!("PS1='{PROMPT} '\n")).unwrap();
+        terminal.tmux(&["new-session", "-d", "-x", "110", "-y", "30", SHELL]);
+        terminal.first().wait_for(PROMPT);
+        terminal
+    }
+
+    /// With these scripts in its working directory.
+    fn with_scripts(scripts: &[(&str, &str)]) -> Terminal {
+        let terminal = Terminal::start();
+        scripts.iter().for_each(|(name, text)| fs::write(terminal.logboom.path(name), text).unwrap());
+        terminal
+    }
+
+    fn first(&self) -> Pane<'_> {
+        Pane { terminal: self, target: ":0".to_owned() }
+    }
+
+    /// A window beside the first.
+    fn second(&self) -> Pane<'_> {
+        self.tmux(&["new-window", "-d", "-t", ":1", SHELL]);
+        let pane = Pane { terminal: self, target: ":1".to_owned() };
+        pane.wait_for(PROMPT);
+        pane
+    }
+
+    #[track_caller]
+    fn tmux(&self, args: &[&str]) -> String {
+        let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+        assert!(status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let programs = Path::new(env!("CARGO_BIN_EXE_logboom")).parent().unwrap().to_str().unwrap();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+        let mut command = Command::new("tmux");
+        command.args(["-u", "-L", "logboom", "-f", "/dev/null"]).args(args).current_dir(self.logboom.home());
+        for name in ["LOGBOOM_SESSION", "LOGBOOM_RUN", "LOGBOOM_PAGER", "PAGER", "NO_COLOR", "LESS", "TMUX"] {
+            command.env_remove(name);
+        }
+        // The socket lies in the test's own directory.
+        command.env("TMUX_TMPDIR", self.logboom.home()).env("HOME", self.logboom.home()).env("PATH", path);
+        command.env("LOGBOOM_DIR", self.logboom.data()).env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    fn raw(&self, stream: &str) -> String {
+        self.logboom.text(["show", "--raw", "--stream", stream])
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Fails where the server has ended already.
+        let _ = self.command(&["kill-server"]).output();
+    }
+}
+
+/// One window of the terminal.
+struct Pane<'a> {
+    terminal: &'a Terminal,
+    target: String,
+}
+
+impl Pane<'_> {
+    /// Types a line and Enter.
+    fn enter(&self, line: &str) {
+        self.terminal.tmux(&["send-keys", "-t", &self.target, "-l", "--", line]);
+        self.press("Enter");
+    }
+
+    /// Presses a key by the name that tmux has for it.
+    fn press(&self, key: &str) {
+        self.terminal.tmux(&["send-keys", "-t", &self.target, key]);
+    }
+
+    /// What is on the screen and above it.
+    fn screen(&self) -> String {
+        self.terminal.tmux(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.target])
+    }
+
+    /// Only what is on the screen now.
+    fn visible(&self) -> String {
+        self.terminal.tmux(&["capture-pane", "-p", "-t", &self.target])
+    }
+
+    /// The screen with its colours, as SGR sequences.
+    fn colored(&self) -> String {
+        self.terminal.tmux(&["capture-pane", "-p", "-e", "-t", &self.target])
+    }
+
+    fn fact(&self, format: &str) -> String {
+        self.terminal.tmux(&["display-message", "-p", "-t", &self.target, format]).trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn wait_for(&self, words: &str) -> String {
+        self.wait_until(words, |screen| screen.contains(words))
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, condition: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen();
+            if condition(&screen) {
+                return screen;
+            }
+            assert!(start.elapsed() < DEADLINE, "waited in vain for {what:?}; on the screen:\n{screen}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Runs a command to its end; gives what it printed, without the line that was typed.
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        self.press("C-l");
+        wait_until(|| ended(&self.visible()).is_none());
+        self.terminal.tmux(&["clear-history", "-t", &self.target]);
+        self.enter(&format!("{line}; echo \"ended $?.\""));
+        let screen = self.wait_until("its end", |screen| ended(screen).is_some());
+        let printed = screen.split_once("ended $?.\"\n").map_or(screen.as_str(), |(_, rest)| rest);
+        printed[..ended(printed).unwrap()].to_owned()
+    }
+}
+
+/// Where the end of a command is told on the screen.
+fn ended(screen: &str) -> Option<usize> {
+    screen
+        .match_indices("ended ")
+        .map(|(at, _)| at)
+        .find(|at| screen[at + 6..].starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[test]
+fn control_c_is_heard_once() {
+    let script = "trap 'n=$((n+1)); echo heard $n' INT; echo set up; touch go; while [ -e go ]; do sleep 0.01; done; \
+                  echo in all $n";
+    let terminal = Terminal::with_scripts(&[("count", script)]);
+    let pane = terminal.first();
+    pane.enter("logboom run bash count");
+    pane.wait_for("set up");
+    for times in 1..=3 {
+        pane.press("C-c");
+        pane.wait_for(&format!("heard {times}"));
+    }
+    fs::remove_file(terminal.logboom.path("go")).unwrap();
+    pane.wait_for("in all 3\n");
+    pane.wait_for("logboom: passed in");
+}
+
+#[test]
+fn control_c_ends_the_command_and_says_so() {
+    let terminal = Terminal::with_scripts(&[("wait", "echo set up; exec sleep 100")]);
+    let pane = terminal.first();
+    pane.enter("logboom run sh wait");
+    pane.wait_for("set up");
+    pane.press("C-c");
+    pane.wait_for("logboom: interrupted (SIGINT) in");
+    pane.enter("echo code $?");
+    pane.wait_for("code 130");
+    assert_eq!(terminal.logboom.latest()["outcome"], "interrupted");
+}
+
+#[test]
+fn control_z_stops_the_job_and_fg_goes_on_with_it() {
+    let script =
+        "echo $$ >pid; touch go; n=0; while [ -e go ]; do n=$((n+1)); echo line $n; sleep 0.01; done; echo last $n";
+    let terminal = Terminal::with_scripts(&[("lines", script)]);
+    let pane = terminal.first();
+    pane.enter("logboom run bash lines");
+    pane.wait_for("line 5\n");
+    pane.press("C-z");
+    pane.wait_for("Stopped");
+    let pid = fs::read_to_string(terminal.logboom.path("pid")).unwrap();
+    wait_until(|| state(pid.trim()) == 'T');
+    pane.enter("fg");
+    wait_until(|| state(pid.trim()) != 'T');
+    fs::remove_file(terminal.logboom.path("go")).unwrap();
+    pane.wait_for("last");
+    pane.wait_for("logboom: passed in");
+    let lines: Vec<String> = terminal.raw("stdout").lines().map(str::to_owned).collect();
+    let count = lines.len() - 1;
+    assert_eq!(lines[count], format!("last {count}"));
+    assert!((1..=count).all(|n| lines[n - 1] == format!("line {n}")), "{lines:?}");
+}
+
+/// The letter that the kernel has for what a process does.
+fn state(pid: &str) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('X')
+}
+
+#[test]
+fn a_pipeline_goes_through_it() {
+    let terminal = Terminal::start();
+    let pane = terminal.first();
+    let printed = pane.run("seq 3 | logboom run -- sed s/^/number/ | cat; echo all ${PIPESTATUS[*]}");
+    let printed: Vec<&str> = printed.lines().filter(|line| !line.starts_with("logboom:")).collect();
+    assert_eq!(printed, ["number1", "number2", "number3", "all 0 0 0"]);
+    let printed = pane.run("logboom run yes | head -1; echo all ${PIPESTATUS[*]}");
+    let printed: Vec<&str> = printed.lines().filter(|line| !line.starts_with("logboom:")).collect();
+    assert_eq!(printed, ["y", "all 141 0"]);
+}
+
+#[test]
+fn a_pager_after_it_has_the_keyboard() {
+    let terminal = Terminal::start();
+    let pane = terminal.first();
+    pane.enter("seq 200 | logboom run -- sed s/^/number/ | more; echo all ${PIPESTATUS[*]}");
+    pane.wait_for("--More--");
+    assert!(!pane.screen().contains("number200"));
+    pane.press("Space");
+    pane.wait_for("number50");
+    pane.press("q");
+    pane.wait_until("the end", |screen| screen.contains("all 0 0 0") || screen.contains("all 0 141 0"));
+    pane.enter("echo still $((40 + 2))");
+    pane.wait_for("still 42");
+}
+
+#[test]
+fn a_new_window_size_reaches_the_command() {
+    let script = "exec 3>&1 4>&2; touch go; trap 'echo now $(stty size <&3) $(stty size <&4)' WINCH; \
+                  echo first $(stty size <&3); while [ -e go ]; do sleep 0.01; done";
+    let terminal = Terminal::with_scripts(&[("size", script)]);
+    let pane = terminal.first();
+    pane.enter("logboom run bash size");
+    pane.wait_for("first 30 110");
+    terminal.tmux(&["resize-window", "-x", "71", "-y", "19"]);
+    pane.wait_for("now 19 71 19 71");
+    fs::remove_file(terminal.logboom.path("go")).unwrap();
+    pane.wait_for("logboom: passed in");
+}
+
+#[test]
+fn colours_stay_and_so_do_the_streams() {
+    let script = r"[ -t 1 ] && printf '\033[31mred\033[0m\n'; [ -t 2 ] && printf '\033[32mgreen\033[0m\n' >&2";
+    let terminal = Terminal::with_scripts(&[("colors", script)]);
+    let pane = terminal.first();
+    pane.run("logboom run sh colors");
+    let colored = pane.colored();
+    assert!(colored.contains("\x1b[31mred") && colored.contains("\x1b[32mgreen"), "{colored:?}");
+    let dir = terminal.logboom.latest()["dir"].as_str().unwrap().to_owned();
+    let log = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let log = log
+        .filter(|path| path.extension().is_some_and(|end| end == "log"))
+        .map(|path| fs::read_to_string(path).unwrap());
+    let log = log.collect::<String>();
+    let tagged =
+        |tag: &str, word: &str| log.lines().any(|line| line.contains(word) && line.split(' ').any(|part| part == tag));
+    assert!(tagged("O", "red") && tagged("E", "green") && !tagged("E", "red"), "{log}");
+}
+
+#[test]
+fn pty_gives_one_full_terminal() {
+    let script = "tty; tty <&1; tty <&2; read word </dev/tty; echo got $word; echo err >&2";
+    let terminal = Terminal::with_scripts(&[("full", script)]);
+    let pane = terminal.first();
+    pane.enter("logboom run --pty sh full");
+    pane.wait_until("three terminals", |screen| screen.matches("/dev/pts/").count() == 3);
+    pane.enter("something");
+    pane.wait_for("got something");
+    pane.wait_for("logboom: passed in");
+    let lines: Vec<String> = terminal.raw("stdout").lines().map(|line| line.trim_end().to_owned()).collect();
+    assert!(lines[0] == lines[1] && lines[1] == lines[2], "{lines:?}");
+    assert_eq!(lines[3..], ["something", "got something", "err"]);
+    assert_eq!(terminal.raw("stderr"), "");
+    assert!(pane.run("stty -a").contains(" icanon "), "our terminal has its modes back");
+}
+
+#[test]
+fn the_summary_is_for_a_person_only() {
+    let script = "echo fine; echo 'error: broken' >&2; exit 101";
+    let terminal = Terminal::with_scripts(&[("fail", script)]);
+    let pane = terminal.first();
+    let printed = pane.run("logboom run sh fail");
+    let summary = printed.lines().last().unwrap();
+    let short = terminal.logboom.latest()["short"].as_str().unwrap().to_owned();
+    assert!(summary.starts_with("logboom: failed (exit 101) in "), "{printed}");
+    assert!(summary.ends_with(&format!(" s, 2 lines, 1 error, 0 lost; logboom show {short}")), "{printed}");
+    let printed = pane.run("logboom run sh fail 2>stderr");
+    assert_eq!(printed, "fine\n");
+    assert_eq!(fs::read_to_string(terminal.logboom.path("stderr")).unwrap(), "error: broken\n");
+}
+
+#[test]
+fn show_pages() {
+    let terminal = Terminal::start();
+    terminal.logboom.run_script("seq -f number%g 200").expect(0);
+    let pane = terminal.first();
+    pane.enter("LOGBOOM_PAGER=more logboom show; echo code $?");
+    pane.wait_for("--More--");
+    assert!(pane.visible().contains("number5\n") && !pane.visible().contains("number200"));
+    pane.press("q");
+    pane.wait_for("code 0");
+}
+
+#[test]
+fn without_a_pager_show_goes_straight_to_the_terminal() {
+    let terminal = Terminal::start();
+    terminal.logboom.run_script("seq -f number%g 200").expect(0);
+    let printed = terminal.first().run("LOGBOOM_PAGER=no-such-pager logboom show");
+    assert_eq!(printed.lines().filter(|line| line.contains("number")).count(), 200);
+}
+
+/// Prints numbered lines until the file `go` is gone, which the test's end takes away, too.
+const NUMBERS: &str = "echo $PPID >ppid; touch go; n=0; while [ -e go ]; do n=$((n+1)); echo line $n; sleep 0.02; done";
+
+#[test]
+fn tail_follows_a_run_in_another_window_to_its_end() {
+    let terminal = Terminal::with_scripts(&[("numbers", NUMBERS)]);
+    let (pane, other) = (terminal.first(), terminal.second());
+    pane.enter("logboom run bash numbers");
+    pane.wait_for("line 2\n");
+    other.enter("logboom tail -f; echo code $?");
+    other.wait_for("line 30\n");
+    fs::remove_file(terminal.logboom.path("go")).unwrap();
+    pane.wait_for("logboom: passed in");
+    let screen = other.wait_for("code 0");
+    let last = terminal.raw("stdout").lines().last().unwrap().to_owned();
+    assert!(screen.contains(&format!("{last}\n")), "{last} is missing:\n{screen}");
+}
+
+#[test]
+fn tail_says_that_the_writer_was_killed() {
+    let terminal = Terminal::with_scripts(&[("numbers", NUMBERS)]);
+    let (pane, other) = (terminal.first(), terminal.second());
+    pane.enter("logboom run bash numbers");
+    pane.wait_for("line 2\n");
+    other.enter("logboom tail -f; echo code $?");
+    other.wait_for("line 3\n");
+    let pid = fs::read_to_string(terminal.logboom.path("ppid")).unwrap();
+    assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    other.wait_for("was killed; what it had not yet written is lost");
+    other.wait_for("code 1");
+    assert_eq!(terminal.logboom.latest()["outcome"], "lost");
+}
+
+#[test]
+fn what_would_move_the_terminal_is_shown_and_colours_are_colours() {
+    let script = r"printf 'clear\033[2J bell\007 title\033]0;stolen\007 \033[31mred\033[0m end\n'";
+    let terminal = Terminal::start();
+    terminal.logboom.run_script(script).expect(0);
+    let pane = terminal.first();
+    let title = pane.fact("#{pane_title}");
+    for command in
+        ["LOGBOOM_PAGER= logboom show", "LOGBOOM_PAGER='more -e' logboom show", "logboom tail", "logboom search clear"]
+    {
+        let printed = pane.run(command);
+        assert!(printed.contains("clear^[[2J bell^G title^[]0;stolen^G red end"), "{command}:\n{printed}");
+        assert!(pane.colored().contains("\x1b[31mred"), "{command}: {:?}", pane.colored());
+        assert_eq!((pane.fact("#{pane_title}"), pane.fact("#{window_bell_flag}")), (title.clone(), "0".to_owned()));
+    }
+}
+
+#[test]
+fn no_color_means_no_colours() {
+    let terminal = Terminal::start();
+    terminal.logboom.run_script(r"printf '\033[31merror: red\033[0m\n'; exit 1").expect(1);
+    let pane = terminal.first();
+    for command in ["logboom show --no-pager", "logboom tail", "logboom sessions", "logboom search red", "logboom"] {
+        pane.run(command);
+        assert!(pane.colored().contains('\x1b'), "{command} has colours");
+        pane.run(&format!("NO_COLOR=1 {command}"));
+        assert!(!pane.colored().contains('\x1b'), "{command}: {:?}", pane.colored());
+    }
+}
+
+#[test]
+fn alone_it_gives_six_examples_and_the_latest_session() {
+    let terminal = Terminal::start();
+    let pane = terminal.first();
+    assert!(pane.run("logboom").contains("There are no sessions in "));
+    terminal.logboom.run_script("exit 7").expect(7);
+    let printed = pane.run("logboom");
+    let examples = printed.lines().filter(|line| line.starts_with("  ") && line.contains("logboom ")).count();
+    let short = terminal.logboom.latest()["short"].as_str().unwrap().to_owned();
+    assert_eq!(examples, 6, "{printed}");
+    assert!(printed.contains(&short) && printed.contains("failed (exit 7)"), "{printed}");
+    assert!(printed.lines().all(|line| line.chars().count() <= 110), "{printed}");
+}
