@@ -15,7 +15,7 @@ use logboom_record::{Level, RunEnd, Stream, Time};
 use crate::command::OutputSink;
 
 /// How many bytes may wait for the writer: little, since `kill -9` takes what waits.
-pub const BYTES_MAX: usize = 512 << 10;
+pub const BYTES_MAX: usize = 128 << 10;
 
 /// What a reader hands over. Cheap to clone; every clone is a hand on the same intake.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ mod tests {
     fn a_full_intake_makes_readers_wait_and_loses_nothing() {
         let intake = Intake::new();
         let reader = intake.clone();
-        let chunk = vec![b'x'; 300_000];
+        let chunk = vec![b'x'; 100_000];
         let pushing = std::thread::spawn(move || {
             (0..40).for_each(|_| reader.push(Stream::Stdout, Time::from_micros(0), &chunk));
             reader.end(Stream::Stdout);
@@ -161,7 +161,7 @@ mod tests {
             ended = batch.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
         }
         pushing.join().unwrap();
-        assert_eq!(total, 40 * 300_000);
+        assert_eq!(total, 40 * 100_000);
     }
 
     #[test]

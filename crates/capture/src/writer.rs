@@ -33,7 +33,7 @@ pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub const SYNC_EVERY_BYTES: u64 = 32 << 20;
 
 const TEXT_BUFFER_BYTES: usize = 1 << 20;
-const BUSY_WAKE_BYTES: usize = 128 << 10;
+const BUSY_WAKE_BYTES: usize = 64 << 10;
 
 /// Where the records of a run go.
 pub struct Sinks {
@@ -158,6 +158,7 @@ impl Worker {
                     let (bytes, later) = rest.split_at(*len);
                     rest = later;
                     self.write(*stream, |splitter, take| splitter.push(bytes, *time, take));
+                    self.flush_if_late();
                 }
                 Piece::End { stream } => self.write(*stream, |splitter, take| splitter.finish(take)),
                 Piece::Note { time, level, message } => self.out.note(*time, *level, message),
@@ -206,6 +207,15 @@ impl Worker {
             self.last_flush = Instant::now();
             self.unflushed_since = None;
             self.unsynced = true;
+        }
+    }
+
+    /// Flushes in the middle of a batch, whose lines may be many and short.
+    fn flush_if_late(&mut self) {
+        let now = Instant::now();
+        if now >= *self.unflushed_since.get_or_insert(now) + FLUSH_AFTER {
+            self.out.flush();
+            (self.last_flush, self.unflushed_since, self.unsynced) = (Instant::now(), None, true);
         }
     }
 
