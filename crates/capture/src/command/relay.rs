@@ -27,7 +27,7 @@ use super::{OutputSink, Passed};
 use crate::pty::Modes;
 
 /// How much one read takes at most.
-const READ_BYTES_MAX: usize = 64 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// How much is still read when a stream is left: a full pipe and one read more, so that its end is seen if it is there.
 const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;

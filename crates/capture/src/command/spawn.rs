@@ -26,8 +26,8 @@ use rustix::{
 use super::{CommandError, PassThrough, Spec, Tty, failed, relay::Target};
 use crate::pty::{self, Modes, Sizes};
 
-/// What a pipe to the command is to hold: the usual, whatever the system's default; `kill -9` takes what waits in it.
-const PIPE_BYTES: usize = 64 << 10;
+/// What a pipe to the command is to hold; more than the usual 64 KiB saves both sides from waking each other.
+const PIPE_BYTES: usize = 256 << 10;
 
 /// Our end of one of the command's streams.
 pub(super) struct Source {
