@@ -275,3 +275,23 @@ fn another_process_would_be_woken_within_milliseconds() {
     times.sort_unstable();
     assert!(times[50] < Duration::from_millis(10), "the median took {:?}", times[50]);
 }
+
+#[test]
+fn hundreds_of_sessions_are_read_as_one_in_order_of_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let mut right: Vec<(Time, RunId)> = Vec::new();
+    for number in 0..200 {
+        let started_at = at(number * 7 % 200 * 1_000);
+        let run = started(RunId::new(started_at), Kind::Session, format!("session {number}"), started_at);
+        store.start_run(&run).unwrap();
+        store.append(&[Entry::Record(Record { time: started_at, ..record(run.id, 1, "hello") })]).unwrap();
+        store.end_run(run.id, &end()).unwrap();
+        right.push((started_at, run.id));
+    }
+    right.sort_unstable();
+    let query = Query { lines_max: 70, text: text("^hello$"), ..Query::new(Scope::All) };
+    let found = pages(&store, &query).concat();
+    assert_eq!(found.iter().map(|entry| (entry.time(), entry.run())).collect::<Vec<_>>(), right);
+    assert_eq!(store.count(&query).unwrap(), 200);
+}
