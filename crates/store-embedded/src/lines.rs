@@ -234,37 +234,46 @@ impl Judge<'_> {
         record: &RecordRef<'_>,
     ) {
         let slot = &mut runs[run].open[record.stream as usize];
-        let goes_on = goes_on(record);
         match *slot {
             Slot::Open(draft) => drafts[draft].add(item, key, record, self.query.text.is_some()),
             Slot::Refused => {}
             Slot::Closed | Slot::Unseen => {
-                let earlier = match slot {
-                    Slot::Unseen => heads.iter().find(|(id, stream, _)| *id == record.run && *stream == record.stream),
-                    _ => None,
-                };
-                let passes = match earlier {
-                    None => self.passes_head(&key, record),
-                    Some((_, _, parts)) => self.passes_from_earlier(&key, record.stream, parts),
-                };
-                *slot = if passes { Slot::Open(drafts.len()) } else { Slot::Refused };
-                if passes {
-                    let mut text: Vec<u8> = Vec::new();
-                    if self.query.text.is_some() {
-                        earlier.iter().flat_map(|(_, _, parts)| parts).for_each(|part| text.extend(&part.message));
-                        text.extend(record.message);
-                    }
-                    let line = Line { key, first: item, more: Vec::new(), far: Vec::new(), is_gap: false };
-                    drafts.push(Draft { line, text, stream: record.stream, run, ended: !goes_on });
-                }
+                let is_first = matches!(slot, Slot::Unseen);
+                let is_its = |head: &&OpenHead| is_first && head.0 == record.run && head.1 == record.stream;
+                let earlier = heads.iter().find(is_its).map(|(_, _, parts)| &parts[..]);
+                let draft = self.draft((item, key), record, run, earlier);
+                *slot = if draft.is_some() { Slot::Open(drafts.len()) } else { Slot::Refused };
+                drafts.extend(draft);
             }
         }
-        if !goes_on {
+        if !goes_on(record) {
             if let Slot::Open(draft) = *slot {
                 drafts[draft].ended = true;
             }
             *slot = Slot::Closed;
         }
+    }
+
+    /// The line whose first part in this block a record is, if it passes as far as can be told yet; `earlier` are its parts
+    /// in earlier blocks, if it starts there.
+    fn draft(
+        &self,
+        (first, key): (Item, Key),
+        record: &RecordRef<'_>,
+        run: usize,
+        earlier: Option<&[Record]>,
+    ) -> Option<Draft> {
+        let passes = match earlier {
+            None => self.passes_head(&key, record),
+            Some(parts) => self.passes_from_earlier(&key, record.stream, parts),
+        };
+        let mut text: Vec<u8> = Vec::new();
+        if passes && self.query.text.is_some() {
+            earlier.unwrap_or_default().iter().for_each(|part| text.extend(&part.message));
+            text.extend(record.message);
+        }
+        let line = Line { key, first, more: Vec::new(), far: Vec::new(), is_gap: false };
+        passes.then_some(Draft { line, text, stream: record.stream, run, ended: false })
     }
 
     /// Whether what a block has of a line that starts in an earlier one is wanted, the text aside.
