@@ -84,7 +84,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.render().to_string();
+    let text = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a subcommand is missing".to_owned(),
+        _ => error.render().to_string(),
+    };
     let what = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
     let what = one_line(&what.trim_start_matches("error: ").replace("\n\n", "; ").replace("tip: ", ""));
     let known = |word: &String| Cli::command().find_subcommand(word).is_some();

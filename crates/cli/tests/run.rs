@@ -287,3 +287,12 @@ fn what_a_descendant_keeps_open_is_drained_and_the_cut_is_noted() {
     assert!(timeline.contains("\"drain_cut\""), "{timeline}");
     logboom.run(&["run", "--timeout", "1ms", "--grace", "1ms", "sh", "-c", "kill $(cat child); sleep 5"]);
 }
+
+#[test]
+fn a_missing_session_or_subcommand_is_said_in_one_plain_line() {
+    let logboom = Logboom::new();
+    let done = logboom.run(["exec", "true"]).expect(125);
+    assert_eq!(done.stderr, "logboom: no session; give --session ID, or set LOGBOOM_SESSION\n");
+    let done = logboom.run(["session"]).expect(2);
+    assert_eq!(done.stderr, "logboom: a subcommand is missing (see `logboom session --help`)\n");
+}

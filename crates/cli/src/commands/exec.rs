@@ -49,7 +49,7 @@ impl Exec {
 pub fn given(session: Option<&SessionRef>, config: &Config, now: Time) -> Result<Target> {
     let (reference, parent) = match session {
         Some(reference) => (reference.clone(), None),
-        None => (env::var("LOGBOOM_SESSION").context(NO_SESSION)?.parse()?, run_around()),
+        None => (env::var("LOGBOOM_SESSION").ok().context(NO_SESSION)?.parse()?, run_around()),
     };
     let session = place::find_session(&config.data_dir(), &reference, now)?;
     if let Some(end) = session.meta()?.run.end {
