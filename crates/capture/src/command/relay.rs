@@ -4,6 +4,9 @@
 //! of our output going away, which must close the command's stream as early as it would be closed without us. Passing
 //! on does block, as the command would. A stream that is left before its end is read once more, for what was written
 //! before the moment of leaving.
+//!
+//! A command that prints many single lines pays for each with the wake-up of its reader, which takes longer than the
+//! write. So while small reads follow one another quickly, each is followed by a pause in which more can gather.
 
 use std::{
     io,
@@ -18,7 +21,7 @@ use std::{
 
 use logboom_record::{Stream, Time};
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::{FileType, fstat},
     io::{Errno, read, write},
 };
@@ -31,6 +34,16 @@ const READ_BYTES_MAX: usize = 256 << 10;
 
 /// How much is still read when a stream is left: a full pipe and one read more, so that its end is seen if it is there.
 const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;
+
+/// How long small reads wait for company.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// From so many bytes on a read is not small: the pipe must not fill up during a pause.
+const SMALL_BYTES_MAX: usize = 16 << 10;
+
+/// So many small reads in a row, each at most so long after the one before on average, begin the pauses.
+const QUICK_READS: u32 = 16;
+const QUICK_AFTER_US: i64 = 200;
 
 /// An event that stays raised once it is.
 pub(super) struct Bell(OwnedFd);
@@ -120,7 +133,37 @@ pub(super) struct Relay {
     target: Option<Target>,
     passed: Passed,
     watch_target: bool,
+    rhythm: Rhythm,
     shared: Shared,
+}
+
+/// How quickly small reads follow one another.
+#[derive(Default)]
+struct Rhythm {
+    since: Time,
+    reads: u32,
+    quick: bool,
+}
+
+impl Rhythm {
+    /// Notes a read; tells whether to pause after it.
+    fn note(&mut self, bytes: usize, at: Time) -> bool {
+        if bytes >= SMALL_BYTES_MAX {
+            *self = Rhythm::default();
+        } else if !self.quick {
+            self.reads += 1;
+            if self.reads >= QUICK_READS {
+                let took = at.as_micros() - self.since.as_micros();
+                *self = Rhythm { since: at, reads: 0, quick: took <= i64::from(QUICK_READS) * QUICK_AFTER_US };
+            }
+        }
+        self.quick
+    }
+
+    /// Notes that nothing gathered.
+    fn found_nothing(&mut self) {
+        self.quick = false;
+    }
 }
 
 /// What the relays of a command have in common.
@@ -147,7 +190,7 @@ impl Drop for Farewell {
 impl Relay {
     pub(super) fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: Shared) -> Relay {
         let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
-        Relay { stream, source, target, passed: Passed::All, watch_target, shared }
+        Relay { stream, source, target, passed: Passed::All, watch_target, rhythm: Rhythm::default(), shared }
     }
 
     /// Starts the thread; its last word goes to `sender`, then `bell` is rung.
@@ -179,11 +222,18 @@ impl Relay {
                 // A terminal says EIO when its last user is gone and everything has been read.
                 Ok(0) | Err(Errno::IO) => return false,
                 Ok(count) => {
-                    self.take(&buffer[..count]);
+                    let time = Time::now();
+                    self.take(time, &buffer[..count]);
                     left -= if stopping || closing { count.min(left) } else { 0 };
+                    if self.rhythm.note(count, time) {
+                        self.pause();
+                    }
                 }
                 Err(Errno::AGAIN) if stopping || closing => left = 0,
-                Err(Errno::AGAIN) => self.wait(),
+                Err(Errno::AGAIN) => {
+                    self.rhythm.found_nothing();
+                    self.wait();
+                }
                 Err(Errno::INTR) => {}
                 Err(_) => return true,
             }
@@ -198,8 +248,7 @@ impl Relay {
         matches!(self.passed, Passed::Closed) && self.target.as_ref().is_some_and(|target| target.close_with_reader)
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        let time = Time::now();
+    fn take(&mut self, time: Time, bytes: &[u8]) {
         // Before the prompt is shown that a change of modes was made for.
         self.shared.modes.update();
         self.shared.control.unless_abandoned(self.stream, || self.shared.sink.push(self.stream, time, bytes));
@@ -210,6 +259,12 @@ impl Relay {
                 Err(errno) => self.passed = Passed::Failed(errno.into()),
             }
         }
+    }
+
+    /// Lets bytes gather, unless told to stop.
+    fn pause(&self) {
+        // Interrupted or failed: then it was a short one.
+        let _ = poll(&mut [PollFd::new(&self.shared.control.stop, PollFlags::IN)], Some(&PAUSE));
     }
 
     /// Waits for bytes, for the word to stop, or for our reader to go away.
@@ -254,6 +309,23 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+
+    #[test]
+    fn only_small_reads_in_quick_succession_are_followed_by_pauses() {
+        let mut rhythm = Rhythm::default();
+        let mut now = 1_000_000;
+        let mut read = |rhythm: &mut Rhythm, bytes, after| {
+            now += after;
+            rhythm.note(bytes, Time::from_micros(now))
+        };
+        assert!(!(0..100).any(|_| read(&mut rhythm, 100, 1_000)), "one line a millisecond is seen at once");
+        assert!((0..100).any(|_| read(&mut rhythm, 100, 20)));
+        assert!(read(&mut rhythm, 1_000, 1_000), "what gathered in a pause is followed by another");
+        assert!(!read(&mut rhythm, 100_000, 10), "a full pipe is not left alone");
+        assert!((0..100).any(|_| read(&mut rhythm, 100, 20)));
+        rhythm.found_nothing();
+        assert!(!read(&mut rhythm, 100, 10), "the first line after silence is seen at once");
+    }
 
     #[test]
     fn a_non_blocking_target_gets_every_byte() {
