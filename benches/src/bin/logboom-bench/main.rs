@@ -14,6 +14,7 @@ mod produce;
 mod report;
 mod results;
 mod rival;
+mod seal;
 mod search;
 mod size;
 mod slowdown;
@@ -63,6 +64,7 @@ enum What {
     Capture(capture::Capture),
     Size(size::Size),
     Memory(memory::Memory),
+    Seal(seal::Seal),
     Startup(startup::Startup),
     Slowdown(slowdown::Slowdown),
     Search(search::Search),
@@ -102,6 +104,7 @@ fn main() -> anyhow::Result<()> {
         What::Capture(capture) => bench.answer(|place, logboom| capture.run(place, logboom)),
         What::Size(size) => bench.answer(|place, logboom| size.run(place, logboom)),
         What::Memory(memory) => bench.answer(|place, logboom| memory.run(place, logboom)),
+        What::Seal(seal) => bench.answer(|place, logboom| seal.run(place, logboom)),
         What::Startup(startup) => bench.answer(|place, logboom| startup.run(place, logboom)),
         What::Slowdown(slowdown) => bench.answer(|place, logboom| slowdown.run(place, logboom)),
         What::Search(search) => bench.answer(|place, logboom| search.run(place, logboom)),

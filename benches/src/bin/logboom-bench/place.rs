@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use logboom_bench::{Form, generate};
 
-const SEED: u64 = 42;
+/// Where the generator starts for every input.
+pub const SEED: u64 = 42;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// A directory on a real disk.

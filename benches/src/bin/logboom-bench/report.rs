@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use crate::results::{self, Machine, Result};
 
 /// The benches in the order of the page.
-pub const ORDER: [&str; 8] = ["capture", "size", "memory", "startup", "slowdown", "search", "tail", "follow"];
+pub const ORDER: [&str; 9] = ["capture", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow"];
 
 /// Render the latest result of each bench as Markdown.
 #[derive(clap::Args)]

@@ -1,10 +1,14 @@
 //! How much longer does a command take that works and prints?
 //!
 //! The producer does a fixed amount of arithmetic before each line, so that alone it would print so many MB/s. It is not paced
-//! by a clock: a clock would hide what capturing takes from it.
+//! by a clock: a clock would hide what capturing takes from it. Alone it prints to /dev/null; what the pipe itself costs
+//! is told by `| cat`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
 
 use crate::logboom::Logboom;
 use crate::measure::{self, median};
@@ -39,7 +43,7 @@ impl Slowdown {
     pub fn run(&self, place: &Place, logboom: Option<&Path>) -> anyhow::Result<Table> {
         let logboom = Logboom::find(logboom, place)?;
         let method = format!("fixed work of about {} s, {} alternating rounds, medians", self.seconds, self.rounds);
-        let columns = ["prints", "MB/s alone", "s alone", "s under `logboom run --quiet`", "ratio"];
+        let columns = ["prints", "MB/s alone", "s alone", "ratio into `cat`", "ratio under `logboom run --quiet`"];
         let mut table = Table::new("slowdown", "How much is a command slowed?", method, &columns);
         let speed = steps_per_us();
         let mut worst: f64 = 0.0;
@@ -62,19 +66,21 @@ impl Slowdown {
     }
 
     fn compare(&self, pace: Pace, place: &Place, logboom: &Logboom) -> anyhow::Result<([String; 5], f64)> {
-        let (mut alone, mut under) = (Vec::new(), Vec::new());
+        let (mut alone, mut cat, mut under) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             let mut producer = Command::new(std::env::current_exe()?);
             alone.push(seconds(pace.args(producer.arg("produce")))?);
+            cat.push(into_cat(pace.args(Command::new(std::env::current_exe()?).arg("produce")))?);
             let dir = place.fresh("slowdown")?;
             under.push(seconds(pace.args(&mut logboom.run_producer(&dir)?))?);
             remove(&dir)?;
         }
-        let ratio = median(under.iter().zip(&alone).map(|(under, alone)| under / alone));
-        let (alone, under) = (median(alone), median(under));
+        let ratio = |times: Vec<f64>| median(times.iter().zip(&alone).map(|(time, alone)| time / alone));
+        let (cat, under) = (ratio(cat), ratio(under));
+        let alone = median(alone);
         let how = if pace.blocks { "blocks of 4 KiB" } else { "line by line" };
         let rate = pace.lines as f64 * LINE_BYTES / 1e6 / alone;
-        Ok(([how.to_owned(), figure(rate), figure(alone), figure(under), figure(ratio)], ratio))
+        Ok(([how.to_owned(), figure(rate), figure(alone), figure(cat), figure(under)], under))
     }
 }
 
@@ -87,4 +93,14 @@ impl Pace {
 
 fn seconds(command: &mut Command) -> anyhow::Result<f64> {
     Ok(measure::run(command.stdout(Stdio::null()))?.wall.as_secs_f64())
+}
+
+fn into_cat(producer: &mut Command) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let mut producer = producer.stdout(Stdio::piped()).spawn()?;
+    let pipe = producer.stdout.take().context("a piped stdout")?;
+    let mut cat = Command::new("cat").stdin(pipe).stdout(Stdio::null()).spawn()?;
+    let (producer, cat) = (producer.wait()?, cat.wait()?);
+    ensure!(producer.success() && cat.success(), "{producer}, cat: {cat}");
+    Ok(started.elapsed().as_secs_f64())
 }
