@@ -23,6 +23,7 @@ pub(crate) use catalog::{Catalog, Hole};
 pub use search::BlockSet;
 pub(crate) use source::Source;
 use tail::Tail;
+pub use tail::tail_path;
 pub(crate) use written::Written;
 
 use crate::{

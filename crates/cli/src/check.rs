@@ -151,12 +151,9 @@ fn try_check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<Findin
             TextEntry::Gap(gap) => found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why }),
         }
     }
-    let next = reader.mark().seq;
-    if outcome == Outcome::Lost && found.gaps.iter().all(|gap| gap.to.is_some()) {
-        found.gaps.push(Lost { run: id, from: next, to: None, why: "writer was killed".to_owned() });
-    } else if let Some(counts) = run.counts.filter(|counts| counts.records + counts.lost >= next && ended) {
-        let to = Some(counts.records + counts.lost);
-        found.gaps.push(Lost { run: id, from: next, to, why: "the text log is shorter than it was".to_owned() });
+    let missing = run.missing_from(reader.mark().seq, run.run.started_at, outcome);
+    if let Some(gap) = missing.filter(|_| found.gaps.iter().all(|gap| gap.to.is_some())) {
+        found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why });
     }
     found.lost = found.gaps.iter().try_fold(0, |sum, gap| Some(sum + (gap.to? - gap.from + 1)));
     if reader.skipped() > 0 && outcome != Outcome::Lost {

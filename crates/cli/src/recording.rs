@@ -206,7 +206,10 @@ fn prepare(
     let (text, text_name) = TextWriter::create(session, new.program)?;
     let mut boom = None;
     match new.boom {
-        false => text.hold_lock()?,
+        false => {
+            text.hold_lock()?;
+            session.reserve()?;
+        }
         true => {
             let mut writer = boom::Writer::create_in(session.dir(), "records", boom::Options::default())?;
             let slot = writer.run(id, Kind::Command, 1)?;

@@ -105,11 +105,22 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_command_on_a_full_disk_is_not_changed_and_the_gap_has_its_count() {
+    check_on_full_disk(&[]);
+}
+
+#[test]
+fn without_a_boom_file_it_is_not_changed_either() {
+    check_on_full_disk(&["--no-boom"]);
+}
+
+fn check_on_full_disk(options: &[&str]) {
     let disk = SmallDisk::new("2m");
     let logboom = Logboom::in_dir(disk.0.path().join("logs"));
     let script = "\"$0\" \"$1\" 2000000; exit 3";
     let run = logboom
-        .command(["run", "--", "sh", "-c", script])
+        .command(["run"])
+        .args(options)
+        .args(["--", "sh", "-c", script])
         .arg(numbers())
         .arg(logboom.path("progress"))
         .output()
@@ -126,6 +137,9 @@ fn a_command_on_a_full_disk_is_not_changed_and_the_gap_has_its_count() {
     assert_eq!(verify["damaged"].as_array().unwrap().len(), 0, "{verify}");
     let session = logboom.json(["sessions", "--json"]);
     assert_eq!((session["outcome"].as_str(), session["exit_code"].as_i64()), (Some("failed"), Some(3)), "{session}");
+    let shown = logboom.command(["show", "--raw"]).output().unwrap();
+    let lines = shown.stdout.iter().filter(|byte| **byte == b'\n').count() as u64;
+    assert_eq!((shown.status.code(), lines), (Some(1), records));
 }
 
 #[test]

@@ -34,6 +34,9 @@ use lock::MetaLock;
 const META: &str = "session.json";
 /// The name that new metadata has until it is complete.
 const META_NEW: &str = "session.json.tmp";
+/// A file that becomes the metadata when a full disk has no room for new ones.
+const META_RESERVE: &str = ".session.json.reserve";
+const META_RESERVE_BYTES: usize = 16 << 10;
 /// How many names are tried before giving up.
 const NAME_TRIES_MAX: u32 = 10_000;
 
@@ -189,6 +192,10 @@ impl Session {
         let mut after = before.clone();
         let result = change(&mut after)?;
         self.write_meta(&after.to_bytes_over(&before, &old), durable)?;
+        if after.run.end.is_some() {
+            // Most sessions have none, and of some it became the metadata.
+            let _ = fs::remove_file(self.dir.join(META_RESERVE));
+        }
         Ok(result)
     }
 
@@ -223,6 +230,19 @@ impl Session {
             Ok(meta.runs.iter().any(|run| run.run.id == id && run.boom.is_some()))
         })
         .and_then(|in_boom| if in_boom { Ok(()) } else { self.sync_names() })
+    }
+
+    /// Sets room aside, so that the end of a run without a boom file can be noted on a full disk.
+    ///
+    /// # Errors
+    /// Those of the system, naming the file.
+    pub fn reserve(&self) -> Result<(), FilesError> {
+        let _lock = MetaLock::take(&self.dir)?;
+        let path = self.dir.join(META_RESERVE);
+        match File::create_new(&path).and_then(|mut file| file.write_all(&[0; META_RESERVE_BYTES])) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(FilesError::at("write", &path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the session. The first to end it wins.
@@ -276,7 +296,11 @@ impl Session {
     pub fn bytes(&self) -> u64 {
         use std::os::unix::fs::MetadataExt;
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.blocks() * 512).sum()
+        entries
+            .filter(|entry| entry.file_name() != META_RESERVE)
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|file| file.blocks() * 512)
+            .sum()
     }
 
     fn write_meta(&self, bytes: &[u8], durable: Durable) -> Result<(), FilesError> {
@@ -285,12 +309,26 @@ impl Session {
             file.write_all(bytes)?;
             if durable == Durable::Soon { Ok(()) } else { file.sync_all() }
         });
+        let written = written.or_else(|error| match error.kind() {
+            io::ErrorKind::StorageFull => self.use_reserve(bytes, &new).map_err(|_| error),
+            _ => Err(error),
+        });
         if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
             // Half a file is of no use, and its blocks may be what the next attempt needs; that it stays harms nobody.
             let _ = fs::remove_file(&new);
             return Err(FilesError::at("write", &path)(error));
         }
         if durable == Durable::Now { self.sync_names() } else { Ok(()) }
+    }
+
+    /// Writes the metadata into the room that was set aside, and puts it in the place of `new`.
+    fn use_reserve(&self, bytes: &[u8], new: &Path) -> io::Result<()> {
+        let reserve = self.dir.join(META_RESERVE);
+        let mut file = OpenOptions::new().write(true).open(&reserve)?;
+        file.write_all(bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()?;
+        fs::rename(reserve, new)
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     thread,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use logboom_files::{
@@ -230,9 +231,12 @@ fn a_run_is_running_while_its_writer_lives_and_lost_after() {
     let (_, file) = live_run(&session);
     let status = session.status(later(48 * HOUR));
     assert_eq!((status.outcome, status.outcomes[0]), (Outcome::Running, Outcome::Running));
+    let last_write = UNIX_EPOCH + Duration::from_micros(later(7 * HOUR).as_micros() as u64);
+    file.set_modified(last_write).unwrap();
     drop(file);
     let status = session.status(noon());
     assert_eq!((status.outcome, status.outcomes[0]), (Outcome::Lost, Outcome::Lost));
+    assert_eq!(status.last_seen, later(7 * HOUR));
 }
 
 #[test]

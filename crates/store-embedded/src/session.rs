@@ -105,6 +105,7 @@ impl Open {
             self.look_again()?;
         }
         self.name_runs();
+        self.add_killed_at_once();
         note_holes(&mut self.sources);
         note_joins(&mut self.sources);
         note_times(&mut self.sources);
@@ -115,13 +116,11 @@ impl Open {
     pub fn look_at_status(&mut self) {
         self.status = self.session.status(Time::now());
         self.name_runs();
-        let states: Vec<(RunId, Outcome)> =
-            self.status.meta.runs.iter().map(|run| run.run.id).zip(self.status.outcomes.iter().copied()).collect();
         for source in &mut self.sources {
-            if let Bytes::Text(text) = &mut source.bytes
-                && let Some((_, outcome)) = states.iter().find(|(run, _)| text.is_of(*run))
-            {
-                text.set_state(*outcome != Outcome::Running, *outcome == Outcome::Lost);
+            let Bytes::Text(text) = &mut source.bytes else { continue };
+            let mut runs = self.status.meta.runs.iter().zip(&self.status.outcomes);
+            if let Some((run, outcome)) = runs.find(|(run, _)| text.is_of(run.run.id)) {
+                text.set_state(run, *outcome);
             }
         }
     }
@@ -165,13 +164,24 @@ impl Open {
         let text = run.text.as_deref().filter(|name| !name.contains('/')).map(|name| dir.join(name));
         if let Some(path) = text.filter(|path| path.exists()) {
             let mut text = TextSource::open(&path, run.run.id, outcome != Outcome::Running)?;
-            text.set_state(outcome != Outcome::Running, outcome == Outcome::Lost);
+            text.set_state(run, outcome);
             let (blocks, runs) = (text.facts(), text.runs());
-            self.sources.push(Source { bytes: Bytes::Text(text), blocks, runs, written: Written::default() });
+            self.sources.push(Source { bytes: Bytes::Text(Box::new(text)), blocks, runs, written: Written::default() });
         } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {
-            self.sources.push(unreadable(run));
+            self.sources.push(all_lost(run, "its boom file is damaged"));
         }
         Ok(())
+    }
+
+    /// Gives a place to the runs whose writer was killed before its file had something of them.
+    fn add_killed_at_once(&mut self) {
+        for (run, outcome) in self.status.meta.runs.iter().zip(&self.status.outcomes) {
+            let is_told = || self.sources.iter().any(|source| source.tells_of(run.run.id));
+            let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost);
+            if file.is_some_and(|file| self.sources.iter().any(|source| source.was_left(file))) && !is_told() {
+                self.sources.push(all_lost(run, "writer was killed"));
+            }
+        }
     }
 
     /// Lists the runs, with the ends that were derived for them.
@@ -216,11 +226,11 @@ fn is_boom(name: &str) -> bool {
     name.starts_with("records.") && name.ends_with(".boom")
 }
 
-/// The place of a run whose boom file is no boom file any more: all of it is lost.
-fn unreadable(run: &RunMeta) -> Source {
+/// The place of a run of which no file has anything.
+fn all_lost(run: &RunMeta, why: &str) -> Source {
     let to = run.counts.map(|counts| counts.records + counts.lost).filter(|to| *to > 0);
     let time = run.run.started_at;
-    let gap = Gap { run: run.run.id, from: 1, to, time, why: "its boom file is damaged".to_owned() };
+    let gap = Gap { run: run.run.id, from: 1, to, time, why: why.to_owned() };
     let next_seq = to.map_or(1, |to| to + 1);
     let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
     let lead = if to.is_none() { vec![gap] } else { Vec::new() };

@@ -65,7 +65,7 @@ impl Facts {
 /// What is read from.
 pub(crate) enum Bytes {
     Boom(Box<Reader>),
-    Text(TextSource),
+    Text(Box<TextSource>),
     /// A boom file that is not kept open, since there are too many; it is sealed.
     Parked(Box<Path>),
 }
@@ -171,6 +171,17 @@ impl Source {
                 Ok(changed)
             }
         }
+    }
+
+    /// Whether it has records of the run, or tells that they are lost.
+    pub fn tells_of(&self, run: RunId) -> bool {
+        matches!(&self.bytes, Bytes::Text(text) if text.is_of(run)) || self.runs.iter().any(|known| known.id == run)
+    }
+
+    /// Whether it is the boom file of this name, which its writer has left without sealing it.
+    pub fn was_left(&self, name: &str) -> bool {
+        let Bytes::Boom(reader) = &self.bytes else { return false };
+        reader.state() == State::Abandoned && reader.path().file_name().is_some_and(|file| file == name)
     }
 
     fn is_abandoned(&self) -> bool {

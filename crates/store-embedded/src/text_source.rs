@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use logboom_files::{
     FilesError,
+    session::RunMeta,
     textlog::{TextEntry, TextMark, TextReader},
 };
-use logboom_record::{Entry, Flags, Gap, RecordRef, RunId, Time};
+use logboom_record::{Entry, Flags, Gap, Outcome, RecordRef, RunId, Time};
 use logboom_store::StoreError;
 
 use crate::source::{Facts, RunFacts, failed};
@@ -26,8 +27,8 @@ pub(crate) struct TextSource {
     end: TextMark,
     /// Which streams have an open line at the end.
     open: [bool; 3],
-    /// The writer died: nobody knows how many records are missing at the end.
-    abandoned: bool,
+    /// How the run stood when that was last looked at: before the text was read to its end.
+    state: Option<(RunMeta, Outcome)>,
 }
 
 #[derive(Clone)]
@@ -47,15 +48,23 @@ impl TextSource {
             blocks: Vec::new(),
             end: TextMark::START,
             open: [false; 3],
-            abandoned: false,
+            state: None,
         };
         source.refresh()?;
         Ok(source)
     }
 
     /// Notes how the run stands.
-    pub fn set_state(&mut self, ended: bool, abandoned: bool) {
-        (self.ended, self.abandoned) = (ended, abandoned);
+    pub fn set_state(&mut self, run: &RunMeta, outcome: Outcome) {
+        self.ended = outcome != Outcome::Running;
+        self.state = Some((run.clone(), outcome));
+    }
+
+    /// What is missing at the end.
+    fn missing(&self) -> Option<Gap> {
+        let (run, outcome) = self.state.as_ref()?;
+        let time = self.blocks.iter().map(|block| block.facts.times.1).max().unwrap_or(run.run.started_at);
+        run.missing_from(self.end.seq, time, *outcome)
     }
 
     /// Whether this is the log of the run.
@@ -94,17 +103,15 @@ impl TextSource {
             last.joins_later = true; // it still grows
         }
         let time = facts.iter().map(|facts| facts.times.1).max().unwrap_or_default();
-        let why = || "writer was killed".to_owned();
-        let open = Gap { run: self.run, from: self.end.seq, to: None, time, why: why() };
-        let lead = if self.abandoned { vec![open] } else { Vec::new() };
-        facts.push(Facts { times: (time, time), lead, ..Facts::default() });
+        let (lead, late) = self.missing().into_iter().partition(|gap| gap.to.is_none());
+        facts.push(Facts { times: (time, time), lead, late, ..Facts::default() });
         facts
     }
 
     /// The run, as far as it goes.
     pub fn runs(&self) -> Vec<RunFacts> {
-        let mut sum =
-            RunFacts { id: self.run, first_seq: 1, next_seq: self.end.seq, records: 0, lines: 0, levels: [0; 5] };
+        let next_seq = self.missing().and_then(|gap| gap.to).map_or(self.end.seq, |to| to + 1);
+        let mut sum = RunFacts { id: self.run, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
         for run in self.blocks.iter().flat_map(|block| &block.facts.runs) {
             (sum.records, sum.lines) = (sum.records + run.records, sum.lines + run.lines);
             sum.levels.iter_mut().zip(run.levels).for_each(|(sum, count)| *sum += count);

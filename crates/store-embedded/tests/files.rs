@@ -168,6 +168,20 @@ fn what_a_killed_writer_kept_is_read_and_then_its_open_end_is_told() {
 }
 
 #[test]
+fn of_a_run_killed_before_its_first_record_everything_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = NewSession { name: "s".into(), labels: BTreeMap::new(), open: false, user: None, now: at(0) };
+    let session = Session::create(&DataDir::at(dir.path()), new).unwrap();
+    drop(logboom_boom::Writer::create_in(session.dir(), "records", Options::default()).unwrap());
+    let run = started(RunId::new(at(1)), Kind::Command, "make".into(), at(1));
+    session.add_run(RunMeta { boom: Some("records.boom".into()), ..RunMeta::new(run.clone()) }).unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let page = store.page(&Query::new(Scope::Run(run.id)), None).unwrap();
+    let why = "writer was killed".to_owned();
+    assert_eq!(page.entries, [Entry::Gap(Gap { run: run.id, from: 1, to: None, time: at(1), why })]);
+}
+
+#[test]
 fn a_run_goes_on_after_its_killed_writer() {
     let dir = tempfile::tempdir().unwrap();
     let (_live, run, mut entries, session) = written(dir.path(), 300);

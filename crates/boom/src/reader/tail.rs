@@ -58,6 +58,13 @@ struct Slot {
     last_at: u64,
 }
 
+/// Where the tail of the boom file at this path is while it is not sealed.
+pub fn tail_path(boom: &Path) -> PathBuf {
+    let mut path = boom.as_os_str().to_owned();
+    path.push(".tail");
+    path.into()
+}
+
 /// A block in the tail.
 pub(crate) struct TailBlock {
     /// As of a block in the boom file; the columns are not compressed.
@@ -69,9 +76,7 @@ pub(crate) struct TailBlock {
 impl Tail {
     /// The tail beside the boom file of this path and id, which need not be there.
     pub(crate) fn new(boom: &Path, id: FileId) -> Tail {
-        let mut path = boom.as_os_str().to_owned();
-        path.push(".tail");
-        Tail { path: path.into(), id, file: None, slots: Default::default(), buffer: Vec::new(), version: 0 }
+        Tail { path: tail_path(boom), id, file: None, slots: Default::default(), buffer: Vec::new(), version: 0 }
     }
 
     /// Takes the frames that are new. `next_block` is the number of the first block that the boom file was last seen

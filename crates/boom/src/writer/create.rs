@@ -18,6 +18,7 @@ use crate::{
     BoomError,
     boom_file::BoomFile,
     format::{FileHeader, FileId},
+    reader::tail_path,
     storage::FileStorage,
 };
 
@@ -70,13 +71,6 @@ fn link(hidden: &Path, dir: &Path, stem: &str) -> Result<PathBuf, BoomError> {
         }
     }
     Err(BoomError::NoFreeName { dir: dir.to_owned() })
-}
-
-/// The tail beside a boom file.
-fn tail_path(boom: &Path) -> PathBuf {
-    let mut path = boom.as_os_str().to_owned();
-    path.push(".tail");
-    path.into()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod flat;
 
 use std::{fs::File, io::Read, path::Path};
 
-use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
+use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,6 +92,21 @@ impl RunMeta {
     /// A run of a session that starts, without anything else known.
     pub fn new(run: Run) -> RunMeta {
         RunMeta { run, command: Vec::new(), cwd: None, pid: None, text: None, boom: None, counts: None }
+    }
+
+    /// What is missing at the end of the run's text log, which goes as far as before `next_seq`, at `time`: what a killed
+    /// writer took with it, or what a full disk had no room for.
+    pub fn missing_from(&self, next_seq: u64, time: Time, outcome: Outcome) -> Option<Gap> {
+        let gap = |to, why: &str| Gap { run: self.run.id, from: next_seq, to, time, why: why.to_owned() };
+        match (outcome, self.counts) {
+            (Outcome::Running, _) => None,
+            (Outcome::Lost, _) => Some(gap(None, "writer was killed")),
+            (_, Some(counts)) => {
+                let last = counts.records + counts.lost;
+                (last >= next_seq).then(|| gap(Some(last), "not in the text log"))
+            }
+            _ => None,
+        }
     }
 }
 

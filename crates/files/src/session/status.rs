@@ -6,9 +6,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
+use logboom_boom::reader::tail_path;
 use logboom_record::{Outcome, RunEnd, SessionId, Time};
 
 use super::{Meta, RunMeta, Session, lock::is_held, recovered};
@@ -127,12 +128,25 @@ fn implied_end(meta: &Meta) -> Option<RunEnd> {
     if meta.open { None } else { meta.end_of_first_run(first.ended_at) }
 }
 
-/// Start, end of a run, or mtime of the timeline, whichever is last.
+/// Start or end of a run, or mtime of the timeline or of a file that an unended run writes, whichever is last.
 fn sign_of_life(meta: &Meta, dir: &Path) -> Time {
     let runs =
         meta.runs.iter().flat_map(|run| [Some(run.run.started_at), run.run.end.as_ref().map(|end| end.ended_at)]);
-    let event = fs::metadata(dir.join("timeline.jsonl")).and_then(|file| file.modified()).ok();
-    let event = event.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let event = event.map(|since| Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)));
-    runs.flatten().chain(event).fold(meta.run.started_at, Time::max)
+    let unended = meta.runs.iter().filter(|run| run.run.end.is_none());
+    let written = unended.flat_map(|run| records_of(run, dir)).chain([dir.join("timeline.jsonl")]);
+    runs.chain(written.map(|path| modified(&path))).flatten().fold(meta.run.started_at, Time::max)
+}
+
+/// The files whose mtime tells when the run was last written; `verify --repair` writes a text log beside a boom file too.
+fn records_of(run: &RunMeta, dir: &Path) -> Vec<PathBuf> {
+    let boom = run.boom.as_deref().and_then(|name| beside(dir, name));
+    match boom {
+        Some(boom) => vec![tail_path(&boom), boom],
+        None => run.text.as_deref().and_then(|name| beside(dir, name)).into_iter().collect(),
+    }
+}
+
+fn modified(path: &Path) -> Option<Time> {
+    let since = fs::metadata(path).and_then(|file| file.modified()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
 }
