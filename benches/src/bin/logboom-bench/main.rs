@@ -18,6 +18,7 @@ mod seal;
 mod search;
 mod size;
 mod slowdown;
+mod stages;
 mod startup;
 mod table;
 mod tail;
@@ -63,6 +64,7 @@ enum What {
     },
     Capture(capture::Capture),
     Size(size::Size),
+    Stages(stages::Stages),
     Memory(memory::Memory),
     Seal(seal::Seal),
     Startup(startup::Startup),
@@ -104,6 +106,7 @@ fn main() -> anyhow::Result<()> {
         What::Capture(capture) => bench.answer(|place, logboom| capture.run(place, logboom)),
         What::Size(size) => bench.answer(|place, logboom| size.run(place, logboom)),
         What::Memory(memory) => bench.answer(|place, logboom| memory.run(place, logboom)),
+        What::Stages(stages) => bench.answer(|place, logboom| stages.run(place, logboom)),
         What::Seal(seal) => bench.answer(|place, logboom| seal.run(place, logboom)),
         What::Startup(startup) => bench.answer(|place, logboom| startup.run(place, logboom)),
         What::Slowdown(slowdown) => bench.answer(|place, logboom| slowdown.run(place, logboom)),

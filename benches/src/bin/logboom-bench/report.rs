@@ -10,7 +10,8 @@ use anyhow::{Context, ensure};
 use crate::results::{self, Machine, Result};
 
 /// The benches in the order of the page.
-pub const ORDER: [&str; 9] = ["capture", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow"];
+pub const ORDER: [&str; 10] =
+    ["capture", "stages", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow"];
 
 /// Render the latest result of each bench as Markdown.
 #[derive(clap::Args)]
