@@ -43,7 +43,7 @@ const SMALL_BYTES_MAX: usize = 16 << 10;
 
 /// So many small reads in a row, each at most so long after the one before on average, begin the pauses.
 const QUICK_READS: u32 = 16;
-const QUICK_AFTER_US: i64 = 200;
+const QUICK_AFTER_US: i64 = 500;
 
 /// An event that stays raised once it is.
 pub(super) struct Bell(OwnedFd);
