@@ -287,6 +287,20 @@ fn clean_deletes_what_is_too_much_and_nothing_that_lives() {
 }
 
 #[test]
+fn a_run_applies_the_retention_and_clean_removes_what_was_left_behind() {
+    let logboom = Logboom::new();
+    fs::write(logboom.home().join("logboom.toml"), "keep = 0\n").unwrap();
+    logboom.run(&["run", "true"]).expect(0);
+    assert!(logboom.jsons(&["sessions", "--json"]).is_empty());
+    let trash = logboom.data().join("sessions/.trash-2025-01-02_03-04-05_00000000");
+    fs::create_dir_all(&trash).unwrap();
+    logboom.run(&["clean", "--dry-run"]).expect(0);
+    assert!(trash.exists());
+    logboom.run(&["clean"]).expect(0);
+    assert!(!trash.exists());
+}
+
+#[test]
 fn config_says_where_each_value_comes_from() {
     let logboom = Logboom::new();
     fs::write(logboom.home().join("logboom.toml"), "keep = 7\n").unwrap();

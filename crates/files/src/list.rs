@@ -40,6 +40,9 @@ const STEP: usize = 16;
 /// How many are read before a search looks whether it has enough.
 const CHUNK: usize = 256;
 
+/// How many are read before somebody who is short of time looks at the clock.
+const FEW: usize = 32;
+
 /// The sessions of a data dir as they were when it was read, newest first.
 #[derive(Clone, Debug)]
 pub struct Sessions {
@@ -78,13 +81,19 @@ impl Sessions {
         self.read(0..self.ids.len(), now)
     }
 
-    /// All of them, newest first, some at a time.
-    pub(crate) fn chunks(&self, now: Time) -> impl Iterator<Item = Vec<Status>> {
+    /// Those that are wanted, the oldest first, a few at a time.
+    pub(crate) fn oldest_first(
+        &self,
+        now: Time,
+        wanted: impl Fn(&SessionId) -> bool,
+    ) -> impl Iterator<Item = Vec<Status>> {
+        let ids = self.ids.iter().rev().filter(|id| wanted(id)).cloned().collect();
+        let oldest_first = Sessions { dir: self.dir.clone(), ids };
         let mut start = 0;
         std::iter::from_fn(move || {
-            let end = self.second_end((start + CHUNK).min(self.ids.len()));
+            let end = (start + FEW).min(oldest_first.ids.len());
             let range = std::mem::replace(&mut start, end)..end;
-            (!range.is_empty()).then(|| self.read(range, now))
+            (!range.is_empty()).then(|| oldest_first.read(range, now))
         })
     }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use logboom_files::{
     retention::{BAD_FACTOR, Limits, Reason, Seen, Tidied, apply, plan, survey, tidy},
     session::{NewSession, RunMeta, ended, hold_lock, started},
 };
-use logboom_record::{Kind, Outcome, RunId, SessionId, Time};
+use logboom_record::{Kind, Outcome, Run, RunId, SessionId, Time};
 use proptest::prelude::*;
 
 const DAY: i64 = 86_400_000_000;
@@ -214,6 +214,53 @@ fn tidying_deletes_the_oldest_of_far_too_many_by_their_names_alone() {
     let Tidied::Done(report) = tidied(day(11)) else { panic!("not done") };
     assert_eq!(report.deleted.len(), 3);
     assert_eq!(listed(dir.path()), BTreeSet::from([sessions[9].id().clone()]));
+}
+
+/// Sessions that passed, one a day, without waiting for the disk each time.
+fn create_many(dir: &Path, count: i64) -> Vec<PathBuf> {
+    let create = |number| {
+        let run = RunId::new(day(number));
+        let (id, end) = (SessionId::new(day(number), run), ended(Outcome::Passed, day(number)));
+        let run = Run { end: Some(end), ..started(run, Kind::Session, "x".into(), day(number)) };
+        let session = dir.join("sessions").join(id.as_str());
+        fs::create_dir_all(&session).unwrap();
+        fs::write(session.join("session.json"), serde_json::json!({"format": 1, "id": id, "run": run}).to_string())
+            .unwrap();
+        session
+    };
+    (0..count).map(create).collect()
+}
+
+#[test]
+fn tidying_that_cannot_look_at_all_sessions_at_once_comes_to_an_end_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::at(dir.path());
+    let sessions = create_many(dir.path(), 150);
+    let tidied = |hour: i64, budget| {
+        let now = Time::from_micros(day(151).as_micros() + hour * 3_600_000_000);
+        let Tidied::Done(report) = tidy(&data, &limits(1_000, 50, u64::MAX), now, budget).unwrap() else {
+            panic!("not done")
+        };
+        report
+    };
+    let unfinished = (0..9).filter(|hour| tidied(*hour, Duration::ZERO).unfinished).count();
+    assert_eq!((unfinished, listed(dir.path()).len()), (9, 150));
+    sessions.iter().for_each(|session| fs::write(session.join("session.json"), "not needed any more").unwrap());
+    assert_eq!(tidied(10, Duration::MAX).deleted.len(), 100);
+}
+
+#[test]
+fn of_sessions_that_cannot_all_be_looked_at_the_oldest_go_by_their_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = DataDir::at(dir.path());
+    create_many(dir.path(), 300);
+    let mut hours = 0;
+    while listed(dir.path()).len() > 31 {
+        let now = Time::from_micros(day(300).as_micros() + hours * 3_600_000_000);
+        tidy(&data, &limits(30, 200, u64::MAX), now, Duration::from_millis(5)).unwrap();
+        hours += 1;
+        assert!(hours < 1_000, "{} are left", listed(dir.path()).len());
+    }
 }
 
 #[test]

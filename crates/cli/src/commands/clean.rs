@@ -55,7 +55,7 @@ impl Clean {
         let data = config.data_dir();
         let seen = retention::survey(&data, now)?;
         let plan = retention::plan(&seen, &config.limits(), now);
-        let gone = match self.dry_run || plan.is_empty() {
+        let gone = match self.dry_run || !data.sessions().exists() {
             true => plan,
             false => retention::apply(&data, &plan, now)?.deleted,
         };

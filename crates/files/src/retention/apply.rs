@@ -1,9 +1,13 @@
 //! Carries a plan out: one process at a time, nothing that lives, nothing half deleted under a session's name.
 //!
 //! A session is first renamed to `.trash-<id>`, which no listing shows, then removed; what a crash or a spent budget leaves
-//! is removed the next time. `clean.lock` keeps others out, and its mtime is when it was last done.
+//! is removed the next time. `clean.lock` keeps others out, and its mtime is when it was last done; a [`tidy`] whose time
+//! did not suffice to look at every session finds in it what the ones before saw.
+
+mod known;
 
 use std::{
+    collections::HashSet,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::MetadataExt,
@@ -121,10 +125,18 @@ pub fn tidy(data: &DataDir, limits: &Limits, now: Time, budget: Duration) -> Res
     if !surely.is_empty() {
         return work.delete(&trash, &surely).map(Tidied::Done);
     }
-    match survey_within(&Sessions::of_scan(data.sessions(), scan), now, deadline) {
-        Some(seen) => work.delete(&trash, &plan(&seen, limits, now)).map(Tidied::Done),
-        None => Ok(Tidied::Done(Report { unfinished: true, ..Report::default() })),
-    }
+    let sessions = Sessions::of_scan(data.sessions(), scan);
+    // The other half is for what is found to be too old.
+    let seen = survey_within(&sessions, known::read(&path), now, Deadline::after(Some(budget / 2)));
+    // Without room for it the next one looks at them again: more reason to go on.
+    let _ = known::write(&path, &seen);
+    stamp(&file, &path, now)?;
+    let is_whole = seen.len() == sessions.ids().len();
+    // Of a part, age alone can be told.
+    let limits = if is_whole { *limits } else { Limits { keep: u64::MAX, max_bytes: u64::MAX, ..*limits } };
+    let mut report = work.delete(&trash, &plan(&seen, &limits, now))?;
+    report.unfinished |= !is_whole;
+    Ok(Tidied::Done(report))
 }
 
 fn is_due(path: &Path, now: Time) -> bool {
@@ -157,15 +169,18 @@ fn surely_too_many(names: &mut [[u8; ID_BYTES]], limits: &Limits) -> Vec<(Sessio
     doomed.map(|id| (id, Reason::MoreThan(count_max))).collect()
 }
 
-fn survey_within(sessions: &Sessions, now: Time, deadline: Deadline) -> Option<Vec<Seen>> {
-    let mut all = Vec::new();
-    for statuses in sessions.chunks(now) {
-        all.extend(statuses.iter().map(seen));
+/// What can be told of the sessions in that time, the oldest first: at least a few more than were `known`.
+fn survey_within(sessions: &Sessions, mut known: Vec<Seen>, now: Time, deadline: Deadline) -> Vec<Seen> {
+    let there: HashSet<&SessionId> = sessions.ids().iter().collect();
+    known.retain(|seen| there.contains(&seen.id));
+    let ids: HashSet<SessionId> = known.iter().map(|seen| seen.id.clone()).collect();
+    for statuses in sessions.oldest_first(now, |id| !ids.contains(id)) {
+        known.extend(statuses.iter().map(seen));
         if deadline.is_over() {
-            return None;
+            break;
         }
     }
-    Some(all)
+    known
 }
 
 /// Where sessions are deleted, and until when.
