@@ -1,9 +1,10 @@
 //! Puts lines together that were kept in parts.
 //!
 //! A long or unfinished line comes in parts, and other streams' lines may come in between. A line belongs where its
-//! first part is, so what follows an open line is held back until that one is whole, or too much is held: then the open
-//! line is let go as it stands, and its rest becomes a line of its own. Nearly all lines come in one part and pass through
-//! without being copied.
+//! first part is, so what follows an open line is held back until that one is whole. A line that is too large to be held goes
+//! out part by part, and only the others wait; then nobody knows yet whether a newline ends it, and it is taken that one
+//! does. When too much of the others is held the open line is let go as it stands, and its rest becomes a line of its own.
+//! Nearly all lines come in one part and pass through without being copied.
 
 use logboom_record::{Flags, RecordRef, RunId, Stream};
 
@@ -12,6 +13,19 @@ const HELD_BYTES_MAX: usize = 4 << 20;
 
 /// The most lines held back for one open line.
 const HELD_LINES_MAX: usize = 4_096;
+
+/// What a [`Joiner`] hands on.
+#[derive(Clone, Copy)]
+pub enum Piece<'a> {
+    /// A line: its first part, with the whole line's message and the flags of its last.
+    Line(RecordRef<'a>),
+    /// The beginning of a line that is too large to be held. Nothing but its further parts comes before its end.
+    First(RecordRef<'a>),
+    /// What follows in that line: its first part, with this part's message.
+    More(RecordRef<'a>),
+    /// The end of that line.
+    Last,
+}
 
 /// Lines that wait for the rest of the first of them.
 #[derive(Default)]
@@ -23,6 +37,8 @@ pub struct Joiner {
 struct Held {
     record: logboom_record::Record,
     open: bool,
+    /// It goes out part by part, and the record has no message any more.
+    begun: bool,
 }
 
 impl Held {
@@ -32,32 +48,40 @@ impl Held {
 }
 
 impl Joiner {
-    /// Takes the next record, and hands on every line that is whole now: its first part, with the whole line's message
-    /// and the flags of its last.
-    pub fn push(&mut self, record: &RecordRef<'_>, mut line: impl FnMut(&RecordRef<'_>)) {
+    /// Takes the next record, and hands on what need not wait any more.
+    pub fn push(&mut self, record: &RecordRef<'_>, mut hand_on: impl FnMut(Piece<'_>)) {
         let open = record.flags.has(Flags::CONTINUED);
         if self.held.is_empty() && !open {
-            return line(record);
+            return hand_on(Piece::Line(*record));
         }
-        self.held_bytes += record.message.len();
         match self.held.iter_mut().find(|held| held.awaits(record.run, record.stream)) {
+            Some(held) if held.begun => {
+                hand_on(Piece::More(RecordRef { message: record.message, ..held.record.as_ref() }));
+                held.open = open;
+            }
             Some(held) => {
+                self.held_bytes += record.message.len();
                 held.record.message.extend_from_slice(record.message);
                 held.record.flags = record.flags;
                 held.open = open;
             }
-            None => self.held.push_back(Held { record: record.to_owned(), open }),
+            None => {
+                self.held_bytes += record.message.len();
+                self.held.push_back(Held { record: record.to_owned(), open, begun: false });
+            }
         }
         while self.held.front().is_some_and(|held| !held.open) || self.is_full() {
-            self.let_go(&mut line);
+            if !self.begin(&mut hand_on) {
+                self.let_go(&mut hand_on);
+            }
         }
     }
 
     /// Some records of the run are lost: nobody knows how its open lines went on.
-    pub fn gap(&mut self, run: RunId, mut line: impl FnMut(&RecordRef<'_>)) {
+    pub fn gap(&mut self, run: RunId, mut hand_on: impl FnMut(Piece<'_>)) {
         self.held.iter_mut().filter(|held| held.record.run == run).for_each(|held| held.open = false);
         while self.held.front().is_some_and(|held| !held.open) {
-            self.let_go(&mut line);
+            self.let_go(&mut hand_on);
         }
     }
 
@@ -68,9 +92,9 @@ impl Joiner {
     }
 
     /// Hands on all that is held back, as it stands.
-    pub fn flush(&mut self, mut line: impl FnMut(&RecordRef<'_>)) {
+    pub fn flush(&mut self, mut hand_on: impl FnMut(Piece<'_>)) {
         while !self.held.is_empty() {
-            self.let_go(&mut line);
+            self.let_go(&mut hand_on);
         }
     }
 
@@ -78,10 +102,23 @@ impl Joiner {
         self.held_bytes > HELD_BYTES_MAX || self.held.len() > HELD_LINES_MAX
     }
 
-    fn let_go(&mut self, line: &mut impl FnMut(&RecordRef<'_>)) {
+    /// Begins with the first line if it is open and most of what is held is its own; tells whether it did.
+    fn begin(&mut self, hand_on: &mut impl FnMut(Piece<'_>)) -> bool {
+        let Some(held) = self.held.front_mut().filter(|held| held.open && !held.begun) else { return false };
+        if held.record.message.len() < HELD_BYTES_MAX / 2 {
+            return false;
+        }
+        hand_on(Piece::First(RecordRef { flags: Flags::NONE, ..held.record.as_ref() }));
+        self.held_bytes -= held.record.message.len();
+        held.record.message = Vec::new();
+        held.begun = true;
+        true
+    }
+
+    fn let_go(&mut self, hand_on: &mut impl FnMut(Piece<'_>)) {
         if let Some(held) = self.held.pop_front() {
             self.held_bytes -= held.record.message.len();
-            line(&held.record.as_ref());
+            hand_on(if held.begun { Piece::Last } else { Piece::Line(held.record.as_ref()) });
         }
     }
 }
@@ -98,9 +135,13 @@ mod tests {
 
     fn joined(parts: &[RecordRef<'_>]) -> Vec<String> {
         let (mut joiner, mut lines) = (Joiner::default(), Vec::new());
-        let mut take = |line: &RecordRef<'_>| {
-            let mark = if line.flags.has(Flags::CONTINUED) { "…" } else { "" };
-            lines.push(format!("{}{mark}", String::from_utf8_lossy(line.message)));
+        let mut take = |piece: Piece<'_>| match piece {
+            Piece::Line(line) | Piece::First(line) => {
+                let mark = if line.flags.has(Flags::CONTINUED) { "…" } else { "" };
+                lines.push(format!("{}{mark}", String::from_utf8_lossy(line.message)));
+            }
+            Piece::More(part) => *lines.last_mut().unwrap() += &String::from_utf8_lossy(part.message),
+            Piece::Last => {}
         };
         parts.iter().for_each(|part| joiner.push(part, &mut take));
         joiner.flush(&mut take);
@@ -128,6 +169,19 @@ mod tests {
         let lines = joined(&parts);
         assert_eq!((lines.len(), lines[0].as_str(), lines[1].as_str()), (HELD_LINES_MAX + 2, "> …", "noise"));
         assert_eq!(lines.last().unwrap(), "answer");
+    }
+
+    #[test]
+    fn a_line_is_one_line_however_long_it_is() {
+        let part = vec![b'x'; 1 << 20];
+        let mut parts = Vec::new();
+        for _ in 0..11 {
+            parts.push(record(Stream::Stdout, Flags::CONTINUED, &part));
+            parts.push(record(Stream::Stderr, Flags::NONE, b"warning"));
+        }
+        parts.push(record(Stream::Stdout, Flags::NONE, b"end"));
+        let lines = joined(&parts);
+        assert_eq!((lines.len(), lines[0].len(), lines[11].as_str()), (12, (11 << 20) + 3, "warning"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use logboom_record::{Flags, Gap, Level, RecordRef, RunId, Stream, Time, text};
 
 use crate::{
-    join::Joiner,
+    join::{Joiner, Piece},
     json,
     output::Look,
     visible::{self, Sgr},
@@ -63,7 +63,7 @@ impl Renderer {
         &self.hidden
     }
 
-    /// Takes a record; of a line in parts nothing may come out before its last.
+    /// Takes a record; of a line in parts nothing comes out before its last, unless it is very long.
     pub fn record(&mut self, record: &RecordRef<'_>) {
         match self.shape {
             Shape::Json => json::push_record(&mut self.out, record),
@@ -75,7 +75,7 @@ impl Renderer {
             }
             Shape::Text(look) => {
                 let (names, out) = (&self.names, &mut self.out);
-                self.joiner.push(record, |line| push_line(out, names, line, look));
+                self.joiner.push(record, |piece| push_piece(out, names, piece, look));
             }
         }
     }
@@ -87,7 +87,7 @@ impl Renderer {
             Shape::Raw => self.hidden.push(gap.clone()),
             Shape::Text(look) => {
                 let (names, out) = (&self.names, &mut self.out);
-                self.joiner.gap(gap.run, |line| push_line(out, names, line, look));
+                self.joiner.gap(gap.run, |piece| push_piece(out, names, piece, look));
                 push_gap(out, names, gap, look);
             }
         }
@@ -97,7 +97,7 @@ impl Renderer {
     pub fn flush(&mut self) {
         if let Shape::Text(look) = self.shape {
             let (names, out) = (&self.names, &mut self.out);
-            self.joiner.flush(|line| push_line(out, names, line, look));
+            self.joiner.flush(|piece| push_piece(out, names, piece, look));
         }
     }
 }
@@ -126,22 +126,46 @@ pub fn gap_message(gap: &Gap) -> String {
     format!("lost seq {}-{to}: {}", gap.from, gap.why.replace('\n', " "))
 }
 
+fn push_piece(out: &mut Vec<u8>, names: &Names, piece: Piece<'_>, look: Look) {
+    match piece {
+        Piece::Line(line) => push_line(out, names, &line, look),
+        Piece::First(line) => {
+            push_head(out, names, &line, line.stream.letter(), look);
+            push_message(out, names, &line, look);
+        }
+        Piece::More(part) => push_message(out, names, &part, look),
+        Piece::Last => out.push(b'\n'),
+    }
+}
+
 fn push_line(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look) {
     if !look.for_terminal && names.is_empty() {
         return text::Prefix::new(line.time).push(out, line.stream, line.level, line.flags, line.message);
     }
-    let mut letter = line.stream.letter() | if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
-    for part in line.message.split(|byte| *byte == b'\n') {
-        push_columns(out, line, letter, look);
-        if let Some(name) = names.get(&line.run) {
-            push_painted(out, format!("[{name}]").as_bytes(), "36", look);
+    let case = if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
+    push_head(out, names, line, line.stream.letter() | case, look);
+    push_message(out, names, line, look);
+    out.push(b'\n');
+}
+
+/// What stands before the message.
+fn push_head(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, letter: u8, look: Look) {
+    push_columns(out, line, letter, look);
+    if let Some(name) = names.get(&line.run) {
+        push_painted(out, format!("[{name}]").as_bytes(), "36", look);
+    }
+}
+
+fn push_message(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look) {
+    for (at, part) in line.message.split(|byte| *byte == b'\n').enumerate() {
+        if at > 0 {
+            out.push(b'\n');
+            push_head(out, names, line, b'+', look);
         }
         match look.for_terminal {
             true => visible::push(out, part, if look.color { Sgr::Keep } else { Sgr::Drop }),
             false => out.extend_from_slice(part),
         }
-        out.push(b'\n');
-        letter = b'+';
     }
 }
 
