@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use logboom_record::{Level, Stream};
 
 use crate::{commands, output::ColorWhen, when::When};
@@ -89,15 +92,15 @@ pub struct Which {
 /// Which records of a session to read.
 #[derive(Args, Clone)]
 pub struct Filter {
-    /// Only this run of the session: its name or id
+    /// Only this run of the session: its name as it stands before the lines, its id, or the last 8 digits of that
     #[arg(long = "run", value_name = "RUN", help_heading = "Which lines")]
     pub runs: Vec<String>,
     /// Only lines at least this serious
-    #[arg(long, value_name = "LEVEL", help_heading = "Which lines")]
-    pub level: Option<LevelArg>,
+    #[arg(long, value_name = "LEVEL", value_parser = one_of(&Level::ALL, Level::as_str), help_heading = "Which lines")]
+    pub level: Option<Level>,
     /// Only this stream (may be given more than once)
-    #[arg(long = "stream", value_name = "STREAM", help_heading = "Which lines")]
-    pub streams: Vec<StreamArg>,
+    #[arg(long = "stream", value_name = "STREAM", value_parser = one_of(&Stream::ALL, Stream::as_str), help_heading = "Which lines")]
+    pub streams: Vec<Stream>,
     /// Only lines from this time on: 2026-01-02T03:04:05Z, 2026-01-02, or how long ago: 10m
     #[arg(long, value_name = "TIME", help_heading = "Which lines")]
     pub since: Option<When>,
@@ -117,52 +120,10 @@ pub struct Format {
     pub raw: bool,
 }
 
-/// A level as it is typed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LevelArg {
-    /// All lines.
-    Trace,
-    /// Debug and up.
-    Debug,
-    /// Info and up.
-    Info,
-    /// Warnings and errors.
-    Warn,
-    /// Errors.
-    Error,
-}
-
-impl From<LevelArg> for Level {
-    fn from(level: LevelArg) -> Level {
-        match level {
-            LevelArg::Trace => Level::Trace,
-            LevelArg::Debug => Level::Debug,
-            LevelArg::Info => Level::Info,
-            LevelArg::Warn => Level::Warn,
-            LevelArg::Error => Level::Error,
-        }
-    }
-}
-
-/// A stream as it is typed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum StreamArg {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// Words of logboom's own.
-    System,
-}
-
-impl From<StreamArg> for Stream {
-    fn from(stream: StreamArg) -> Stream {
-        match stream {
-            StreamArg::Stdout => Stream::Stdout,
-            StreamArg::Stderr => Stream::Stderr,
-            StreamArg::System => Stream::System,
-        }
-    }
+/// Reads the name of one of these.
+fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
+    let named = move |word: String| all.iter().copied().find(|one| name(*one) == word).ok_or(word);
+    PossibleValuesParser::new(all.iter().map(|one| name(*one))).try_map(named)
 }
 
 /// A `KEY=VALUE` pair.

@@ -1,7 +1,8 @@
 //! The lines around those that were found: `search -C`.
 //!
 //! Found lines come in any order; those whose surroundings touch are printed as one group, oldest first, so that a
-//! group reads as the log does. Surroundings are counted in lines of the same run, whatever passed the filter.
+//! group reads as the log does. Surroundings are counted in lines of the same run, whatever passed the filter. Lines of
+//! several runs may alternate: each run has a group of its own, which is printed when the next of its lines does not touch it.
 
 use anyhow::Result;
 use logboom_record::{Entry, RunId};
@@ -40,13 +41,16 @@ impl Lines {
 pub struct Around<'a> {
     store: &'a Embedded,
     count: usize,
-    group: Option<Lines>,
+    /// One of each run, in the order in which they were begun.
+    groups: Vec<Lines>,
+    /// Something was printed already.
+    is_begun: bool,
 }
 
 impl<'a> Around<'a> {
     /// With so many lines before and after each.
     pub fn new(store: &'a Embedded, count: usize) -> Around<'a> {
-        Around { store, count, group: None }
+        Around { store, count, groups: Vec::new(), is_begun: false }
     }
 
     /// Takes a line that was found.
@@ -55,24 +59,25 @@ impl<'a> Around<'a> {
     /// Of the store, and of the output.
     pub fn add(&mut self, line: Lines, reading: &mut Reading<'_>) -> Result<()> {
         let wide = self.widen(line)?;
-        self.group = match self.group {
-            Some(group) if group.touches(&wide) => Some(group.with(&wide)),
-            Some(group) => {
-                self.print(group, reading)?;
-                reading.separator("--");
-                Some(wide)
-            }
-            None => Some(wide),
+        let Some(at) = self.groups.iter().position(|group| group.run == wide.run) else {
+            self.groups.push(wide);
+            return Ok(());
         };
-        Ok(())
+        if self.groups[at].touches(&wide) {
+            self.groups[at] = self.groups[at].with(&wide);
+            return Ok(());
+        }
+        let done = self.groups.remove(at);
+        self.groups.push(wide);
+        self.print(done, reading)
     }
 
-    /// Prints the last group.
+    /// Prints the last groups.
     ///
     /// # Errors
     /// As [`Around::add`].
-    pub fn finish(self, reading: &mut Reading<'_>) -> Result<()> {
-        self.group.map_or(Ok(()), |group| self.print(group, reading))
+    pub fn finish(mut self, reading: &mut Reading<'_>) -> Result<()> {
+        std::mem::take(&mut self.groups).into_iter().try_for_each(|group| self.print(group, reading))
     }
 
     fn widen(&self, line: Lines) -> Result<Lines> {
@@ -88,7 +93,10 @@ impl<'a> Around<'a> {
         Ok(wide)
     }
 
-    fn print(&self, group: Lines, reading: &mut Reading<'_>) -> Result<()> {
+    fn print(&mut self, group: Lines, reading: &mut Reading<'_>) -> Result<()> {
+        if std::mem::replace(&mut self.is_begun, true) {
+            reading.separator("--");
+        }
         reading.scan(&Query { seq_min: group.first, seq_max: group.last, ..Query::new(Scope::Run(group.run)) })
     }
 }

@@ -1,6 +1,7 @@
 //! Checks the files of a session: the boom files, and the text logs of runs that have no boom file.
 
 use std::{
+    error::Error,
     fs,
     path::{Path, PathBuf},
 };
@@ -72,10 +73,16 @@ impl Findings {
         self.damaged.extend(other.damaged);
     }
 
-    fn unreadable(path: &Path, why: &dyn std::error::Error) -> Findings {
+    fn unreadable(path: &Path, why: &dyn Error) -> Findings {
+        Findings { damaged: vec![Damaged::whole_file(path, why)], ..Findings::none() }
+    }
+}
+
+impl Damaged {
+    /// Nothing can be done with the file.
+    pub fn whole_file(path: &Path, why: &dyn Error) -> Damaged {
         let what = why.source().map_or_else(|| why.to_string(), |source| format!("{why}: {source}"));
-        let damage = Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what };
-        Findings { damaged: vec![damage], ..Findings::none() }
+        Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where this process is: its data dir, its settings, and what the logboom around it said.
+//! Where this process is: its data dir and its settings, and the session that is meant there.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -69,7 +69,8 @@ pub fn tidy(config: &Config, now: Time) {
 impl Which {
     fn reference(&self) -> anyhow::Result<SessionRef> {
         Ok(match &self.session {
-            _ if self.failed => SessionRef::LatestFailed,
+            Some(text) if self.failed => anyhow::bail!("{text:?} or --failed: give one of them"),
+            None if self.failed => SessionRef::LatestFailed,
             Some(text) => text.parse()?,
             None => SessionRef::Back(1),
         })

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use logboom_files::{DataDir, list::Sessions, session::Status};
-use logboom_record::{Entry, Kind, Level, RunId, Stream, Time};
+use logboom_record::{Entry, Kind, Level, RunId, Time};
 use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store};
 use logboom_store_embedded::{Embedded, EntryRef};
 
@@ -169,7 +169,7 @@ impl Labels {
     fn of(store: &Embedded, scope: Scope) -> anyhow::Result<Labels> {
         let mut labels = Labels { labels: BTreeMap::new(), always: scope == Scope::All };
         if let Scope::Session(_) = scope {
-            labels.number(&store.runs(&RunQuery::new(scope))?);
+            labels.labels = numbered(&store.runs(&RunQuery::new(scope))?);
         }
         Ok(labels)
     }
@@ -183,22 +183,11 @@ impl Labels {
         if self.labels.len() < 2 && !self.always { BTreeMap::new() } else { self.labels.clone() }
     }
 
-    /// The second run of a name is `name.2`, as its text log is.
-    fn number(&mut self, runs: &[RunState]) {
-        let mut seen = BTreeMap::new();
-        for state in runs.iter().filter(|state| state.run.kind != Kind::Session || state.records > 0) {
-            let name = visible::plain(&state.run.name);
-            let number = seen.entry(name.clone()).and_modify(|number| *number += 1).or_insert(1);
-            let label = if *number == 1 { name } else { format!("{name}.{number}") };
-            self.labels.insert(state.run.id, label);
-        }
-    }
-
     /// Looks for the names again, since there is a run that had none.
     fn renew(&mut self, store: &Embedded, scope: Scope) -> anyhow::Result<()> {
         match scope {
             Scope::All => self.name_all(store)?,
-            _ => self.number(&store.runs(&RunQuery::new(scope))?),
+            _ => self.labels.extend(numbered(&store.runs(&RunQuery::new(scope))?)),
         }
         Ok(())
     }
@@ -216,22 +205,44 @@ impl Labels {
     }
 }
 
-/// Refuses runs that the session does not have, unless it may get them yet.
+/// What each run is called; the second of a name is `name.2`.
+fn numbered(runs: &[RunState]) -> BTreeMap<RunId, String> {
+    let (mut seen, mut labels) = (BTreeMap::new(), BTreeMap::new());
+    for state in runs.iter().filter(|state| state.run.kind != Kind::Session || state.records > 0) {
+        let name = visible::plain(&state.run.name);
+        let number = seen.entry(name.clone()).and_modify(|number| *number += 1).or_insert(1);
+        labels.insert(state.run.id, if *number == 1 { name } else { format!("{name}.{number}") });
+    }
+    labels
+}
+
+/// Finds the runs that are picked as their lines or `verify` name them: `name.2`, or the short id. Refuses those that the
+/// session does not have, unless it may get them yet.
 ///
 /// # Errors
 /// Names the runs that it has.
-pub fn check_runs(query: &Query, status: &Status) -> anyhow::Result<()> {
-    let (runs, live) = (&status.meta.runs, status.is_live());
-    let missing = |pick: &&RunPick| !pick.fits(&status.meta.run) && !runs.iter().any(|run| pick.fits(&run.run));
-    let Some(pick) = query.runs.iter().find(missing).filter(|_| !live && status.damage.is_none()) else {
+pub fn pick_runs(store: &Embedded, query: &mut Query, status: &Status) -> anyhow::Result<()> {
+    let (root, runs) = (&status.meta.run, &status.meta.runs);
+    let is_known = |pick: &RunPick| pick.fits(root) || runs.iter().any(|run| pick.fits(&run.run));
+    if query.runs.iter().all(is_known) {
         return Ok(());
-    };
-    let wanted = match pick {
-        RunPick::Id(id) => id.to_string(),
-        RunPick::Name(name) => visible::plain(name),
-    };
-    let names: Vec<String> = runs.iter().map(|run| visible::plain(&run.run.name)).collect();
-    anyhow::bail!("session {} has no run {wanted}; it has {}", status.id.short(), names.join(", "))
+    }
+    let labels = numbered(&store.runs(&RunQuery::new(query.scope))?);
+    for pick in query.runs.iter_mut().filter(|pick| !is_known(pick)) {
+        let wanted = match pick {
+            RunPick::Id(id) => id.to_string(),
+            RunPick::Name(name) => visible::plain(name),
+        };
+        match labels.iter().find(|(id, label)| **label == wanted || id.short() == wanted) {
+            Some((id, _)) => *pick = RunPick::Id(*id),
+            None if status.is_live() || status.damage.is_some() => {}
+            None => {
+                let names: Vec<&str> = labels.values().map(String::as_str).collect();
+                anyhow::bail!("session {} has no run {wanted}; it has {}", status.id.short(), names.join(", "))
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Filter {
@@ -241,9 +252,9 @@ impl Filter {
         let mut query = Query::new(scope);
         query.runs = self.runs.iter().map(pick).collect();
         if !self.streams.is_empty() {
-            query.streams = self.streams.iter().map(|stream| Stream::from(*stream)).collect();
+            query.streams = self.streams.iter().copied().collect();
         }
-        query.level_min = self.level.map_or(Level::Trace, Level::from);
+        query.level_min = self.level.unwrap_or(Level::Trace);
         query.since = self.since.map(|when| when.at(now));
         query.until = self.until.map(|when| when.at(now));
         query

@@ -43,6 +43,8 @@ fn failed_is_the_latest_that_failed() {
     logboom.run(&["run", "sh", "-c", "echo bad; exit 1"]).expect(1);
     logboom.run(&["run", "echo", "good"]).expect(0);
     assert_eq!(raw(&logboom, &["--failed"]), ["bad"]);
+    let both = logboom.run(&["search", "--failed", "bad", "sh"]).expect(2).stderr;
+    assert!(both.contains("--failed"), "{both}");
 }
 
 #[test]
@@ -104,6 +106,36 @@ fn a_run_is_chosen_by_name_or_id_and_named_before_its_lines() {
     }
     logboom.run(["session", "end", id.trim()]).expect(0);
     assert!(logboom.run(["show", "--run", "cache"]).expect(2).stderr.ends_with(" has no run cache; it has web, db\n"));
+}
+
+#[test]
+fn a_run_is_chosen_as_its_lines_name_it() {
+    let logboom = Logboom::new();
+    let id = logboom.run(&["session", "start"]).expect(0).text();
+    for word in ["one", "two"] {
+        logboom.run(&["exec", "--session", id.trim(), "echo", word]).expect(0);
+    }
+    logboom.run(["session", "end", id.trim()]).expect(0);
+    let shown = logboom.run(&["show"]).expect(0).lines();
+    assert_eq!((&shown[0][28..], &shown[1][28..]), ("O I [echo] one", "O I [echo.2] two"));
+    let run = logboom.latest()["runs"][1]["id"].as_str().unwrap().to_owned();
+    for reference in ["echo.2", &run[run.len() - 8..]] {
+        assert_eq!(raw(&logboom, &["--run", reference]), ["two"], "{reference}");
+    }
+    assert_eq!(raw(&logboom, &["--run", "echo"]), ["one", "two"]);
+    let stderr = logboom.run(["show", "--run", "echo.3"]).expect(2).stderr;
+    assert!(stderr.ends_with(" has no run echo.3; it has echo, echo.2\n"), "{stderr}");
+}
+
+#[test]
+fn a_line_is_one_line_however_long_it_is() {
+    let logboom = Logboom::new();
+    let script = "head -c 6000000 /dev/zero | tr '\\0' x; echo; echo next";
+    logboom.run(&["run", "--quiet", "sh", "-c", script]).expect(0);
+    let lines = |args: &[&str]| -> Vec<usize> { logboom.run(args).expect(0).lines().iter().map(String::len).collect() };
+    assert_eq!(lines(&["show"]), [6_000_032, 36]);
+    assert_eq!(lines(&["tail", "-n", "2"]), [6_000_032, 36]);
+    assert_eq!(lines(&["search", "xxx"]), [6_000_032]);
 }
 
 #[test]
@@ -176,6 +208,7 @@ fn search_finds_whole_lines_newest_first() {
     assert_eq!(search(&["-i", "LINE 5 "]).expect(0).lines(), ["line 5 of it"]);
     assert_eq!(search(&["-c", "line 1"]).expect(0).text(), "11\n");
     assert_eq!(search(&["-c", "no such"]).expect(1).text(), "0\n");
+    assert_eq!(logboom.run(["search", "--json", "-c", "line 1"]).expect(0).text(), "{\"lines\":11}\n");
     assert!(search(&["-e", "("]).expect(2).stderr.contains("not a regular expression"));
 }
 
@@ -191,6 +224,26 @@ fn search_shows_the_lines_around() {
     assert_eq!(around(&["n20."]), ["n19.", "n20."]);
     assert_eq!(around(&["-e", "n(5|15)\\."]), ["n14.", "n15.", "n16.", "--", "n4.", "n5.", "n6."]);
     assert_eq!(around(&["--oldest", "-e", "n(5|7)\\."]), ["n4.", "n5.", "n6.", "n7.", "n8."]);
+}
+
+#[test]
+fn search_shows_each_line_once_where_runs_alternate() {
+    let logboom = Logboom::new();
+    let id = logboom.run(&["session", "start"]).expect(0).text();
+    let script = "for i in 1 2 3 4; do until [ -e $0$i ]; do sleep 0.01; done; echo before; echo hit; echo after; touch $1; done";
+    let start = |me: &str, next: &str| {
+        let script = script.replace("$1", next);
+        logboom.start(&["exec", "--session", id.trim(), "--name", me, "--quiet", "sh", "-c", &script, me])
+    };
+    let runs = [start("a", "b$i"), start("b", "a$((i+1))")];
+    fs::write(logboom.path("a1"), "").unwrap();
+    runs.into_iter().for_each(|run| drop(run.done().expect(0)));
+    logboom.run(["session", "end", id.trim()]).expect(0);
+    let lines = logboom.run(&["search", "-C", "2", "hit"]).expect(0).lines();
+    let mut shown: Vec<&String> = lines.iter().filter(|line| *line != "--").collect();
+    shown.sort();
+    shown.dedup();
+    assert_eq!((shown.len(), lines.len()), (24, 24 + 1), "{lines:?}");
 }
 
 #[test]
@@ -238,6 +291,20 @@ fn verify_repair_completes_the_text_log() {
     let report = logboom.json(&["verify", "--repair", "--json"]);
     assert_eq!(report["repaired"][0]["bytes_before"], 50);
     assert_eq!(fs::read(&text).unwrap(), whole);
+}
+
+#[test]
+fn verify_repairs_what_it_can_and_says_what_it_cannot() {
+    let logboom = Logboom::new();
+    for name in ["one", "two"] {
+        logboom.run(&["run", "--quiet", "--name", name, "seq", "100"]).expect(0);
+        fs::write(logboom.session_file("exec_seq.log"), "").unwrap();
+    }
+    fs::create_dir(logboom.session_file("exec_seq.log.tmp")).unwrap();
+    let done = logboom.run(&["verify", "--all", "--repair", "--json"]).expect(1);
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["repaired"].as_array().unwrap().len(), 1, "{report}");
+    assert!(report["damaged"][0]["what"].as_str().unwrap().contains("exec_seq.log.tmp"), "{report}");
 }
 
 #[test]

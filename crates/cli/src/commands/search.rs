@@ -13,7 +13,7 @@ use crate::{
     output::{Look, Out},
     pages::Pages,
     place,
-    reading::{Reading, check_runs, open_store},
+    reading::{Reading, open_store, pick_runs},
 };
 
 /// Find lines in a session, or in all of them
@@ -69,12 +69,12 @@ impl Search {
         };
         let scope = found.as_ref().map_or(Scope::All, |status| Scope::Session(status.meta.run.id));
         let mut query = self.filter.query(scope, now);
-        found.as_ref().map_or(Ok(()), |status| check_runs(&query, status))?;
+        let store = open_store(&data, found.as_ref())?;
+        found.as_ref().map_or(Ok(()), |status| pick_runs(&store, &mut query, status))?;
         query.text = Some(text);
         query.order = if self.oldest { Order::Oldest } else { Order::Newest };
-        let store = open_store(&data, found.as_ref())?;
         if self.count {
-            return print_count(store.count(&query)?.min(self.lines as u64));
+            return self.print_count(store.count(&query)?.min(self.lines as u64));
         }
         let reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
         self.print(&store, &query, reading)
@@ -113,9 +113,10 @@ impl Search {
         let exit = reading.finish()?;
         Ok(if left == self.lines { Exit::No } else { exit })
     }
-}
 
-fn print_count(count: u64) -> Result<Exit> {
-    Out::stdout().put(format!("{count}\n").as_bytes())?;
-    Ok(if count == 0 { Exit::No } else { Exit::Done })
+    fn print_count(&self, count: u64) -> Result<Exit> {
+        let text = if self.format.json { format!("{{\"lines\":{count}}}\n") } else { format!("{count}\n") };
+        Out::stdout().put(text.as_bytes())?;
+        Ok(if count == 0 { Exit::No } else { Exit::Done })
+    }
 }

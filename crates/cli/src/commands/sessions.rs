@@ -23,7 +23,7 @@ use crate::{
 pub struct Sessions {
     /// At most so many
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = usize::MAX, hide_default_value = true)]
-    lines: usize,
+    count: usize,
     /// Only those that did not end well
     #[arg(long)]
     failed: bool,
@@ -44,7 +44,7 @@ impl Sessions {
                 && self.name.as_ref().is_none_or(|name| status.meta.run.name == *name)
         };
         let list = List::of(&data)?;
-        let found = list.newest(self.lines, now, wanted);
+        let found = list.newest(self.count, now, wanted);
         let store = Embedded::open(&data.path)?;
         let rows: Vec<Row<'_>> = found.iter().map(|status| Row { status, counts: counts(&store, status) }).collect();
         let text =

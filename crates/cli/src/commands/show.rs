@@ -12,7 +12,7 @@ use crate::{
     output::{Look, Out},
     pager::Pager,
     place,
-    reading::{Reading, check_runs, open_store},
+    reading::{Reading, open_store, pick_runs},
 };
 
 /// Show what a session printed
@@ -39,8 +39,8 @@ impl Show {
         let status = place::find(&data, &self.which, now)?;
         let store = open_store(&data, Some(&status))?;
         let scope = Scope::Session(status.meta.run.id);
-        let query = self.filter.query(scope, now);
-        check_runs(&query, &status)?;
+        let mut query = self.filter.query(scope, now);
+        pick_runs(&store, &mut query, &status)?;
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), self.out())?;
         reading.scan(&query)?;
         reading.finish()

@@ -15,7 +15,7 @@ use crate::{
     output::{Look, Out},
     pages::Pages,
     place,
-    reading::{Reading, check_runs, open_store},
+    reading::{Reading, open_store, pick_runs},
 };
 
 /// How long one wait for news may take. It has no effect on when news are seen.
@@ -50,8 +50,8 @@ impl Tail {
         let status = place::find(&data, &self.which, now)?;
         let store = open_store(&data, Some(&status))?;
         let scope = Scope::Session(status.meta.run.id);
-        let query = self.filter.query(scope, now);
-        check_runs(&query, &status)?;
+        let mut query = self.filter.query(scope, now);
+        pick_runs(&store, &mut query, &status)?;
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
         let end = last_lines(&store, &query, self.lines, &mut reading)?;
         if !self.follow {

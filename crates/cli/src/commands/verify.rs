@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     args::{Global, Which},
-    check::{Findings, check},
+    check::{Damaged, Findings, check},
     exit::Exit,
     human, json,
     output::{Look, Out},
@@ -47,7 +47,7 @@ struct Report {
 }
 
 /// A text log that was written anew.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct Mended {
     run: RunId,
     bytes_before: u64,
@@ -71,13 +71,14 @@ impl Verify {
         let (mut out, look) = (Out::stdout(), Look::of_stdout(global.color));
         let mut report = Report { findings: Findings::none(), repaired: self.repair.then(Vec::new) };
         for session in &sessions {
-            let mended = if self.repair { mend(session, now)? } else { Vec::new() };
-            let found = check(session, now);
+            let (mended, refused) = if self.repair { mend(session, now) } else { Default::default() };
+            let mut found = check(session, now);
+            found.damaged.extend(refused);
             if !self.json {
                 out.put(as_text(session, now, &found, &mended, look).as_bytes())?;
             }
             report.findings.add(found);
-            report.repaired.iter_mut().for_each(|all| all.extend(mended.iter().map(Mended::clone_of)));
+            report.repaired.iter_mut().for_each(|all| all.extend(&mended));
         }
         if self.json {
             let mut text = Vec::new();
@@ -88,21 +89,19 @@ impl Verify {
     }
 }
 
-impl Mended {
-    fn clone_of(other: &Mended) -> Mended {
-        Mended { ..*other }
-    }
-}
-
-/// Completes the text logs of a session.
-fn mend(session: &Session, now: Time) -> Result<Vec<Mended>> {
-    let mut mended = Vec::new();
+/// Completes the text logs of a session; what cannot be completed is as good as damaged.
+fn mend(session: &Session, now: Time) -> (Vec<Mended>, Vec<Damaged>) {
+    let (mut mended, mut refused) = (Vec::new(), Vec::new());
     for (run, repaired) in repair(session, now) {
-        if let Repair::Rewritten { bytes_before, bytes_after } = repaired? {
-            mended.push(Mended { run, bytes_before, bytes_after });
+        match repaired {
+            Ok(Repair::Rewritten { bytes_before, bytes_after }) => {
+                mended.push(Mended { run, bytes_before, bytes_after });
+            }
+            Ok(_) => {}
+            Err(error) => refused.push(Damaged::whole_file(session.dir(), &error)),
         }
     }
-    Ok(mended)
+    (mended, refused)
 }
 
 fn as_text(session: &Session, now: Time, found: &Findings, mended: &[Mended], look: Look) -> String {
