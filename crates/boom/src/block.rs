@@ -15,6 +15,7 @@ use logboom_record::{Gap, Level, RecordRef, RunId, Time};
 use crate::{
     BoomError,
     format::{BlockFlags, BlockMeta, ColumnId, ColumnMeta, FormatError, GapInBlock},
+    reader::BlockInfo,
 };
 use cells::{Cells, RawColumns};
 use lines::{Layout, Lines};
@@ -86,11 +87,6 @@ impl Block {
     /// Whether some message holds an LF, so that the text has more lines than there are records.
     pub fn has_inner_newlines(&self) -> bool {
         self.meta.columns.iter().any(|column| column.id == ColumnId::InnerNewlines)
-    }
-
-    /// Whether some line starts in an earlier block or goes on in a later one.
-    pub fn has_joined_lines(&self) -> bool {
-        self.meta.flags.joins()
     }
 
     /// What is lost, in the order of the places.
@@ -272,9 +268,9 @@ impl<'a> Records<'a> {
         self.block.lines.message(&self.block.text, index)
     }
 
-    /// Where in the text the message of a record starts.
-    pub fn text_offset(self, index: usize) -> usize {
-        self.block.lines.start(index)
+    /// What the block itself says of what the index says in `info`, which has its place.
+    pub(crate) fn info(self, info: &BlockInfo) -> BlockInfo {
+        BlockInfo::of_meta(&self.block.meta, info.offset, info.body_bytes)
     }
 
     /// The record whose message, or the LF after it, has the byte at `offset` of the text; `None` past the end.

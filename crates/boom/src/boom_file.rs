@@ -14,7 +14,6 @@ use crate::{
     filter::{GramBits, group_rows},
     format::{
         BlockSummary, FileHeader, FileId, Footer, FrameHead, FrameKind, GROUP_BLOCKS, IndexMeta, RESERVE_BYTES,
-        TotalsBefore,
         frame::{HEAD_BYTES, HEADER_BYTES},
         index::put_filter,
     },
@@ -47,6 +46,8 @@ struct Unsynced {
 pub(crate) struct SyncStart {
     /// The file to sync.
     pub(crate) storage: Arc<dyn Storage>,
+    /// Everything must be written again before.
+    pub(crate) suspect: bool,
     frames: Vec<Unsynced>,
     blocks: u64,
 }
@@ -60,7 +61,6 @@ pub(crate) struct BoomFile {
     index_offsets: Vec<u64>,
     group: Vec<BlockSummary>,
     group_grams: Vec<GramBits>,
-    before: TotalsBefore,
     totals: Totals,
     /// How many blocks were appended.
     blocks: u64,
@@ -68,6 +68,8 @@ pub(crate) struct BoomFile {
     synced_blocks: u64,
     unsynced: Vec<Unsynced>,
     unsynced_bytes: u64,
+    /// No sync went well since one failed.
+    suspect: bool,
 }
 
 impl BoomFile {
@@ -84,12 +86,12 @@ impl BoomFile {
             index_offsets: Vec::new(),
             group: Vec::new(),
             group_grams: Vec::new(),
-            before: TotalsBefore::default(),
             totals: Totals::default(),
             blocks: 0,
             synced_blocks: 0,
             unsynced: Vec::new(),
             unsynced_bytes: 0,
+            suspect: false,
         })
     }
 
@@ -155,14 +157,12 @@ impl BoomFile {
         }
         self.group.clear();
         self.group_grams.clear();
-        let Totals { records, lines, lost, .. } = self.totals;
-        self.before = TotalsBefore { records, lines, lost };
         Ok(())
     }
 
     fn append_index_with(&mut self, filter: Option<(u32, Vec<u32>)>, reserve: Reserve) -> io::Result<()> {
         let blocks = std::mem::take(&mut self.group);
-        let index = IndexMeta { before: self.before, blocks, rows_log2: filter.as_ref().map(|(log2, _)| *log2) };
+        let index = IndexMeta { blocks, rows_log2: filter.as_ref().map(|(log2, _)| *log2) };
         let (mut meta, mut pages) = (Vec::new(), Vec::with_capacity(index.filter_bytes()));
         index.encode(&mut meta);
         self.group = index.blocks;
@@ -248,12 +248,12 @@ impl BoomFile {
     pub(crate) fn start_sync(&mut self) -> SyncStart {
         self.unsynced_bytes = 0;
         let frames = std::mem::take(&mut self.unsynced);
-        SyncStart { storage: Arc::clone(&self.storage), frames, blocks: self.blocks }
+        SyncStart { storage: Arc::clone(&self.storage), suspect: self.suspect, frames, blocks: self.blocks }
     }
 
     /// Notes that the sync went well.
     pub(crate) fn synced(&mut self, sync: &SyncStart) {
-        self.synced_blocks = self.synced_blocks.max(sync.blocks);
+        (self.synced_blocks, self.suspect) = (self.synced_blocks.max(sync.blocks), false);
     }
 
     /// Notes that it did not: everything is as if it had not been tried.
@@ -264,6 +264,7 @@ impl BoomFile {
 
     /// Writes again what a failed sync may have dropped. Gives the blocks that the disk did drop; they count no more.
     pub(crate) fn write_again(&mut self, sync: &mut SyncStart) -> (Vec<BlockSummary>, io::Result<()>) {
+        self.suspect = true;
         let mut result = self.storage.write_at(0, &mut [IoSlice::new(&self.header.encode())]);
         // What was appended while the sync went on may be gone as well.
         sync.frames.append(&mut self.unsynced);
@@ -316,6 +317,7 @@ fn add(totals: &mut Totals, block: &BlockSummary, lost: u64) {
 }
 
 fn remove(totals: &mut Totals, block: &BlockSummary) {
+    totals.lost -= block.gaps.iter().map(|gap| gap.to.map_or(0, |to| to - gap.from + 1)).sum::<u64>();
     for run in &block.runs {
         totals.records -= run.records;
         totals.lines -= run.lines;

@@ -9,13 +9,13 @@ use logboom_record::{Flags, Time};
 use crate::{
     NewRecord,
     format::{
-        BLOCK_COLUMN_BYTES_MAX, BLOCK_RECORDS_MAX, BlockFlags, EndInBlock, GapInBlock, RunInBlock, columns,
-        input::put_varint, tail::TAIL_COLUMNS,
+        BLOCK_COLUMN_BYTES_MAX, BLOCK_GAPS_MAX, BLOCK_RECORDS_MAX, BlockFlags, EndInBlock, GapInBlock, RunInBlock,
+        columns, input::put_varint, tail::TAIL_COLUMNS,
     },
 };
 
-/// How many gaps a block takes before it counts as full.
-const GAPS_MAX: usize = 256;
+/// How many gaps, or ends, a block takes before it counts as full.
+const GAPS_MAX: usize = BLOCK_GAPS_MAX / 2;
 /// How many bytes a record can add to the columns besides its message and its fields.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 
@@ -93,15 +93,21 @@ impl Columns {
         let fits = self.messages.len() + record.message.len() < text_bytes_max && self.records() < BLOCK_RECORDS_MAX;
         let plain = self.fields.is_empty() && self.origin_time.is_empty() && self.inner_newlines.is_empty();
         if fits && plain && record.fields.is_none() {
-            return self.gaps.len() < GAPS_MAX;
+            return self.takes_gap();
         }
-        self.records() == 0 || fits && self.fits_in_all(record)
+        self.takes_gap() && (self.records() == 0 || fits && self.fits_in_all(record))
+    }
+
+    /// Whether there is room for another gap, and another end. The format allows twice as many: runs that come into the
+    /// block may bring gaps of their own.
+    pub(crate) fn takes_gap(&self) -> bool {
+        self.gaps.len().max(self.ends.len()) < GAPS_MAX
     }
 
     fn fits_in_all(&self, record: &NewRecord<'_>) -> bool {
         let bytes: usize = self.all().iter().map(|column| column.len()).sum();
         let more = record.message.len() + record.fields.map_or(0, str::len) + RECORD_OVERHEAD_BYTES_MAX;
-        bytes + more + self.records() <= BLOCK_COLUMN_BYTES_MAX && self.gaps.len() < GAPS_MAX
+        bytes + more + self.records() <= BLOCK_COLUMN_BYTES_MAX
     }
 
     /// Takes a record of the block's run number `run`.

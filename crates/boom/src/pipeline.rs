@@ -18,6 +18,7 @@ use crate::{
     columns::Columns,
     encode::{EncodedBlock, Encoder},
     format::{BlockSummary, FileId, tail::SLOTS},
+    storage::Storage,
     tail::Tail,
 };
 
@@ -334,16 +335,18 @@ impl Shared {
     }
 
     fn sync_tail(&self) -> io::Result<()> {
-        let storage = lock(&self.tail).storage();
-        storage.sync().or_else(|_| {
+        let (storage, suspect) = lock(&self.tail).start_sync();
+        sync_unless(suspect, &*storage).or_else(|_| {
             lock(&self.tail).write_again()?;
             storage.sync()
-        })
+        })?;
+        lock(&self.tail).synced();
+        Ok(())
     }
 
     fn sync_file(&self) -> io::Result<()> {
         let mut sync = lock(&self.file).start_sync();
-        let result = sync.storage.sync().or_else(|_| {
+        let result = sync_unless(sync.suspect, &*sync.storage).or_else(|_| {
             let (gone, written) = lock(&self.file).write_again(&mut sync);
             lock(&self.state).gone.extend(gone);
             written?;
@@ -356,4 +359,10 @@ impl Shared {
         }
         result
     }
+}
+
+/// Syncs, unless what is there is suspect: a sync that goes well after one that failed says nothing of what that one
+/// dropped.
+fn sync_unless(suspect: bool, storage: &dyn Storage) -> io::Result<()> {
+    if suspect { Err(io::Error::other("the last sync failed")) } else { storage.sync() }
 }

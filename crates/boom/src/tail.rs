@@ -64,18 +64,30 @@ pub(crate) struct Tail {
     used: [u64; SLOTS as usize],
     /// Frames were lost by the disk: the block being filled must be written anew.
     spoilt: bool,
+    /// No sync went well since one failed.
+    suspect: bool,
 }
 
 impl Tail {
     /// The tail of the file with this header; nothing is written yet.
     pub(crate) fn new(storage: Arc<dyn Storage>, header: &FileHeader) -> Tail {
         let (header, id) = (header.encode(), header.id);
-        Tail { storage, header, id, has_header: false, used: [0; SLOTS as usize], spoilt: false }
+        Tail { storage, header, id, has_header: false, used: [0; SLOTS as usize], spoilt: false, suspect: false }
     }
 
-    /// The file, to be synced without holding the tail.
-    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
-        Arc::clone(&self.storage)
+    /// The file, to be synced without holding the tail, and whether it must be written again before.
+    pub(crate) fn start_sync(&self) -> (Arc<dyn Storage>, bool) {
+        (Arc::clone(&self.storage), self.suspect)
+    }
+
+    /// Notes that a sync went well.
+    pub(crate) fn synced(&mut self) {
+        self.suspect = false;
+    }
+
+    /// Removes the file.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.storage.remove()
     }
 
     /// Writes what `held` lacks of block `number`.
@@ -133,7 +145,7 @@ impl Tail {
     /// Writes again what the disk may have dropped after a failed sync; what it did drop is noted, so that the next
     /// [`Tail::append`] writes its block anew.
     pub(crate) fn write_again(&mut self) -> io::Result<()> {
-        self.has_header = false;
+        (self.has_header, self.suspect) = (false, true);
         self.write_header()?;
         for slot in 0..SLOTS {
             let mut frames = vec![0; self.used[slot as usize] as usize];

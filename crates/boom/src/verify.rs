@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use logboom_record::{Flags, Gap, RunId, Time};
+use zstd::bulk::Decompressor;
 
 use crate::{
     BoomError,
@@ -19,6 +20,8 @@ use crate::{
     },
     reader::{BlockInfo, Damage, LostRange, Reader},
 };
+
+const CONTRADICTION: FormatError = FormatError { what: "index", problem: "does not say what its block holds" };
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +116,8 @@ impl Check<'_> {
         let problem = match read {
             Err(BoomError::Damaged { source, .. }) => Some(source),
             Err(error) => return Err(error),
-            Ok(records) => contradiction(info, records),
+            Ok(records) if records.info(info) == *info => contradiction(info, records),
+            Ok(_) => Some(CONTRADICTION),
         };
         if problem.is_none() {
             self.records += u64::from(info.records);
@@ -140,7 +144,7 @@ impl Check<'_> {
 
     fn check_index(&self, head: &FrameHead, body: &[u8]) -> Result<(), FormatError> {
         let (meta, filter) = body.split_at_checked(head.meta_bytes as usize).ok_or(FormatError::short("index"))?;
-        let meta = IndexMeta::decode(meta)?;
+        let meta = IndexMeta::decode(meta, &mut Decompressor::default())?;
         for page in filter.chunks(PAGE_BYTES) {
             decode_page(page, &self.reader.source.id)?;
         }
@@ -238,7 +242,8 @@ fn contradiction(info: &BlockInfo, records: Records<'_>) -> Option<FormatError> 
     let numbers: HashMap<RunId, usize> = info.runs.iter().enumerate().map(|(number, run)| (run.id, number)).collect();
     let mut times_fit = true;
     for record in records.iter() {
-        let (records, lines, levels) = &mut counts[*numbers.get(&record.run)?];
+        let Some(number) = numbers.get(&record.run) else { return Some(CONTRADICTION) };
+        let (records, lines, levels) = &mut counts[*number];
         *records += 1;
         *lines += u64::from(!record.flags.has(Flags::CONTINUED));
         levels[record.level as usize] += 1;
@@ -246,5 +251,5 @@ fn contradiction(info: &BlockInfo, records: Records<'_>) -> Option<FormatError> 
     }
     let said = info.runs.iter().map(|run| (run.records, run.lines, run.levels));
     let fits = times_fit && said.eq(counts) && records.len() == info.records as usize;
-    (!fits).then_some(FormatError { what: "index", problem: "does not say what its block holds" })
+    (!fits).then_some(CONTRADICTION)
 }

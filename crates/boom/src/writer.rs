@@ -21,8 +21,8 @@ use crate::{
     boom_file::BoomFile,
     columns::Columns,
     format::{
-        BLOCK_RUNS_MAX, BLOCK_TEXT_BYTES_MAX, BlockFlags, CHECKPOINT_BYTES_MAX, EndInBlock, GapInBlock, RunInBlock,
-        WHY_BYTES_MAX,
+        BLOCK_RUNS_MAX, BLOCK_TEXT_BYTES_MAX, BlockFlags, CHECKPOINT_BYTES_MAX, EndInBlock, GapInBlock, RUNS_MAX,
+        RunInBlock, WHY_BYTES_MAX,
     },
     pipeline::Pipeline,
     reader::Totals,
@@ -38,8 +38,6 @@ mod tests;
 
 /// How long a writer that drops records waits before it asks the disk again.
 const RETRY: Duration = Duration::from_millis(100);
-/// How many runs a file may have: its footer names them all.
-const RUNS_MAX: usize = 65_536;
 /// The reason of a gap where nothing is known to fail.
 const BEHIND: &str = "the disk does not keep up";
 /// The reason of a gap where records were.
@@ -156,8 +154,12 @@ pub struct Writer {
     lost: u64,
     /// Why the last write of the tail failed.
     tail_failing: Option<String>,
-    /// Since when records find no room, and when the disk is asked again.
+    /// When the disk is asked again, while records find no room: as long as some run has dropped any.
     dropping_until: Option<Instant>,
+    /// A checkpoint that waits for the gap of what was dropped before it.
+    waiting_checkpoint: Option<Vec<u8>>,
+    /// What the disk lost of the boom file and no gap tells yet.
+    gone: Vec<(RunSlot, Range<u64>)>,
     /// Blocks below were promised to be on the disk while only the tail held them.
     promised: u64,
 }
@@ -179,6 +181,8 @@ impl Writer {
             lost: 0,
             tail_failing: None,
             dropping_until: None,
+            waiting_checkpoint: None,
+            gone: Vec::new(),
             promised: 0,
         }
     }
@@ -233,10 +237,10 @@ impl Writer {
         }
         let has_room = self.dropping_until.is_none() && self.block.fits(record, self.options.block_text_bytes_max);
         if !has_room && !self.make_room() {
-            return Ok(self.drop_record(run, record));
+            return Ok(self.drop_records(run, 1, record.time, None));
         }
         if self.runs[run.0 as usize].block != self.number + 1 && !self.enter_block(run) {
-            return Ok(self.drop_record(run, record));
+            return Ok(self.drop_records(run, 1, record.time, None));
         }
         let state = &mut self.runs[run.0 as usize];
         let seq = state.next_seq;
@@ -259,23 +263,22 @@ impl Writer {
         if count == 0 {
             return;
         }
-        let from = self.runs[run.0 as usize].next_seq;
-        let entered = self.dropping_until.is_none() && self.enter_block(run);
+        if self.dropping_until.is_some() || !self.enter_with_gap(run) {
+            self.drop_records(run, count, time, Some(why));
+            return;
+        }
         let state = &mut self.runs[run.0 as usize];
+        let from = state.next_seq;
         state.next_seq += count;
         self.lost += count;
-        if entered {
-            self.block.push_gap(gap_in_block(state.number, from..from + count, time, why));
-        } else {
-            state.dropped.get_or_insert_with(|| Dropped { from, time, why: why.to_owned() });
-        }
+        self.block.push_gap(gap_in_block(state.number, from..from + count, time, why));
     }
 
     /// Notes how the run ended.
     pub fn end_run(&mut self, run: RunSlot, end: &RunEnd) {
         self.runs[run.0 as usize].end = Some(end.clone());
         // Where the block has no room for another run, the footer alone will tell.
-        if self.enter_block(run) {
+        if self.enter_with_gap(run) {
             let number = self.runs[run.0 as usize].number;
             self.block.ends.push(EndInBlock { run: number, end: end.clone() });
         }
@@ -291,9 +294,17 @@ impl Writer {
         if bytes.len() > max {
             return Err(BoomError::TooLarge { what, bytes: bytes.len(), max });
         }
-        self.block.checkpoint = Some(bytes.to_vec());
-        self.held.checkpoint = false;
+        match self.dropping_until {
+            // The block of the gap of what was pushed last is yet to come.
+            Some(_) => self.waiting_checkpoint = Some(bytes.to_vec()),
+            None => self.set_checkpoint(bytes.to_vec()),
+        }
         Ok(())
+    }
+
+    fn set_checkpoint(&mut self, bytes: Vec<u8>) {
+        self.block.checkpoint = Some(bytes);
+        self.held.checkpoint = false;
     }
 
     /// Hands everything pushed so far to the operating system: others can read it, and it survives this process.
@@ -344,18 +355,19 @@ impl Writer {
         BoomError::Io { action, path: self.path.clone(), source }
     }
 
-    /// Counts a record that finds no room.
+    /// Counts records that find no room, `why` if it is not the disk; gives the seq of the first. None is taken any more
+    /// until their gap has its place.
     #[cold]
-    fn drop_record(&mut self, run: RunSlot, record: &NewRecord<'_>) -> u64 {
+    fn drop_records(&mut self, run: RunSlot, count: u64, time: Time, why: Option<&str>) -> u64 {
+        self.dropping_until.get_or_insert_with(|| Instant::now() + RETRY);
+        let from = self.runs[run.0 as usize].next_seq;
         if self.runs[run.0 as usize].dropped.is_none() {
-            let why = self.health().failing.unwrap_or_else(|| BEHIND.to_owned());
-            let from = self.runs[run.0 as usize].next_seq;
-            self.runs[run.0 as usize].dropped = Some(Dropped { from, time: record.time, why });
+            let why = why.map(str::to_owned).or_else(|| self.health().failing).unwrap_or_else(|| BEHIND.to_owned());
+            self.runs[run.0 as usize].dropped = Some(Dropped { from, time, why });
         }
-        let state = &mut self.runs[run.0 as usize];
-        state.next_seq += 1;
-        self.lost += 1;
-        state.next_seq - 1
+        self.runs[run.0 as usize].next_seq += count;
+        self.lost += count;
+        from
     }
 
     /// Makes room for a record; false while there is none to be had.
@@ -371,14 +383,23 @@ impl Writer {
         }
         if self.dropping_until.take().is_some() {
             (0..self.runs.len()).for_each(|run| self.place_dropped(RunSlot(run as u32)));
+            if self.dropping_until.is_none()
+                && let Some(bytes) = self.waiting_checkpoint.take()
+            {
+                self.set_checkpoint(bytes);
+            }
         }
-        true
+        self.dropping_until.is_none()
     }
 
     /// Puts the gap of records that found no room where the run goes on.
     fn place_dropped(&mut self, run: RunSlot) {
         let nothing = self.runs[run.0 as usize].dropped.is_none();
-        if nothing || self.dropping_until.is_some() || !self.enter_block(run) {
+        if nothing || self.dropping_until.is_some() {
+            return;
+        }
+        if !self.enter_block(run) {
+            self.dropping_until = Some(Instant::now() + RETRY);
             return;
         }
         let state = &mut self.runs[run.0 as usize];
@@ -388,12 +409,18 @@ impl Writer {
         }
     }
 
+    /// Makes the run one of the block's, where there is room for a gap or an end as well.
+    fn enter_with_gap(&mut self, run: RunSlot) -> bool {
+        (self.block.takes_gap() || self.rotate()) && self.enter_block(run)
+    }
+
     /// Makes the run one of the block's; a new block if this one has too many. False if there is none to be had.
     fn enter_block(&mut self, run: RunSlot) -> bool {
         if self.runs[run.0 as usize].block == self.number + 1 {
             return true;
         }
-        if self.block.runs.len() >= BLOCK_RUNS_MAX && !self.rotate() {
+        let is_full = self.block.runs.len() >= BLOCK_RUNS_MAX || !self.block.takes_gap();
+        if is_full && !self.rotate() {
             return false;
         }
         let (number, state) = (self.block.runs.len() as u32, &mut self.runs[run.0 as usize]);

@@ -12,11 +12,11 @@ use std::{
 
 use logboom_boom::{
     BoomError,
-    format::tail::slot_offset,
+    format::{BlockFlags, BlockSummary, tail::slot_offset},
     reader::{Damage, Reader, State},
     verify::Checked,
 };
-use logboom_record::{Entry, Record};
+use logboom_record::{Entry, Gap, Record, Time};
 use maker::{Maker, PLAIN, Shape, read_block, record, run, write};
 use tempfile::{TempDir, tempdir};
 
@@ -250,9 +250,33 @@ fn frames_of_another_file_are_no_frames() {
 fn abandoned_without_tail() -> (Vec<u8>, Vec<Entry>) {
     let mut maker = Maker::new(PLAIN);
     maker.id = logboom_boom::format::FileId::new([0x77; 16]);
-    let header = logboom_boom::format::FileHeader { id: maker.id, created_at: logboom_record::Time::from_micros(0) };
+    let header = logboom_boom::format::FileHeader { id: maker.id, created_at: Time::from_micros(0) };
     maker.bytes = header.encode().to_vec();
     let all: Vec<Entry> = (1..=4).map(|seq| Entry::Record(record(seq, "x"))).collect();
     maker.block(&all, &[], None);
     (maker.bytes, all)
+}
+
+#[test]
+fn an_index_that_says_another_thing_than_its_block_is_told_of() {
+    let changes: [fn(&mut BlockSummary); 6] = [
+        |block| block.runs[0].id = run(9),
+        |block| block.runs[0].first_seq += 1,
+        |block| block.gaps[0].why = "another reason".to_owned(),
+        |block| block.ends.clear(),
+        |block| block.flags = BlockFlags::JOINS_LATER,
+        |block| block.time_max = Time::from_micros(block.time_max.as_micros() + 1),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut maker = Maker::new(Shape { blocks_per_index: 4, ..PLAIN });
+        let why = "a reason".to_owned();
+        let first = record(1, "line");
+        let gap = Gap { run: run(1), from: 2, to: Some(3), time: first.time, why };
+        maker.block(&[Entry::Record(first), Entry::Gap(gap)], &[run(1)], None);
+        maker.forge_summary(change);
+        let read = Dir::new(&maker.seal().bytes, None).read().unwrap();
+        let told =
+            read.damage.iter().any(|damage| damage.what.to_string().contains("does not say what its block holds"));
+        assert!(told, "change {number}: {:?}", read.damage);
+    }
 }

@@ -333,9 +333,9 @@ proptest! {
         let mut block = reader.read(0).unwrap();
         let records = block.records().unwrap();
         for index in 0..records.len() {
-            let start = records.text_offset(index);
-            let end = start + records.message(index).len();
-            prop_assert_eq!(&records.text()[start..end], records.message(index));
+            let message = records.message(index).as_ptr_range();
+            let offset = |at: *const u8| at as usize - records.text().as_ptr() as usize;
+            let (start, end) = (offset(message.start), offset(message.end));
             prop_assert_eq!((records.locate(start), records.locate(end)), (Some(index), Some(index)));
         }
         prop_assert_eq!(records.locate(records.text().len()), None);

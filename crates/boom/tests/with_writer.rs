@@ -227,3 +227,35 @@ fn gaps_ends_and_checkpoints_come_back() {
     writer.seal().unwrap();
     check(&Reader::open(&path).unwrap());
 }
+
+#[test]
+fn a_block_of_hashes_has_a_filter_of_many_rows_that_finds_each() {
+    let dir = tempdir().unwrap();
+    let mut writer = Writer::create_in(dir.path(), "records", Options::default()).unwrap();
+    let slot = writer.run(run(1), Kind::Command, 1).unwrap();
+    let hash = |seq: u64| {
+        let mixed = |salt: u64| {
+            (seq ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        format!("{:016x}{:016x}{:016x}{:016x}", mixed(1), mixed(2), mixed(3), mixed(4))
+    };
+    let records = 48_000; // three blocks of 16,131 lines of 65 bytes at most
+    for seq in 1..=records {
+        writer.push(slot, &new(&record(seq, hash(seq)))).unwrap();
+    }
+    let path = writer.path().to_owned();
+    writer.seal().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let blocks = reader.blocks().len();
+    assert_eq!(blocks, 3);
+    // With one page of 512 rows every block would be a candidate of every search.
+    let mut candidates = 0;
+    for seq in (1..=records).step_by(97) {
+        let home = reader.blocks().iter().position(|block| block.seqs(run(1)).unwrap().contains(&seq)).unwrap();
+        let found = reader.candidates(&GramQuery::literal(hash(seq)[20..40].as_bytes(), Case::Sensitive));
+        assert!(found.contains(home), "record {seq} is not looked for in its block");
+        candidates += found.count();
+    }
+    let searches = (1..=records).step_by(97).count();
+    assert!(candidates < searches * 3 / 2, "{candidates} candidates of {searches} searches");
+}

@@ -60,7 +60,7 @@ impl Cells {
 
     /// The seq of a record, which must be one of the block's; so it is with every function below.
     pub(super) fn seq(&self, record: usize) -> u64 {
-        self.seqs.get(record).copied().unwrap_or(self.first_seq.wrapping_add(record as u64))
+        self.seqs.get(record).copied().unwrap_or(self.first_seq.saturating_add(record as u64))
     }
 
     pub(super) fn time(&self, record: usize) -> Time {

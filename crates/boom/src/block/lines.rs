@@ -46,12 +46,6 @@ impl Lines {
         &text[self.starts[place] as usize..self.starts[place + 1] as usize - 1]
     }
 
-    /// Where in the text a record's message starts.
-    pub(super) fn start(&self, record: usize) -> usize {
-        let place = self.places.get(record).map_or(record, |place| *place as usize);
-        self.starts[place] as usize
-    }
-
     /// The record whose message, with the LF after it, holds this offset of the text.
     pub(super) fn locate(&self, offset: usize) -> Option<usize> {
         let place = self.starts.partition_point(|start| *start as usize <= offset).checked_sub(1)?;

@@ -3,7 +3,7 @@
 use logboom_record::Time;
 
 use super::{
-    BUCKETS_MAX, COLUMN_BYTES_MAX,
+    BLOCK_RECORDS_MAX, BLOCK_RUNS_MAX, BUCKETS_MAX, COLUMN_BYTES_MAX,
     input::{FormatError, Input, put_varint},
     parts::{
         EndInBlock, GapInBlock, RunInBlock, put_checkpoint, put_ends, put_gaps, put_run, put_times, take_checkpoint,
@@ -161,13 +161,13 @@ impl BlockMeta {
         let mut input = Input::new(WHAT, meta);
         let (number, flags) = (input.varint()?, BlockFlags::from_bits(input.varint()?));
         let (time_min, time_max) = take_times(&mut input)?;
-        let runs = take_many(&mut input, take_run)?;
+        let runs = take_many(&mut input, BLOCK_RUNS_MAX, take_run)?;
         let gaps = take_gaps(&mut input, runs.len())?;
         let ends = take_ends(&mut input, runs.len())?;
         let checkpoint = take_checkpoint(&mut input)?;
         let records = input.number()?;
-        let buckets = take_many(&mut input, |input| input.number())?;
-        let columns = take_many(&mut input, take_column)?;
+        let buckets = take_many(&mut input, BUCKETS_MAX, |input| input.number())?;
+        let columns = take_many(&mut input, ColumnId::ALL.len(), take_column)?;
         input.finish()?;
         let meta =
             BlockMeta { number, flags, time_min, time_max, runs, gaps, ends, checkpoint, records, buckets, columns };
@@ -183,7 +183,7 @@ impl BlockMeta {
         let good = stored.sum::<usize>() == column_bytes
             && self.columns.is_sorted_by(|a, b| a.id < b.id)
             && in_runs == Some(records)
-            && self.buckets.len() <= BUCKETS_MAX
+            && records <= BLOCK_RECORDS_MAX as u64
             && (self.buckets.len() < 2 || in_buckets == records)
             && self.gaps.is_sorted_by_key(|gap| gap.at)
             && self.gaps.last().is_none_or(|gap| gap.at <= self.records);

@@ -3,6 +3,7 @@
 use logboom_record::{Kind, RunEnd, RunId};
 
 use super::{
+    RUNS_MAX,
     input::{FormatError, Input, put_varint},
     parts::{put_end, put_run_id, take_end, take_many, take_run_id},
 };
@@ -73,17 +74,20 @@ impl Footer {
     /// Reads the meta section.
     ///
     /// # Errors
-    /// Whatever is not the meta section of a footer.
+    /// Whatever is not the meta section of a footer: index frames that do not follow each other among it.
     pub fn decode(meta: &[u8]) -> Result<Footer, FormatError> {
         let mut input = Input::new(WHAT, meta);
-        let index_offsets = take_many(&mut input, |input| input.varint())?;
+        let index_offsets = take_many(&mut input, usize::MAX, |input| input.varint())?;
         let (records, lines, lost) = (input.varint()?, input.varint()?, input.varint()?);
         let mut levels = [0; 5];
         for count in &mut levels {
             *count = input.varint()?;
         }
-        let runs = take_many(&mut input, take_run)?;
+        let runs = take_many(&mut input, RUNS_MAX, take_run)?;
         let has_tail = input.u8()? != 0;
+        if !index_offsets.is_sorted_by(|a: &u64, b| a < b) {
+            return Err(input.wrong());
+        }
         input.finish()?;
         Ok(Footer { index_offsets, records, lines, lost, levels, runs, has_tail })
     }
@@ -116,11 +120,15 @@ mod tests {
         prelude::{any as anything, *},
     };
 
+    fn index_offsets() -> impl Strategy<Value = Vec<u64>> {
+        proptest::collection::btree_set(anything::<u64>(), 0..4).prop_map(|offsets| offsets.into_iter().collect())
+    }
+
     fn footer() -> impl Strategy<Value = Footer> {
         let run = (any::run_id(), anything::<u64>(), option::of(any::end()));
         let runs = vec(run.prop_map(|((id, kind), next_seq, end)| RunInFooter { id, kind, next_seq, end }), 0..4);
-        (vec(anything::<u64>(), 0..4), [anything::<u64>(); 3], [anything::<u64>(); 5], runs, anything::<bool>())
-            .prop_map(|(index_offsets, [records, lines, lost], levels, runs, has_tail)| Footer {
+        (index_offsets(), [anything::<u64>(); 3], [anything::<u64>(); 5], runs, anything::<bool>()).prop_map(
+            |(index_offsets, [records, lines, lost], levels, runs, has_tail)| Footer {
                 index_offsets,
                 records,
                 lines,
@@ -128,7 +136,8 @@ mod tests {
                 levels,
                 runs,
                 has_tail,
-            })
+            },
+        )
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use logboom_record::{Kind, RunId, Time};
 use zstd::bulk::Decompressor;
 
 use super::{
-    BlockFlags, EndInBlock, GapInBlock, RunInBlock,
+    BLOCK_RECORDS_MAX, BLOCK_RUNS_MAX, BlockFlags, EndInBlock, GROUP_BLOCKS, GapInBlock, RunInBlock,
     frame::FileId,
     input::{FormatError, Input, put_varint},
     parts::{
@@ -17,7 +17,10 @@ use super::{
 };
 
 const WHAT: &str = "index";
-const META_BYTES_MAX: usize = 64 << 20;
+/// What a meta section may have unpacked: 32 blocks of 256 runs, 512 gaps with their reasons and 512 ends have less.
+const META_BYTES_MAX: usize = 8 << 20;
+/// How many bytes a run, a gap and an end have at least in a block's meta section.
+const PART_BYTES_MIN: [usize; 3] = [25, 6, 5];
 /// The most rows a filter may have, as a power of two.
 pub const ROWS_LOG2_MAX: u32 = 18;
 /// The fewest.
@@ -26,17 +29,6 @@ pub const ROWS_LOG2_MIN: u32 = 9;
 pub const PAGE_ROWS: usize = 512;
 /// How many bytes a page of the filter has: its rows of 4 bytes each, and its checksum.
 pub const PAGE_BYTES: usize = PAGE_ROWS * 4 + 4;
-
-/// What the blocks before this group hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TotalsBefore {
-    /// How many records.
-    pub records: u64,
-    /// How many lines.
-    pub lines: u64,
-    /// How many records are known to be lost.
-    pub lost: u64,
-}
 
 /// What the index knows of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +58,6 @@ pub struct BlockSummary {
 /// The meta section of an index frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexMeta {
-    /// What the blocks before this group hold.
-    pub before: TotalsBefore,
     /// The blocks since the last index frame.
     pub blocks: Vec<BlockSummary>,
     /// The number of the filter's rows as a power of two; `None`: there is no filter.
@@ -88,8 +78,6 @@ impl IndexMeta {
 
     fn encode_meta(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let before = [self.before.records, self.before.lines, self.before.lost];
-        before.into_iter().for_each(|total| put_varint(&mut out, total));
         let mut runs: Vec<(RunId, Kind)> = self.blocks.iter().flat_map(|b| &b.runs).map(|r| (r.id, r.kind)).collect();
         runs.sort_by_key(|(id, kind)| (*id, *kind as u8));
         runs.dedup();
@@ -106,28 +94,19 @@ impl IndexMeta {
         out
     }
 
-    /// Reads the meta section.
+    /// Reads the meta section, with a decompressor for many sections.
     ///
     /// # Errors
-    /// Whatever contradicts itself.
-    pub fn decode(section: &[u8]) -> Result<IndexMeta, FormatError> {
-        IndexMeta::decode_with(section, &mut Decompressor::default())
-    }
-
-    /// The same with a decompressor of the caller's, for many sections.
-    ///
-    /// # Errors
-    /// As [`IndexMeta::decode`].
-    pub fn decode_with(section: &[u8], decompressor: &mut Decompressor<'_>) -> Result<IndexMeta, FormatError> {
+    /// Whatever contradicts itself, and what no group of blocks can be.
+    pub fn decode(section: &[u8], decompressor: &mut Decompressor<'_>) -> Result<IndexMeta, FormatError> {
         IndexMeta::decode_meta(&unpack(section, decompressor)?)
     }
 
     fn decode_meta(meta: &[u8]) -> Result<IndexMeta, FormatError> {
         let mut input = Input::new(WHAT, meta);
-        let before = TotalsBefore { records: input.varint()?, lines: input.varint()?, lost: input.varint()? };
-        let runs = take_many(&mut input, take_run_id)?;
+        let runs = take_many(&mut input, GROUP_BLOCKS * BLOCK_RUNS_MAX, take_run_id)?;
         let mut last = 0;
-        let blocks = take_many(&mut input, |input| {
+        let blocks = take_many(&mut input, GROUP_BLOCKS, |input| {
             last = input.varint()?.checked_add(last).ok_or(input.wrong())?;
             take_block(input, last, &runs)
         })?;
@@ -137,7 +116,7 @@ impl IndexMeta {
             _ => return Err(input.wrong()),
         };
         input.finish()?;
-        Ok(IndexMeta { before, blocks, rows_log2 })
+        Ok(IndexMeta { blocks, rows_log2 })
     }
 
     /// How many bytes the filter has, with the checksums of its pages.
@@ -209,15 +188,26 @@ fn take_block(input: &mut Input, offset: u64, runs: &[(RunId, Kind)]) -> Result<
     let (body_bytes, number, flags) = (input.number()?, input.varint()?, BlockFlags::from_bits(input.varint()?));
     let (time_min, time_max) = take_times(input)?;
     let records = input.number()?;
-    let runs = take_many(input, |input| {
+    let runs = take_many(input, BLOCK_RUNS_MAX, |input| {
         let run = *runs.get(input.number::<usize>()?).ok_or(input.wrong())?;
         take_counts(input, run)
     })?;
     let (gaps, ends) = (take_gaps(input, runs.len())?, take_ends(input, runs.len())?);
-    if runs.iter().try_fold(0u64, |sum, run| sum.checked_add(run.records)) != Some(u64::from(records)) {
-        return Err(input.wrong());
+    let block = BlockSummary { offset, body_bytes, number, flags, time_min, time_max, records, runs, gaps, ends };
+    if block.is_possible() { Ok(block) } else { Err(input.wrong()) }
+}
+
+impl BlockSummary {
+    /// Whether a block can be so, and its body have all that: what an index says takes no more memory than the file it
+    /// tells of has bytes, give or take.
+    fn is_possible(&self) -> bool {
+        let in_runs = self.runs.iter().try_fold(0u64, |sum, run| sum.checked_add(run.records));
+        let whys: usize = self.gaps.iter().map(|gap| gap.why.len()).sum();
+        let parts = [self.runs.len(), self.gaps.len(), self.ends.len()].into_iter().zip(PART_BYTES_MIN);
+        in_runs == Some(u64::from(self.records))
+            && self.records as usize <= BLOCK_RECORDS_MAX
+            && parts.map(|(count, bytes)| count * bytes).sum::<usize>() + whys <= self.body_bytes as usize
     }
-    Ok(BlockSummary { offset, body_bytes, number, flags, time_min, time_max, records, runs, gaps, ends })
 }
 
 #[cfg(test)]
@@ -238,7 +228,7 @@ mod tests {
             (parts, any::time(), any::time(), numbers, Just(runs)).prop_map(
                 move |((gaps, ends), time_min, time_max, (number, body_bytes, flags), runs)| BlockSummary {
                     offset: 0,
-                    body_bytes,
+                    body_bytes: body_bytes | 1 << 16,
                     number,
                     flags: BlockFlags::from_bits(flags),
                     time_min,
@@ -252,18 +242,20 @@ mod tests {
         })
     }
 
+    fn decode(section: &[u8]) -> Result<IndexMeta, FormatError> {
+        IndexMeta::decode(section, &mut Decompressor::default())
+    }
+
     fn index() -> impl Strategy<Value = IndexMeta> {
-        (vec((block(), 1u64..1 << 40), 0..5), [anything::<u64>(); 3], proptest::option::of(9u32..=18)).prop_map(
-            |(blocks, [records, lines, lost], rows_log2)| {
-                let mut offset = 0;
-                let at = |(block, step)| {
-                    offset += step;
-                    BlockSummary { offset, ..block }
-                };
-                let blocks = blocks.into_iter().map(at).collect();
-                IndexMeta { before: TotalsBefore { records, lines, lost }, blocks, rows_log2 }
-            },
-        )
+        (vec((block(), 1u64..1 << 40), 0..5), proptest::option::of(9u32..=18)).prop_map(|(blocks, rows_log2)| {
+            let mut offset = 0;
+            let at = |(block, step)| {
+                offset += step;
+                BlockSummary { offset, ..block }
+            };
+            let blocks = blocks.into_iter().map(at).collect();
+            IndexMeta { blocks, rows_log2 }
+        })
     }
 
     proptest! {
@@ -271,14 +263,14 @@ mod tests {
         fn any_index_comes_back(meta in index()) {
             let mut section = Vec::new();
             meta.encode(&mut section);
-            prop_assert_eq!(IndexMeta::decode(&section), Ok(meta));
-            prop_assert!(IndexMeta::decode(&section[..section.len() - 1]).is_err());
+            prop_assert_eq!(decode(&section), Ok(meta));
+            prop_assert!(decode(&section[..section.len() - 1]).is_err());
         }
 
         #[test]
         fn any_bytes_are_an_index_or_an_error(bytes in vec(anything::<u8>(), 0..200)) {
             let _ = IndexMeta::decode_meta(&bytes);
-            let _ = IndexMeta::decode(&bytes);
+            let _ = decode(&bytes);
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use logboom_record::{Kind, Outcome, RunEnd, RunId, Time};
 
 use super::{
-    CHECKPOINT_BYTES_MAX, WHY_BYTES_MAX,
+    BLOCK_GAPS_MAX, CHECKPOINT_BYTES_MAX, WHY_BYTES_MAX,
     input::{FormatError, Input, put_varint, put_zigzag},
 };
 
@@ -50,12 +50,16 @@ pub struct EndInBlock {
     pub end: RunEnd,
 }
 
-/// Reads a count and as many things.
+/// Reads a count, at most `max`, and as many things.
 pub(super) fn take_many<'a, T>(
     input: &mut Input<'a>,
+    max: usize,
     mut take: impl FnMut(&mut Input<'a>) -> Result<T, FormatError>,
 ) -> Result<Vec<T>, FormatError> {
     let count = input.count()?;
+    if count > max {
+        return Err(input.wrong());
+    }
     (0..count).map(|_| take(input)).collect()
 }
 
@@ -97,7 +101,7 @@ pub(super) fn take_counts(input: &mut Input, (id, kind): (RunId, Kind)) -> Resul
     }
     let last = first_seq.checked_add(records);
     let sum = levels.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
-    if last.is_none() || sum != Some(records) || lines > records {
+    if first_seq == 0 || last.is_none() || sum != Some(records) || lines > records {
         return Err(input.wrong());
     }
     Ok(RunInBlock { id, kind, first_seq, records, lines, levels })
@@ -127,7 +131,7 @@ pub(super) fn put_gaps(out: &mut Vec<u8>, gaps: &[GapInBlock]) {
 }
 
 pub(super) fn take_gaps(input: &mut Input, runs: usize) -> Result<Vec<GapInBlock>, FormatError> {
-    take_many(input, |input| {
+    take_many(input, BLOCK_GAPS_MAX, |input| {
         let (at, run, from, count) = (input.number()?, input.number()?, input.varint()?, input.varint()?);
         let to = match count {
             0 => None,
@@ -136,7 +140,7 @@ pub(super) fn take_gaps(input: &mut Input, runs: usize) -> Result<Vec<GapInBlock
         let time = input.time()?;
         let len = input.count()?;
         let why = str::from_utf8(input.take(len)?).map_err(|_| input.wrong())?;
-        if run as usize >= runs || len > WHY_BYTES_MAX {
+        if run as usize >= runs || from == 0 || len > WHY_BYTES_MAX {
             return Err(input.wrong());
         }
         Ok(GapInBlock { at, run, from, to, time, why: why.to_owned() })
@@ -152,7 +156,7 @@ pub(super) fn put_ends(out: &mut Vec<u8>, ends: &[EndInBlock]) {
 }
 
 pub(super) fn take_ends(input: &mut Input, runs: usize) -> Result<Vec<EndInBlock>, FormatError> {
-    take_many(input, |input| {
+    take_many(input, BLOCK_GAPS_MAX, |input| {
         let (run, end) = (input.number()?, take_end(input)?);
         if run as usize >= runs { Err(input.wrong()) } else { Ok(EndInBlock { run, end }) }
     })

@@ -141,9 +141,10 @@ impl TailMeta {
         let mut body = Input::new(WHAT, body);
         let meta_len = body.number()?;
         let mut input = Input::new(WHAT, body.take(meta_len)?);
-        let runs = take_many(&mut input, |input| {
+        let runs = take_many(&mut input, BLOCK_RUNS_MAX, |input| {
             let (id, kind) = take_run_id(input)?;
-            Ok(NewRun { id, kind, first_seq: input.varint()? })
+            let first_seq = input.varint()?;
+            if first_seq == 0 { Err(input.wrong()) } else { Ok(NewRun { id, kind, first_seq }) }
         })?;
         let gaps = take_gaps(&mut input, BLOCK_RUNS_MAX)?;
         let ends = take_ends(&mut input, BLOCK_RUNS_MAX)?;
@@ -172,7 +173,7 @@ mod tests {
     };
 
     fn meta() -> impl Strategy<Value = TailMeta> {
-        let run = (any::run_id(), anything::<u64>()).prop_map(|((id, kind), first_seq)| NewRun { id, kind, first_seq });
+        let run = (any::run_id(), 1..u64::MAX).prop_map(|((id, kind), first_seq)| NewRun { id, kind, first_seq });
         let parts = (vec(run, 0..4), any::gaps(256, 999), any::ends(256), any::checkpoint());
         (parts, anything::<u32>(), proptest::array::uniform7(0usize..99)).prop_map(
             |((runs, gaps, ends, checkpoint), records, column_bytes)| TailMeta {

@@ -16,8 +16,8 @@ use logboom_record::{Flags, Time, ansi};
 use crate::{
     BoomError,
     format::{
-        BLOCK_COLUMN_BYTES_MAX, BLOCK_RECORDS_MAX, BLOCK_RUNS_MAX, BlockFlags, BlockMeta, ColumnMeta, FileHeader,
-        FileId, FormatError, RunInBlock, TailHead, TailMeta, columns,
+        BLOCK_COLUMN_BYTES_MAX, BLOCK_GAPS_MAX, BLOCK_RECORDS_MAX, BLOCK_RUNS_MAX, BlockFlags, BlockMeta, ColumnMeta,
+        FileHeader, FileId, FormatError, RunInBlock, TailHead, TailMeta, columns,
         frame::HEADER_BYTES,
         tail::{SLOT_BYTES, SLOTS, TAIL_COLUMNS, TAIL_HEAD_BYTES, slot_offset},
     },
@@ -286,6 +286,8 @@ impl TailBlock {
         let good = runs <= BLOCK_RUNS_MAX
             && records <= BLOCK_RECORDS_MAX as u64
             && column_bytes <= COLUMN_BYTES_MAX
+            && self.meta.gaps.len() + tail.gaps.len() <= BLOCK_GAPS_MAX
+            && self.meta.ends.len() + tail.ends.len() <= BLOCK_GAPS_MAX
             && tail.gaps.iter().all(|gap| (gap.run as usize) < runs && u64::from(gap.at) <= records)
             && tail.gaps.is_sorted_by_key(|gap| gap.at)
             && tail.gaps.first().is_none_or(|gap| gap.at >= last_gap)

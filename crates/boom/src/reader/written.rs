@@ -263,7 +263,7 @@ impl Written {
 impl Index {
     /// The index of a good meta section, if it makes sense in its place.
     fn of(head: FrameHead, meta: &[u8], decompressor: &mut Decompressor<'_>) -> Result<Index, FormatError> {
-        let meta = IndexMeta::decode_with(meta, decompressor)?;
+        let meta = IndexMeta::decode(meta, decompressor)?;
         let mut end = HEADER_BYTES as u64;
         let in_order = meta.blocks.iter().all(|block| {
             let follows = block.offset >= end;
@@ -272,7 +272,6 @@ impl Index {
         });
         let fits = in_order
             && end <= head.offset
-            && meta.blocks.len() <= GROUP_BLOCKS
             && meta.blocks.is_sorted_by(|a, b| a.number < b.number)
             && meta.filter_bytes() as u64 == u64::from(head.body_bytes - head.meta_bytes);
         if fits { Ok(Index { head, meta }) } else { Err(FormatError::wrong("index")) }

@@ -107,7 +107,7 @@ fn read_frames(boom: &[u8], id: &FileId, read: &mut Read, blocks: &mut Blocks) {
                 assert!(blocks.insert(block.number, (block, raw, base)).is_none());
             }
             FrameKind::Index => {
-                let index = IndexMeta::decode(meta).unwrap();
+                let index = IndexMeta::decode(meta, &mut zstd::bulk::Decompressor::default()).unwrap();
                 assert_eq!(index.filter_bytes(), rest.len());
                 rest.chunks(PAGE_BYTES).for_each(|page| assert!(decode_page(page, id).is_ok()));
                 for (offset, bytes, block) in std::mem::take(&mut summaries) {

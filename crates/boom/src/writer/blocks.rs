@@ -2,11 +2,11 @@
 
 use std::{io, ops::Range};
 
-use logboom_record::Time;
+use logboom_record::{RunId, Time};
 
 use super::{GONE, Incomplete, RunSlot, Writer, gap_in_block};
 use crate::{
-    format::{BlockFlags, BlockSummary, RunInBlock, tail::SLOTS},
+    format::{BlockFlags, BlockSummary, GapInBlock, RunInBlock, tail::SLOTS},
     tail::Held,
 };
 
@@ -90,25 +90,44 @@ impl Writer {
 
     /// Records that a failed sync took from the boom file become gaps, out of their order.
     pub(super) fn note_gone_blocks(&mut self) {
-        for gone in self.pipeline.take_gone() {
-            for (run, range) in seqs_of_gone(&gone) {
-                self.lost += run.records;
-                let Some(slot) = self.run_by_id.get(&run.id).copied() else { continue };
-                if self.enter_block(slot) {
-                    let number = self.runs[slot.0 as usize].number;
-                    self.block.push_gap(gap_in_block(number, range, Time::now(), GONE));
-                }
-            }
+        self.take_gone();
+        let mut gone = std::mem::take(&mut self.gone);
+        let placed = gone.iter().take_while(|(run, range)| self.place_gone(*run, range.clone())).count();
+        gone.drain(..placed);
+        self.gone.append(&mut gone);
+    }
+
+    /// Counts what failed syncs took from the boom file. Tells whether they took anything.
+    pub(super) fn take_gone(&mut self) -> bool {
+        let blocks = self.pipeline.take_gone();
+        for block in &blocks {
+            self.lost += u64::from(block.records);
+            let slots = seqs_of_gone(block).filter_map(|(run, seqs)| Some((*self.run_by_id.get(&run)?, seqs)));
+            self.gone.extend(slots);
         }
+        !blocks.is_empty()
+    }
+
+    fn place_gone(&mut self, run: RunSlot, seqs: Range<u64>) -> bool {
+        let entered = self.enter_with_gap(run);
+        if entered {
+            let number = self.runs[run.0 as usize].number;
+            self.block.push_gap(gap_in_block(number, seqs, Time::now(), GONE));
+        }
+        entered
     }
 }
 
-/// The runs that had records in a block that is gone, and the seqs it held of each, its gaps included.
-pub(super) fn seqs_of_gone(gone: &BlockSummary) -> impl Iterator<Item = (&RunInBlock, Range<u64>)> {
-    let runs = (0..).zip(&gone.runs).filter(|(_, run)| run.records > 0);
-    runs.map(|(number, run)| {
+/// The seqs that were in a block that is gone: of each run those of its records and gaps, and those of earlier blocks of
+/// which it told that they are gone.
+fn seqs_of_gone(gone: &BlockSummary) -> impl Iterator<Item = (RunId, Range<u64>)> {
+    let seqs = |gap: &GapInBlock| gap.from..gap.to.map_or(gap.from, |to| to + 1);
+    let is_late = |gap: &&GapInBlock| gone.runs.get(gap.run as usize).is_some_and(|run| gap.from < run.first_seq);
+    let late = gone.gaps.iter().filter(is_late).map(move |gap| (gone.runs[gap.run as usize].id, seqs(gap)));
+    let own = (0..).zip(&gone.runs).map(move |(number, run)| {
         let gaps = gone.gaps.iter().filter(move |gap| gap.run == number && gap.from >= run.first_seq);
-        let in_gaps: u64 = gaps.map(|gap| gap.to.map_or(0, |to| to - gap.from + 1)).sum();
-        (run, run.first_seq..run.first_seq + run.records + in_gaps)
-    })
+        let in_gaps: u64 = gaps.map(seqs).map(|seqs| seqs.end - seqs.start).sum();
+        (run.id, run.first_seq..run.first_seq + run.records + in_gaps)
+    });
+    late.chain(own).filter(|(_, seqs)| !seqs.is_empty())
 }

@@ -4,10 +4,11 @@
 //! locked, given its header, and linked to its own name only then; the lock is the open file's and stays with it.
 
 use std::{
-    fs::File,
+    fs::{DirEntry, File},
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use logboom_record::Time;
@@ -24,6 +25,8 @@ use crate::{
 
 /// How many names are tried: a session has a boom file for each of its writers.
 const NAMES_MAX: u32 = 100_000;
+/// A file without a lock that is older than this is not one that is about to be locked.
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 impl Writer {
     /// Makes a boom file in `dir`: `stem.boom`, or `stem.2.boom`, `stem.3.boom`, … where that is taken.
@@ -31,7 +34,9 @@ impl Writer {
     /// # Errors
     /// If the directory takes no file, or the disk has no room for the little that is always reserved.
     pub fn create_in(dir: &Path, stem: &str, options: Options) -> Result<Writer, BoomError> {
-        let hidden = dir.join(format!(".{stem}.boom.{}", uuid::Uuid::new_v4().simple()));
+        let hidden_stem = format!(".{stem}.boom.");
+        remove_stale(dir, &hidden_stem);
+        let hidden = dir.join(format!("{hidden_stem}{}", uuid::Uuid::new_v4().simple()));
         let created = create(&hidden, dir, stem, options);
         // It is gone, or about to be linked: either way nobody needs the hidden name any more.
         let _ = std::fs::remove_file(&hidden);
@@ -49,6 +54,22 @@ fn create(hidden: &Path, dir: &Path, stem: &str, options: Options) -> Result<Wri
     let path = link(hidden, dir, stem)?;
     let tail = Arc::new(FileStorage::lazy(tail_path(&path)));
     Ok(Writer::new(path, file, tail, options))
+}
+
+/// Removes what writers left that were killed while they made their file. That it stays is no reason not to begin.
+fn remove_stale(dir: &Path, hidden_stem: &str) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(hidden_stem.as_bytes()) && is_stale(&entry).unwrap_or(false)
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_stale(entry: &DirEntry) -> io::Result<bool> {
+    let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+    // A shared lock is enough to see an exclusive one, and goes with the descriptor.
+    Ok(age > STALE_AFTER && rustix::fs::flock(File::open(entry.path())?, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
 fn open_locked(path: &Path) -> io::Result<File> {
@@ -115,6 +136,18 @@ mod tests {
         assert_eq!(Reader::open(&path).unwrap().state(), State::Live);
         drop(writer);
         assert_eq!(Reader::open(&path).unwrap().state(), State::Abandoned);
+    }
+
+    #[test]
+    fn what_a_writer_left_that_was_killed_before_it_had_a_name_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let hidden = |name: &str| open_locked(&dir.path().join(format!(".records.boom.{name}"))).unwrap();
+        let (left, new, live) = (hidden("left"), hidden("new"), hidden("live"));
+        let long_ago = std::time::SystemTime::now() - 2 * STALE_AFTER;
+        [&left, &live].into_iter().for_each(|file| file.set_modified(long_ago).unwrap());
+        drop((left, new));
+        drop(Writer::create_in(dir.path(), "records", Options::default()).unwrap());
+        assert_eq!(names(dir.path()), [".records.boom.live", ".records.boom.new", "records.boom"]);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::{collections::BTreeMap, io};
 
 use logboom_record::Time;
 
-use super::{BEHIND, GONE, RunState, Sealed, Writer, blocks::seqs_of_gone, gap_in_block};
+use super::{BEHIND, GONE, RunState, Sealed, Writer, gap_in_block};
 use crate::{
     BoomError,
     boom_file::Reserve,
     columns::Columns,
     encode::Encoder,
-    format::{BLOCK_RUNS_MAX, BlockSummary, Footer, RunInBlock, RunInFooter},
+    format::{BLOCK_RUNS_MAX, Footer, RunInBlock, RunInFooter},
     pipeline::Unwritten,
 };
 
@@ -41,11 +41,11 @@ impl Writer {
         let why = failing.clone().unwrap_or_else(|| BEHIND.to_owned());
         self.number =
             if has_tail { self.number + u64::from(self.held.is_any()) } else { self.pipeline.file().blocks() };
-        let lost = self.append_lost(&mut encoder, &why);
+        let lost = self.append_lost(&mut encoder, &why).and(self.append_gone(&mut encoder));
         let synced = self.append_footer(&mut encoder, has_tail)?;
         if !has_tail {
             // A tail that cannot be removed is one that readers ignore: the footer says so.
-            let _ = self.pipeline.tail().storage().remove();
+            let _ = self.pipeline.tail().remove();
         }
         let failing = failing.or(lost.err().map(|error| error.to_string())).or(synced);
         let file = self.pipeline.file();
@@ -98,8 +98,12 @@ impl Writer {
     fn append_lost(&mut self, encoder: &mut Encoder, why: &str) -> io::Result<()> {
         let lost: Vec<usize> =
             (0..self.runs.len()).filter(|run| self.runs[*run].safe_seq < self.runs[*run].next_seq).collect();
-        for runs in lost.chunks(BLOCK_RUNS_MAX) {
+        let mut checkpoint = self.waiting_checkpoint.take();
+        for (chunk, runs) in lost.chunks(BLOCK_RUNS_MAX).enumerate() {
             let mut block = Columns::default();
+            if (chunk + 1) * BLOCK_RUNS_MAX >= lost.len() {
+                block.checkpoint = checkpoint.take();
+            }
             for (number, run) in (0..).zip(runs) {
                 let RunState { id, kind, safe_seq, next_seq, ref dropped, .. } = self.runs[*run];
                 let (time, why) = dropped.as_ref().map_or((Time::now(), why), |dropped| (dropped.time, &dropped.why));
@@ -124,30 +128,33 @@ impl Writer {
             let appended = self.pipeline.file().append_footer(self.footer(has_tail));
             let offset = appended.map_err(|error| self.error("seal", error))?;
             why = self.pipeline.sync().err().map(|error| error.to_string());
-            let gone = self.pipeline.take_gone();
-            if gone.is_empty() {
+            if !self.take_gone() {
                 break;
             }
             why = Some(GONE.to_owned());
             self.pipeline.file().reopen(offset).map_err(|error| self.error("seal", error))?;
-            for gone in gone {
-                let block = self.block_of_gone(&gone);
-                self.append_last(encoder, &block).map_err(|error| self.error("seal", error))?;
-            }
+            self.append_gone(encoder).map_err(|error| self.error("seal", error))?;
         }
         Ok(why)
     }
 
-    /// A block without records that tells what was in a block that is gone.
-    fn block_of_gone(&self, gone: &BlockSummary) -> Columns {
-        let mut block = Columns::default();
-        for (number, (run, range)) in (0..).zip(seqs_of_gone(gone)) {
-            let slot = self.run_by_id.get(&run.id).map_or(0, |slot| slot.0);
-            let first_seq = self.runs.get(slot as usize).map_or(range.end, |run| run.next_seq);
-            block.runs.push(RunInBlock { first_seq, records: 0, lines: 0, levels: [0; 5], ..*run });
-            block.push_gap(gap_in_block(number, range, Time::now(), GONE));
+    /// Appends blocks without records that tell what the disk lost of the file.
+    fn append_gone(&mut self, encoder: &mut Encoder) -> io::Result<()> {
+        for seqs in std::mem::take(&mut self.gone).chunks(BLOCK_RUNS_MAX) {
+            let mut block = Columns::default();
+            for (slot, range) in seqs {
+                let RunState { id, kind, next_seq, .. } = self.runs[slot.0 as usize];
+                let known = block.runs.iter().position(|run| run.id == id);
+                if known.is_none() {
+                    let run = RunInBlock { id, kind, first_seq: next_seq, records: 0, lines: 0, levels: [0; 5] };
+                    block.runs.push(run);
+                }
+                let number = known.unwrap_or(block.runs.len() - 1) as u32;
+                block.push_gap(gap_in_block(number, range.clone(), Time::now(), GONE));
+            }
+            self.append_last(encoder, &block)?;
         }
-        block
+        Ok(())
     }
 
     fn footer(&self, has_tail: bool) -> Footer {

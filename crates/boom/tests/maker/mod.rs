@@ -10,13 +10,13 @@ use logboom_boom::{
     filter::for_each_gram,
     format::{
         BlockFlags, BlockMeta, BlockSummary, ColumnId, ColumnMeta, EndInBlock, FileHeader, FileId, Footer, FrameHead,
-        FrameKind, GapInBlock, IndexMeta, NewRun, RunInBlock, RunInFooter, TailHead, TailMeta, TotalsBefore, columns,
+        FrameKind, GapInBlock, IndexMeta, NewRun, RunInBlock, RunInFooter, TailHead, TailMeta, columns,
         frame::HEAD_BYTES,
         index::put_filter,
         input::put_varint,
-        tail::{SLOT_BYTES, TAIL_PAGE_BYTES, slot_offset},
+        tail::{SLOT_BYTES, TAIL_HEAD_BYTES, TAIL_PAGE_BYTES, slot_offset},
     },
-    reader::Reader,
+    reader::{Reader, Totals},
 };
 use logboom_record::{Entry, Flags, Gap, Kind, Level, Outcome, Record, RunEnd, RunId, Stream, Time, ansi};
 
@@ -44,8 +44,7 @@ pub struct Maker {
     last_index: u64,
     index_offsets: Vec<u64>,
     group: Vec<(BlockSummary, Vec<Vec<u8>>)>,
-    before: TotalsBefore,
-    totals: (TotalsBefore, [u64; 5]),
+    totals: Totals,
     runs: BTreeMap<RunId, (u64, Option<RunEnd>)>,
     open: BTreeMap<(RunId, Stream), bool>,
 }
@@ -92,7 +91,6 @@ impl Maker {
             last_index: 0,
             index_offsets: Vec::new(),
             group: Vec::new(),
-            before: TotalsBefore::default(),
             totals: Default::default(),
             runs: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -123,6 +121,11 @@ impl Maker {
         self
     }
 
+    /// Changes what the index will say of the last block.
+    pub fn forge_summary(&mut self, change: impl FnOnce(&mut BlockSummary)) {
+        change(&mut self.group.last_mut().unwrap().0);
+    }
+
     /// The number that the next block will have.
     pub fn next_number(&self) -> u64 {
         self.number
@@ -142,7 +145,7 @@ impl Maker {
         if !self.group.is_empty() {
             self.index();
         }
-        let (totals, levels) = self.totals;
+        let totals = self.totals;
         let runs = self.runs.iter().map(|(id, (next_seq, end))| RunInFooter {
             id: *id,
             kind: Kind::Command,
@@ -154,7 +157,7 @@ impl Maker {
             records: totals.records,
             lines: totals.lines,
             lost: totals.lost,
-            levels,
+            levels: totals.levels,
             runs: runs.collect(),
             has_tail,
         };
@@ -163,6 +166,17 @@ impl Maker {
         let trailer = Footer::trailer(self.bytes.len() as u64);
         self.frame(FrameKind::Footer, &meta, &trailer);
         self
+    }
+
+    /// Where the last index is.
+    pub fn last_index(&self) -> u64 {
+        self.last_index
+    }
+
+    /// The head of a tail frame with this body.
+    pub fn tail_head(&self, block: u32, frame: u32, body: &[u8]) -> [u8; TAIL_HEAD_BYTES] {
+        let (body_bytes, body_crc) = (body.len() as u32, self.id.crc(body));
+        TailHead { block, frame, body_bytes, body_crc }.encode(&self.id)
     }
 
     /// A frame with right checksums around any bytes.
@@ -220,9 +234,7 @@ impl Maker {
         let mut body = Vec::new();
         meta.encode(&mut body);
         ids.iter().for_each(|id| body.extend(added(*id)));
-        let body_crc = self.id.crc(&body);
-        let head = TailHead { block: number as u32, frame, body_bytes: body.len() as u32, body_crc };
-        [&head.encode(&self.id)[..], &body].concat()
+        [&self.tail_head(number as u32, frame, &body)[..], &body].concat()
     }
 
     fn put_block(&mut self, columns: Columns) -> (u64, BlockMeta) {
@@ -250,11 +262,11 @@ impl Maker {
             let end = meta.ends.iter().find(|end| end.run as usize == number).map(|end| end.end.clone());
             let known = self.runs.entry(run.id).or_default();
             *known = (next_seq, end.or(known.1.take()));
-            self.totals.0.lines += run.lines;
-            self.totals.1.iter_mut().zip(run.levels).for_each(|(sum, count)| *sum += count);
+            self.totals.lines += run.lines;
+            self.totals.levels.iter_mut().zip(run.levels).for_each(|(sum, count)| *sum += count);
         }
-        self.totals.0.records += u64::from(meta.records);
-        self.totals.0.lost += meta.gaps.iter().map(lost).sum::<u64>();
+        self.totals.records += u64::from(meta.records);
+        self.totals.lost += meta.gaps.iter().map(lost).sum::<u64>();
     }
 
     fn flags(&mut self, entries: &[Entry], checkpoint: bool) -> BlockFlags {
@@ -292,8 +304,7 @@ impl Maker {
             }
         }
         let blocks: Vec<BlockSummary> = group.into_iter().map(|(summary, _)| summary).collect();
-        let meta = IndexMeta { before: self.before, blocks, rows_log2: self.shape.filter.then_some(9) };
-        self.before = self.totals.0;
+        let meta = IndexMeta { blocks, rows_log2: self.shape.filter.then_some(9) };
         let (mut section, mut pages) = (Vec::new(), Vec::new());
         meta.encode(&mut section);
         if self.shape.filter {

@@ -1,0 +1,155 @@
+//! What a writer says of records that a disk refuses or loses.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::*;
+
+#[test]
+fn a_failed_sync_whose_pages_stay_loses_nothing() {
+    let ops = synced_history(&Disk::new()).0;
+    for fails_at in 0..ops {
+        let disk = Disk::new();
+        disk.plan(move |op| (op.number == fails_at && op.kind == OpKind::Sync).then_some(Fault::SyncFails));
+        synced_history(&disk);
+        let read = disk.read_after_power_cut(read);
+        assert_eq!(read.seqs(RUN).1.len(), 20, "operation {fails_at}");
+        assert_accounted(&read, 320);
+        assert_eq!(read.damaged_bytes, 0);
+    }
+}
+
+#[test]
+fn what_a_failed_sync_drops_becomes_a_gap() {
+    let ops = synced_history(&Disk::new()).0;
+    let mut lost_somewhere = 0;
+    for fails_at in 0..ops {
+        let disk = Disk::new();
+        disk.plan(move |op| (op.number == fails_at && op.kind == OpKind::Sync).then_some(Fault::SyncLoses));
+        let sealed = synced_history(&disk).1;
+        let read = read_disk(&disk);
+        assert_accounted(&read, 320);
+        let lost = read.seqs(RUN).1.len() as u64;
+        assert_eq!((sealed.totals.lost, sealed.totals.records), (lost, 320 - lost), "operation {fails_at}");
+        lost_somewhere += lost - 20;
+    }
+    assert!(lost_somewhere > 0);
+}
+
+/// 300 records and ten gaps of two, synced ten times. How many operations that took, and what was sealed.
+fn synced_history(disk: &Disk) -> (u64, Sealed) {
+    let mut writer = writer(disk, 500);
+    let run = writer.run(RUN, Kind::Command, 1).unwrap();
+    for _ in 0..10 {
+        push(&mut writer, run, 30);
+        writer.gap(run, 2, "lost elsewhere");
+        // Whether it failed is what the file tells.
+        let _ = writer.sync();
+    }
+    let sealed = writer.seal().unwrap();
+    (disk.ops(), sealed)
+}
+
+#[test]
+fn a_requested_sync_is_done_and_its_failure_is_told() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 500);
+    let failed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&failed);
+    disk.plan(move |op| (op.kind == OpKind::Sync && !seen.load(Ordering::Relaxed)).then_some(Fault::SyncFails));
+    writer.request_sync();
+    while writer.health().failing.is_none() {
+        std::thread::yield_now();
+    }
+    failed.store(true, Ordering::Relaxed);
+    writer.request_sync();
+    while writer.health().failing.is_some() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_failed_sync_drops_is_told_though_the_disk_is_full_when_it_is_seen() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 500);
+    let slots = runs(&mut writer, 900);
+    for slot in &slots {
+        writer.push(*slot, &plain(b"x", 0)).unwrap();
+    }
+    while writer.health().blocks < 3 {
+        std::thread::yield_now();
+    }
+    disk.plan(|op| (op.kind == OpKind::Sync && !op.in_tail).then_some(Fault::SyncLoses));
+    assert!(writer.sync().is_err());
+    disk.plan(|_| None);
+    // No block goes on, and the one being filled takes 256 runs.
+    disk.set_room(Some(0));
+    let _ = writer.flush();
+    disk.set_room(None);
+    writer.seal().unwrap();
+    let read = read_disk(&disk);
+    assert!(slots.iter().zip(0u16..).all(|(_, number)| {
+        let (kept, lost) = read.seqs(numbered(number));
+        kept.into_iter().chain(lost).eq([1])
+    }));
+}
+
+fn numbered(number: u16) -> RunId {
+    let mut id = [9; 16];
+    id[..2].copy_from_slice(&number.to_le_bytes());
+    RunId::from_bytes(id)
+}
+
+fn runs(writer: &mut Writer, count: u16) -> Vec<RunSlot> {
+    (0..count).map(|number| writer.run(numbered(number), Kind::Task, 1).unwrap()).collect()
+}
+
+#[test]
+fn a_checkpoint_comes_with_the_gap_of_what_was_dropped_before_it() {
+    let mut checked = 0;
+    for dies_after in (0..12).chain([1_000]) {
+        let disk = Disk::new();
+        let mut writer = writer(&disk, 20_000);
+        let run = writer.run(RUN, Kind::Command, 1).unwrap();
+        disk.set_room(Some(64 << 10));
+        while writer.health().lost == 0 {
+            push(&mut writer, run, 1_000);
+            let _ = writer.flush();
+        }
+        writer.checkpoint(&writer.next_seq(run).to_le_bytes()).unwrap();
+        disk.set_room(None);
+        let dies_at = disk.ops() + dies_after;
+        disk.plan(move |op| (op.number >= dies_at).then_some(Fault::Die));
+        while writer.flush().is_err() && disk.ops() <= dies_at {
+            std::thread::yield_now();
+        }
+        drop(writer);
+        let read = read_disk(&disk);
+        if let Some(bytes) = &read.checkpoint {
+            assert_accounted(&read, u64::from_le_bytes(bytes[..].try_into().unwrap()) - 1);
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn many_gaps_and_ends_without_a_record_are_many_blocks() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 1 << 20);
+    let run = writer.run(RUN, Kind::Command, 1).unwrap();
+    for _ in 0..60_000 {
+        writer.gap(run, 2, "a reason that is long enough to fill a slot of the tail before long");
+    }
+    for _ in 0..1_000 {
+        writer.end_run(run, &end());
+    }
+    writer.flush().unwrap();
+    let sealed = writer.seal().unwrap();
+    let read = read_disk(&disk);
+    assert_accounted(&read, 120_000);
+    assert_eq!((sealed.totals.lost, read.ends.len()), (120_000, 1_000));
+    assert!(read.blocks.len() > 200);
+}
