@@ -21,10 +21,21 @@ use crate::{
     storage::Storage,
 };
 
+/// Room is had in pages.
+const PAGE_BYTES: u64 = 4_096;
 /// How much more than what is needed is reserved in one go.
 const RESERVE_STEP_BYTES: u64 = 256 << 10;
 /// What of the reserve stays for index and footer when a last block is written into it.
 const FOOTER_BYTES: u64 = 16 << 10;
+/// How many runs, and with their gaps, fit into these bytes and into [`RESERVE_BYTES`].
+const RUNS: u64 = 256;
+/// How much more is kept for every further run: at most 51 bytes in the footer, and the rest in a block of gaps.
+const RUN_BYTES: [u64; 2] = [64, 256];
+/// The most bytes that the footer has for an index frame.
+const INDEX_OFFSET_BYTES: u64 = 10;
+/// Of what no sync is known to have brought to the disk, so much is written again after one that failed. What is older is
+/// in the hands of the system, and damage if it is gone: to read and write it all at every sync would not end.
+const UNSYNCED_BYTES_MAX: u64 = 64 << 20;
 
 /// Whether a block may use the bytes that are kept for the end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +69,7 @@ pub(crate) struct BoomFile {
     header: FileHeader,
     end: u64,
     reserved_to: u64,
+    runs: u64,
     index_offsets: Vec<u64>,
     group: Vec<BlockSummary>,
     group_grams: Vec<GramBits>,
@@ -83,6 +95,7 @@ impl BoomFile {
             header,
             end,
             reserved_to: end + RESERVE_BYTES,
+            runs: 0,
             index_offsets: Vec::new(),
             group: Vec::new(),
             group_grams: Vec::new(),
@@ -206,11 +219,29 @@ impl BoomFile {
         reserve: Reserve,
     ) -> io::Result<u64> {
         let end = self.end + (HEAD_BYTES + parts[0].len() + parts[1].len()) as u64;
-        let reserved = self.reserve_to(end + RESERVE_BYTES);
-        if reserved.is_err() && (reserve == Reserve::Keep || end + FOOTER_BYTES > self.reserved_to) {
+        let [footer, all] = self.kept_bytes();
+        let reserved = self.reserve_to(end + all);
+        if reserved.is_err() && (reserve == Reserve::Keep || end + footer > self.reserved_to) {
             reserved?;
         }
         self.write_frame(kind, parts, crcs)
+    }
+
+    /// Makes room at the end for another run.
+    pub(crate) fn add_run(&mut self) {
+        self.runs += 1;
+        if self.runs <= RUNS {
+            return;
+        }
+        // Where there is none, the next block fails for the same reason.
+        let _ = self.reserve_to((self.end + self.kept_bytes()[1]).next_multiple_of(PAGE_BYTES));
+    }
+
+    /// How many bytes are kept for the footer, and for all that comes at the end.
+    fn kept_bytes(&self) -> [u64; 2] {
+        let runs = self.runs.saturating_sub(RUNS);
+        let offsets = self.index_offsets.len() as u64 * INDEX_OFFSET_BYTES;
+        [FOOTER_BYTES + runs * RUN_BYTES[0] + offsets, RESERVE_BYTES + runs * RUN_BYTES[1] + offsets]
     }
 
     fn reserve_to(&mut self, to: u64) -> io::Result<()> {
@@ -260,6 +291,7 @@ impl BoomFile {
     pub(crate) fn not_synced(&mut self, sync: SyncStart) {
         let later = std::mem::replace(&mut self.unsynced, sync.frames);
         self.unsynced.extend(later);
+        forget_oldest(&mut self.unsynced, UNSYNCED_BYTES_MAX);
     }
 
     /// Writes again what a failed sync may have dropped. Gives the blocks that the disk did drop; they count no more.
@@ -299,6 +331,17 @@ impl BoomFile {
     }
 }
 
+/// Forgets the first frames, so that the others have at most so many bytes.
+fn forget_oldest(frames: &mut Vec<Unsynced>, bytes_max: u64) {
+    let mut bytes = 0;
+    let fits = |frame: &&Unsynced| {
+        bytes += frame.bytes as u64;
+        bytes <= bytes_max
+    };
+    let kept = frames.iter().rev().take_while(fits).count();
+    frames.drain(..frames.len() - kept);
+}
+
 fn is_valid(frame: &[u8], id: &FileId, offset: u64) -> bool {
     FrameHead::decode(frame, id, offset).is_ok_and(|head| head.check_body(&frame[HEAD_BYTES..], id).is_ok())
 }
@@ -322,5 +365,20 @@ fn remove(totals: &mut Totals, block: &BlockSummary) {
         totals.records -= run.records;
         totals.lines -= run.lines;
         totals.levels.iter_mut().zip(run.levels).for_each(|(total, count)| *total -= count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_frames_are_written_again_and_no_more_than_fit() {
+        let frame = |number: u64| Unsynced { offset: number, bytes: 30, block: None };
+        let mut frames: Vec<Unsynced> = (0..5).map(frame).collect();
+        forget_oldest(&mut frames, 100);
+        assert_eq!(frames.iter().map(|frame| frame.offset).collect::<Vec<_>>(), [2, 3, 4]);
+        forget_oldest(&mut frames, 100);
+        assert_eq!(frames.len(), 3);
     }
 }

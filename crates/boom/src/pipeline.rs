@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -23,6 +24,7 @@ use crate::{
 };
 
 const ENCODERS_MAX: usize = 2;
+const PANICKED: &str = "it cannot be written: this is a bug of logboom";
 const RETRY: Duration = Duration::from_millis(100);
 /// How often somebody who waits for an encoder makes sure that there is one.
 const ENCODER_CHECK: Duration = Duration::from_secs(1);
@@ -47,6 +49,8 @@ struct State {
     written: u64,
     /// Why the last append failed.
     failing: Option<String>,
+    /// A block whose encoder panicked: nothing after it can be written.
+    broken: Option<(u64, Columns)>,
     /// Why the last sync failed.
     sync_failing: Option<String>,
     /// Blocks that were in the file and that the disk dropped.
@@ -54,6 +58,14 @@ struct State {
     sync_wanted: bool,
     stop: bool,
     spare: Vec<Columns>,
+}
+
+impl State {
+    /// Why nothing more is written, if so.
+    fn failing(&self) -> Option<String> {
+        let panicked = self.broken.as_ref().map(|(number, _)| format!("block {number}: {PANICKED}"));
+        panicked.or_else(|| self.failing.clone())
+    }
 }
 
 struct Shared {
@@ -79,6 +91,16 @@ pub(crate) struct Pipeline {
     shared: Arc<Shared>,
     encoders: Vec<JoinHandle<()>>,
     syncer: Option<JoinHandle<()>>,
+}
+
+/// Encodes a block; an error if that panics, and then the encoder is not to be used again.
+pub(crate) fn encode(encoder: &mut Encoder, number: u64, block: &Columns) -> io::Result<EncodedBlock> {
+    caught(|| Ok(encoder.encode(number, block)))
+}
+
+/// A panic is a bug, but it must not take the writer with it, which has the block in its tail.
+fn caught<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(io::Error::other(PANICKED)))
 }
 
 /// A poisoned lock means that a thread panicked; what it guards is still what it was between two operations.
@@ -131,7 +153,7 @@ impl Pipeline {
     /// Why nothing can be written or synced at the moment, if so.
     pub(crate) fn failing(&self) -> Option<String> {
         let state = lock(&self.shared.state);
-        state.failing.clone().or_else(|| state.sync_failing.clone())
+        state.failing().or_else(|| state.sync_failing.clone())
     }
 
     /// The blocks that a failed sync lost, once.
@@ -151,8 +173,8 @@ impl Pipeline {
                 self.start_encoder()?;
                 state = lock(&self.shared.state);
             }
-            if let Some(why) = &state.failing {
-                return Err(why.clone());
+            if let Some(why) = state.failing() {
+                return Err(why);
             }
             let waited = self.shared.progress.wait_timeout(state, ENCODER_CHECK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -215,7 +237,8 @@ impl Pipeline {
             .into_iter()
             .map(|(number, block)| (number, Unwritten::Encoded(block)))
             .collect();
-        left.extend(state.jobs.drain(..).map(|(number, block)| (number, Unwritten::Columns(block))));
+        let broken = state.broken.take();
+        left.extend(state.jobs.drain(..).chain(broken).map(|(number, block)| (number, Unwritten::Columns(block))));
         left
     }
 
@@ -261,9 +284,15 @@ impl Shared {
         mut block: Columns,
     ) -> MutexGuard<'a, State> {
         drop(state);
-        let encoded = encoder.encode(number, &block);
-        block.clear();
+        let encoded = encode(encoder, number, &block);
         let mut state = lock(&self.state);
+        let Ok(encoded) = encoded else {
+            *encoder = Encoder::new(self.id, self.compression_level);
+            state.broken.get_or_insert((number, block));
+            self.progress.notify_all();
+            return state;
+        };
+        block.clear();
         if state.spare.len() < SLOTS as usize {
             state.spare.push(block);
         }
@@ -282,7 +311,7 @@ impl Shared {
             drop(state);
             let (result, unsynced_bytes) = {
                 let mut file = lock(&self.file);
-                (file.append(&mut block, Reserve::Keep), file.unsynced_bytes())
+                (caught(|| file.append(&mut block, Reserve::Keep)), file.unsynced_bytes())
             };
             state = lock(&self.state);
             match result {
@@ -365,4 +394,35 @@ impl Shared {
 /// dropped.
 fn sync_unless(suspect: bool, storage: &dyn Storage) -> io::Result<()> {
     if suspect { Err(io::Error::other("the last sync failed")) } else { storage.sync() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{format::FileHeader, testing::Disk};
+
+    /// A block whose last message is not where it says.
+    fn broken() -> Columns {
+        let mut block = Columns::default();
+        block.messages = b"a message\nanother one\n".repeat(500);
+        block.message_ends = (1..=500).flat_map(|end| [end * 22 - 12, end * 22]).collect();
+        block.message_ends.push(99_999);
+        block
+    }
+
+    #[test]
+    fn a_block_that_no_encoder_survives_is_given_back_and_nobody_waits_for_it() {
+        let disk = Disk::new();
+        let header = FileHeader { id: FileId::new([3; 16]), created_at: logboom_record::Time::default() };
+        let file = BoomFile::create(disk.boom(), header).unwrap();
+        let mut pipeline = Pipeline::new(1, file, Tail::new(disk.tail(), &header));
+        pipeline.submit(0, Columns::default());
+        pipeline.submit(1, broken());
+        pipeline.submit(2, Columns::default());
+        assert!(pipeline.wait_until_written(3).unwrap_err().contains("block 1"));
+        pipeline.wait_until_written(1).unwrap_or_default();
+        let left = pipeline.finish(3);
+        assert_eq!(left.keys().copied().filter(|number| *number > 0).collect::<Vec<_>>(), [1, 2]);
+        assert!(matches!(left[&1], Unwritten::Columns(_)));
+    }
 }

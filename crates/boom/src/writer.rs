@@ -192,7 +192,7 @@ impl Writer {
         &self.path
     }
 
-    /// Starts a run whose next record has the seq `first_seq`; a run that was started already is found.
+    /// Starts a run whose next record has the seq `first_seq`, at least 1; a run that was started already is found.
     ///
     /// # Errors
     /// If the file has 65,536 runs already.
@@ -200,9 +200,10 @@ impl Writer {
         if self.runs.len() >= RUNS_MAX && !self.run_by_id.contains_key(&id) {
             return Err(BoomError::TooManyRuns { path: self.path.clone(), max: RUNS_MAX });
         }
-        let next = RunSlot(self.runs.len() as u32);
+        let (next, first_seq) = (RunSlot(self.runs.len() as u32), first_seq.max(1));
         let slot = *self.run_by_id.entry(id).or_insert(next);
         if slot == next {
+            self.pipeline.file().add_run();
             self.runs.push(RunState {
                 id,
                 kind,

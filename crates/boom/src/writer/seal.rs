@@ -14,7 +14,7 @@ use crate::{
     columns::Columns,
     encode::Encoder,
     format::{BLOCK_RUNS_MAX, Footer, RunInBlock, RunInFooter},
-    pipeline::Unwritten,
+    pipeline::{Unwritten, encode},
 };
 
 /// How often the end is written when a sync loses what was there.
@@ -30,11 +30,17 @@ impl Writer {
         self.note_gone_blocks();
         self.note_open_lines();
         let mut encoder = self.pipeline.encoder();
-        let last = (!self.block.is_empty()).then(|| encoder.encode(self.number, &self.block));
+        let last = (!self.block.is_empty()).then(|| encode(&mut encoder, self.number, &self.block)).transpose();
         let mut left = self.pipeline.finish(self.number);
         self.resolve_incomplete();
-        left.extend(last.map(|block| (self.number, Unwritten::Encoded(block))));
-        let failing = self.append_all(&mut left, &mut encoder).err().map(|error| error.to_string());
+        let appended = last.and_then(|last| {
+            left.extend(last.map(|block| (self.number, Unwritten::Encoded(block))));
+            self.append_all(&mut left, &mut encoder)
+        });
+        let failing = appended.err().map(|error| error.to_string());
+        if failing.is_some() {
+            encoder = self.pipeline.encoder();
+        }
         let has_tail = failing.is_some() && self.keep_tail(&mut left);
         let dropped = self.runs.iter().find_map(|run| run.dropped.as_ref().map(|dropped| dropped.why.clone()));
         let failing = failing.or(dropped);
@@ -57,7 +63,13 @@ impl Writer {
         while let Some((number, block)) = left.pop_first() {
             let mut encoded = match block {
                 Unwritten::Encoded(encoded) => encoded,
-                Unwritten::Columns(columns) => encoder.encode(number, &columns),
+                Unwritten::Columns(columns) => match encode(encoder, number, &columns) {
+                    Ok(encoded) => encoded,
+                    Err(error) => {
+                        left.insert(number, Unwritten::Columns(columns));
+                        return Err(error);
+                    }
+                },
             };
             let appended = self.pipeline.file().append(&mut encoded, Reserve::Use);
             if let Err(error) = appended {
@@ -116,7 +128,7 @@ impl Writer {
     }
 
     fn append_last(&mut self, encoder: &mut Encoder, block: &Columns) -> io::Result<()> {
-        let mut encoded = encoder.encode(self.number, block);
+        let mut encoded = encode(encoder, self.number, block)?;
         self.number += 1;
         self.pipeline.file().append(&mut encoded, Reserve::Use)
     }

@@ -153,3 +153,34 @@ fn many_gaps_and_ends_without_a_record_are_many_blocks() {
     assert_eq!((sealed.totals.lost, read.ends.len()), (120_000, 1_000));
     assert!(read.blocks.len() > 200);
 }
+
+#[test]
+fn on_a_disk_that_stays_full_the_end_of_thousands_of_runs_fits_the_reserve() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 20_000);
+    let slots = runs(&mut writer, 3_000);
+    for slot in &slots {
+        writer.push(*slot, &plain(b"x", 0)).unwrap();
+    }
+    while writer.flush().is_err() {
+        std::thread::yield_now();
+    }
+    disk.set_room(Some(0));
+    while writer.health().lost == 0 {
+        writer.push(slots[0], &plain(&message(9), 0)).unwrap();
+    }
+    for slot in &slots {
+        writer.push(*slot, &plain(b"y", 0)).unwrap();
+        writer.end_run(*slot, &end());
+    }
+    let sealed = writer.seal().unwrap();
+    assert!(sealed.failing.is_some());
+    let read = read_disk(&disk);
+    let runs = read.footer.as_ref().unwrap().runs.iter();
+    assert!(runs.clone().all(|run| run.end == Some(end()) && run.next_seq > 2));
+    let accounted = (0..3_000).skip(1).filter(|number| {
+        let (kept, lost) = read.seqs(numbered(*number));
+        kept.into_iter().chain(lost).eq([1, 2])
+    });
+    assert_eq!(accounted.count(), 2_999);
+}
