@@ -95,7 +95,6 @@ fn apply(spec: &mut Spec, option: &str) -> Result<(), Box<dyn std::error::Error>
         ("grace", _) => {
             spec.time_limit = spec.time_limit.map(|limit| TimeLimit { grace: millis().unwrap_or_default(), ..limit })
         }
-        ("cwd", _) => spec.cwd = Some(value.into()),
         ("env", _) => {
             spec.env.push(value.split_once(':').map(|(name, value)| (name.into(), value.into())).ok_or("NAME:VALUE")?)
         }
@@ -114,7 +113,7 @@ fn report(outcome: &Result<Finished, CommandError>) -> String {
 fn end_like(outcome: Result<Finished, CommandError>) -> u8 {
     match outcome {
         Err(error) => error.exit_code(),
-        Ok(finished) if finished.timed_out => 124,
+        Ok(finished) if finished.timed_out.is_some() => 124,
         Ok(Finished { status: Status::Exited(code), .. }) => u8::try_from(code).unwrap_or(125),
         Ok(Finished { status: Status::Signaled(signal), .. }) => {
             die_of(signal);

@@ -16,10 +16,14 @@ mod signals;
 mod spawn;
 mod watch;
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, sync::Arc, time::Duration};
 
 use logboom_record::{Stream, Time};
-use rustix::process::{Pid, Resource, Rlimit, child_subreaper, getpid, set_child_subreaper, setrlimit};
+pub use relay::write_all;
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, child_subreaper, getpid, set_child_subreaper, set_dumpable_behavior,
+    setrlimit,
+};
 use signal_hook::low_level;
 
 use self::{
@@ -90,8 +94,6 @@ pub struct Spec {
     pub program: OsString,
     /// Its arguments, without its name.
     pub args: Vec<OsString>,
-    /// Where to run it; our own working directory if left out.
-    pub cwd: Option<PathBuf>,
     /// Variables added to the environment that it inherits.
     pub env: Vec<(OsString, OsString)>,
     /// When its output goes through a terminal.
@@ -110,7 +112,6 @@ impl Spec {
         Spec {
             program: program.into(),
             args: Vec::new(),
-            cwd: None,
             env: Vec::new(),
             tty: Tty::default(),
             pass_through: PassThrough::default(),
@@ -136,6 +137,8 @@ pub struct Received {
     pub signal: i32,
     /// Whether it was forwarded; one that the terminal sent reached the command without us.
     pub forwarded: bool,
+    /// When.
+    pub time: Time,
 }
 
 /// Why a stream was not read to its end.
@@ -178,8 +181,8 @@ pub struct Finished {
     pub started_at: Time,
     /// When it ended itself; what its descendants did later is not in this.
     pub ended_at: Time,
-    /// Whether the time limit was reached, by the command or by what it left behind.
-    pub timed_out: bool,
+    /// When the time limit was reached, by the command or by what it left behind.
+    pub timed_out: Option<Time>,
     /// Descendants that the time-out could not end: not ours to signal, or stuck in the kernel.
     pub survivors: Vec<Survivor>,
     /// The streams that were not read to their end.
@@ -256,6 +259,8 @@ pub fn die_of(signal: i32) {
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
     // Each call may fail without harm: the caller's exit code says the same.
     let _ = setrlimit(Resource::Core, no_core);
+    // Where cores are piped to a program the limit is not asked.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = low_level::emulate_default_handler(signal).or_else(|_unknown| low_level::raise(signal));
 }
 

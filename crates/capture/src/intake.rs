@@ -33,7 +33,12 @@ struct Waiting {
     batch: Batch,
     wake_at_bytes: usize,
     urgent: bool,
+    abandoned: bool,
 }
+
+/// The writer's side. Once it is gone, however it went, nobody waits for it any more.
+#[derive(Debug)]
+pub(crate) struct Outlet(Intake);
 
 /// What came in since the writer last fetched, in order.
 #[derive(Debug, Default)]
@@ -55,16 +60,22 @@ pub(crate) enum Piece {
 }
 
 impl Intake {
-    pub(crate) fn new() -> Intake {
-        let waiting = Waiting { batch: Batch::default(), wake_at_bytes: 1, urgent: false };
-        Intake(Arc::new(Shared { waiting: Mutex::new(waiting), data: Condvar::new(), space: Condvar::new() }))
+    pub(crate) fn new() -> (Intake, Outlet) {
+        let waiting = Waiting { batch: Batch::default(), wake_at_bytes: 1, urgent: false, abandoned: false };
+        let shared = Shared { waiting: Mutex::new(waiting), data: Condvar::new(), space: Condvar::new() };
+        let intake = Intake(Arc::new(shared));
+        (intake.clone(), Outlet(intake))
     }
 
-    /// Takes the bytes of one read(2), which returned at `time`. Waits while [`BYTES_MAX`] are waiting already.
+    /// Takes the bytes of one read(2), which returned at `time`. Waits while [`BYTES_MAX`] are waiting already. Takes
+    /// nothing once the writer is gone: the command matters more.
     pub fn push(&self, stream: Stream, time: Time, bytes: &[u8]) {
-        let mut waiting = self.lock();
-        while !waiting.batch.bytes.is_empty() && waiting.batch.bytes.len() + bytes.len() > BYTES_MAX {
-            waiting = self.0.space.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        let full = |waiting: &mut Waiting| {
+            !waiting.abandoned && !waiting.batch.bytes.is_empty() && waiting.batch.bytes.len() + bytes.len() > BYTES_MAX
+        };
+        let mut waiting = self.0.space.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        if waiting.abandoned {
+            return;
         }
         waiting.batch.bytes.extend_from_slice(bytes);
         waiting.batch.pieces.push(Piece::Data { stream, time, len: bytes.len() });
@@ -94,39 +105,58 @@ impl Intake {
         self.0.data.notify_one();
     }
 
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outlet {
     /// Swaps what waits into `batch`, which is cleared first. Waits until at least `wake_at_bytes` are there, something else
     /// than data came, or `patience` is over.
     pub(crate) fn fetch(&self, batch: &mut Batch, wake_at_bytes: usize, patience: Option<Duration>) {
         batch.bytes.clear();
         batch.pieces.clear();
         let until = patience.map(|patience| Instant::now() + patience);
-        let mut waiting = self.lock();
+        let Shared { data, space, .. } = &*self.0.0;
+        let mut waiting = self.0.lock();
         while waiting.batch.bytes.len() < wake_at_bytes && !waiting.urgent {
             waiting.wake_at_bytes = wake_at_bytes;
             waiting = match until {
-                None => self.0.data.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => data.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         break;
                     }
-                    self.0.data.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                    data.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
         std::mem::swap(&mut waiting.batch, batch);
         waiting.wake_at_bytes = usize::MAX; // nobody listens until the next call
         waiting.urgent = false;
-        self.0.space.notify_all();
+        space.notify_all();
+    }
+
+    /// Lets the next or current [`Outlet::fetch`] come back; may be called from any thread.
+    pub(crate) fn waker(&self) -> impl Fn() + Send + Sync + use<> {
+        let intake = self.0.clone();
+        move || {
+            intake.lock().urgent = true;
+            intake.0.data.notify_one();
+        }
     }
 
     /// Whether nothing waits right now.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().batch.pieces.is_empty()
+        self.0.lock().batch.pieces.is_empty()
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.0.lock().abandoned = true;
+        self.0.0.space.notify_all();
     }
 }
 
@@ -146,8 +176,7 @@ mod tests {
 
     #[test]
     fn a_full_intake_makes_readers_wait_and_loses_nothing() {
-        let intake = Intake::new();
-        let reader = intake.clone();
+        let (reader, outlet) = Intake::new();
         let chunk = vec![b'x'; 100_000];
         let pushing = std::thread::spawn(move || {
             (0..40).for_each(|_| reader.push(Stream::Stdout, Time::from_micros(0), &chunk));
@@ -155,7 +184,7 @@ mod tests {
         });
         let (mut batch, mut total, mut ended) = (Batch::default(), 0, false);
         while !ended {
-            intake.fetch(&mut batch, 1, None);
+            outlet.fetch(&mut batch, 1, None);
             assert!(batch.bytes.len() <= BYTES_MAX);
             total += batch.bytes.len();
             ended = batch.pieces.iter().any(|piece| matches!(piece, Piece::End { .. }));
@@ -165,9 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_waits_for_a_writer_that_is_gone() {
+        let (intake, outlet) = Intake::new();
+        let chunk = vec![b'x'; BYTES_MAX];
+        intake.push(Stream::Stdout, Time::from_micros(0), &chunk);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| intake.push(Stream::Stdout, Time::from_micros(0), &chunk));
+            drop(outlet);
+            waiting.join().unwrap();
+        });
+        intake.push(Stream::Stdout, Time::from_micros(0), &chunk);
+    }
+
+    #[test]
     fn a_fetch_comes_back_when_its_patience_is_over() {
         let mut batch = Batch::default();
-        Intake::new().fetch(&mut batch, 1, Some(Duration::from_millis(1)));
+        Intake::new().1.fetch(&mut batch, 1, Some(Duration::from_millis(1)));
         assert!(batch.pieces.is_empty());
     }
 }

@@ -6,17 +6,23 @@
 //! sinks count what they lose, and the caller hears of it once.
 
 use std::{
+    error::Error,
+    fs::File,
     io,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use logboom_boom as boom;
-use logboom_files::textlog::{TextBatch, TextWriter};
-use logboom_record::{Flags, Level, RunEnd, Stream, Time, level, text::Prefix};
+use logboom_files::{
+    session::Counts,
+    textlog::{TextBatch, TextWriter},
+    with_causes,
+};
+use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time, level, text::Prefix};
 
 use crate::{
-    intake::{Batch, Intake, Piece},
+    intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
     sync::Syncer,
 };
@@ -46,18 +52,12 @@ pub struct Sinks {
 }
 
 /// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Records, lost ones not counted.
-    pub records: u64,
-    /// Lines: records without [`Flags::CONTINUED`].
-    pub lines: u64,
-    /// Lines of level error.
-    pub errors: u64,
-    /// Lines of level warn.
-    pub warnings: u64,
-    /// Records that are in no file.
-    pub lost: u64,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Written {
+    /// How many records and lines; the lost ones are those that are in no file.
+    pub counts: Counts,
+    /// Which records are lost, as far as the files tell it. Those of a text log do not name their run.
+    pub gaps: Vec<Gap>,
     /// Why the run's files are not whole, or not sealed.
     pub trouble: Option<String>,
 }
@@ -66,7 +66,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub struct RunWriter {
     intake: Intake,
-    thread: JoinHandle<Counts>,
+    thread: JoinHandle<Written>,
 }
 
 impl RunWriter {
@@ -75,8 +75,8 @@ impl RunWriter {
     /// # Errors
     /// If the system has no thread left.
     pub fn start(sinks: Sinks) -> io::Result<RunWriter> {
-        let intake = Intake::new();
-        let worker = Worker::new(intake.clone(), sinks);
+        let (intake, outlet) = Intake::new();
+        let worker = Worker::new(outlet, sinks);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || worker.run())?;
         Ok(RunWriter { intake, thread })
     }
@@ -87,17 +87,19 @@ impl RunWriter {
     }
 
     /// Writes what is left, ends the run in its boom file, seals and syncs everything.
-    pub fn finish(self, end: RunEnd) -> Counts {
+    pub fn finish(self, end: RunEnd) -> Written {
         self.intake.close(end);
         match self.thread.join() {
-            Ok(counts) => counts,
-            Err(_) => Counts { trouble: Some("the writer failed; see logboom verify".to_owned()), ..Counts::default() },
+            Ok(written) => written,
+            Err(_) => {
+                Written { trouble: Some("the writer failed; see logboom verify".to_owned()), ..Written::default() }
+            }
         }
     }
 }
 
 struct Worker {
-    intake: Intake,
+    intake: Outlet,
     streams: [StreamState; 3],
     out: Out,
     last_flush: Instant,
@@ -114,15 +116,15 @@ struct StreamState {
 }
 
 impl Worker {
-    fn new(intake: Intake, sinks: Sinks) -> Worker {
+    fn new(intake: Outlet, sinks: Sinks) -> Worker {
         let now = Instant::now();
         let last_flush = now.checked_sub(FLUSH_PAUSE).unwrap_or(now);
         let (unflushed_since, unsynced) = (None, false);
-        let (streams, out) = (Default::default(), Out::new(sinks));
+        let (streams, out) = (Default::default(), Out::new(sinks, Syncer::new(File::sync_data, intake.waker())));
         Worker { intake, streams, out, last_flush, unflushed_since, last_sync: now, unsynced }
     }
 
-    fn run(mut self) -> Counts {
+    fn run(mut self) -> Written {
         let mut batch = Batch::default();
         loop {
             let (wake_at_bytes, patience) = self.next_wait(Instant::now());
@@ -135,6 +137,7 @@ impl Worker {
             self.note_unfinished(now);
             self.flush_if_due(now);
             self.sync_if_due(now);
+            self.out.note_sync();
         }
     }
 
@@ -231,21 +234,25 @@ impl Worker {
 
 /// The sinks and what is on its way to them.
 struct Out {
-    sinks: Sinks,
+    text_log: Option<TextWriter>,
     text_sync: Syncer,
+    boom: Option<(boom::Writer, boom::RunSlot)>,
     prefix: (Time, Prefix),
     text: Vec<u8>,
     text_from_seq: u64,
     next_seq: u64,
     unsynced_bytes: u64,
     counts: Counts,
+    trouble: Trouble,
 }
 
 impl Out {
-    fn new(sinks: Sinks) -> Out {
+    fn new(sinks: Sinks, text_sync: Syncer) -> Out {
         let prefix = (Time::default(), Prefix::new(Time::default()));
-        let (text_sync, text, counts) = (Syncer::default(), Vec::new(), Counts::default());
-        Out { sinks, text_sync, prefix, text, text_from_seq: 1, next_seq: 1, unsynced_bytes: 0, counts }
+        let Sinks { text: text_log, boom, warn } = sinks;
+        let (text, counts, trouble) = (Vec::new(), Counts::default(), Trouble { warn, first: None });
+        let (text_from_seq, next_seq, unsynced_bytes) = (1, 1, 0);
+        Out { text_log, text_sync, boom, prefix, text, text_from_seq, next_seq, unsynced_bytes, counts, trouble }
     }
 
     fn record(&mut self, stream: Stream, level: &mut Level, part: &Part<'_>) {
@@ -264,14 +271,14 @@ impl Out {
     fn write(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
         self.next_seq += 1;
         self.counts.lines += u64::from(!flags.has(Flags::CONTINUED));
-        if let Some((boom, run)) = &mut self.sinks.boom {
+        if let Some((boom, run)) = &mut self.boom {
             let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };
             // Only a message over the limit is refused, and the splitter hands out none.
             if let Err(error) = boom.push(*run, &record) {
                 self.warn(&error);
             }
         }
-        if self.sinks.text.is_some() {
+        if self.text_log.is_some() {
             self.write_text(stream, level, flags, time, message);
         }
     }
@@ -290,7 +297,7 @@ impl Out {
     /// Hands all that was written so far to the kernel.
     fn flush(&mut self) {
         self.flush_text();
-        if let Some((boom, _)) = &mut self.sinks.boom
+        if let Some((boom, _)) = &mut self.boom
             && let Err(error) = boom.flush()
         {
             self.warn(&error);
@@ -298,7 +305,7 @@ impl Out {
     }
 
     fn flush_text(&mut self) {
-        let Some(text) = &mut self.sinks.text else { return };
+        let Some(text) = &mut self.text_log else { return };
         let batch = TextBatch { lines: &self.text, seqs: self.text_from_seq..self.next_seq, time: self.prefix.0 };
         let written = text.append(&batch);
         self.unsynced_bytes += self.text.len() as u64;
@@ -312,63 +319,84 @@ impl Out {
     /// Has what was flushed fsync'ed, without waiting for it.
     fn request_sync(&mut self) {
         self.unsynced_bytes = 0;
-        if let Some((boom, _)) = &mut self.sinks.boom {
+        if let Some((boom, _)) = &mut self.boom {
             boom.request_sync();
         }
-        if let Some(text) = &self.sinks.text
+        if let Some(text) = &self.text_log
             && let Err(error) = self.text_sync.request(text)
         {
             self.warn(&error);
         }
     }
 
+    /// Takes note of a sync of the text log that has ended.
+    fn note_sync(&mut self) {
+        if let Some(text) = &mut self.text_log
+            && let Err(error) = self.text_sync.note_ended(text)
+        {
+            self.warn(&error);
+        }
+    }
+
     /// Seals the boom file while the text log is synced beside it.
-    fn finish(mut self, end: &RunEnd) -> Counts {
+    fn finish(mut self, end: &RunEnd) -> Written {
         self.flush_text();
-        let boom = self.sinks.boom.take();
-        let text = self.sinks.text.take();
+        let Out { text_log, text_sync, boom, mut counts, mut trouble, next_seq, .. } = self;
         let (boom, text) = std::thread::scope(|scope| {
-            let text = text.map(|mut text| scope.spawn(move || (text.finish(), text.lost())));
-            let boom = boom.map(|(mut boom, run)| {
-                boom.end_run(run, end);
-                let lost = boom.health().lost;
-                (boom.seal(), lost)
-            });
-            (boom, text.and_then(|text| text.join().ok()))
+            let text = text_log.map(|text| scope.spawn(move || finish_text(text, text_sync)));
+            (boom.map(|(boom, run)| finish_boom(boom, run, end)), text.and_then(|text| text.join().ok()))
         });
-        let text_lost = text.map(|(finished, lost)| self.warn_of(finished, lost, |()| lost));
-        let boom_lost = boom.map(|(sealed, lost)| {
-            if let Ok(Some(why)) = sealed.as_ref().map(|sealed| &sealed.failing) {
-                self.warn(why);
-            }
-            self.warn_of(sealed, lost, |sealed| sealed.totals.lost)
-        });
-        self.counts.lost = boom_lost.or(text_lost).unwrap_or(0);
-        self.counts.records = (self.next_seq - 1).saturating_sub(self.counts.lost);
-        self.counts
+        for why in [&boom, &text].into_iter().flatten().filter_map(|end| end.trouble.clone()) {
+            trouble.note(why);
+        }
+        // The boom file is the truth, where there is one.
+        let End { lost, gaps, .. } = boom.or(text).unwrap_or_default();
+        counts.lost = lost;
+        counts.records = (next_seq - 1).saturating_sub(lost);
+        Written { counts, gaps, trouble: trouble.first }
     }
 
-    fn warn_of<T, E: std::fmt::Display>(
-        &mut self,
-        result: Result<T, E>,
-        otherwise: u64,
-        lost: impl FnOnce(T) -> u64,
-    ) -> u64 {
-        match result {
-            Ok(value) => lost(value),
-            Err(error) => {
-                self.warn(&error);
-                otherwise
-            }
-        }
+    fn warn(&mut self, error: &dyn Error) {
+        self.trouble.note(with_causes(error));
     }
+}
 
-    /// Tells the user once, and keeps the first reason.
-    fn warn(&mut self, error: &dyn std::fmt::Display) {
-        if self.counts.trouble.is_none() {
-            let trouble = error.to_string();
-            (self.sinks.warn)(&trouble);
-            self.counts.trouble = Some(trouble);
+/// Tells the user once, and keeps the first reason.
+struct Trouble {
+    warn: Box<dyn FnMut(&str) + Send>,
+    first: Option<String>,
+}
+
+impl Trouble {
+    fn note(&mut self, why: String) {
+        if self.first.is_none() {
+            (self.warn)(&why);
+            self.first = Some(why);
         }
     }
+}
+
+/// What became of one of the files.
+#[derive(Default)]
+struct End {
+    lost: u64,
+    gaps: Vec<Gap>,
+    trouble: Option<String>,
+}
+
+fn finish_text(mut text: TextWriter, sync: Syncer) -> End {
+    let finished = sync.settle(&mut text).and(text.finish());
+    let trouble = finished.err().map(|error| with_causes(&error));
+    End { lost: text.lost(), gaps: text.gaps().cloned().collect(), trouble }
+}
+
+fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End {
+    boom.end_run(run, end);
+    let (lost, path) = (boom.health().lost, boom.path().to_owned());
+    let (lost, trouble) = match boom.seal() {
+        Ok(sealed) => (sealed.totals.lost, sealed.failing),
+        Err(error) => (lost, Some(with_causes(&error))),
+    };
+    let reader = Some(path).filter(|_| lost > 0).and_then(|path| boom::reader::Reader::open(&path).ok());
+    End { lost, gaps: reader.map(|reader| reader.gaps()).unwrap_or_default(), trouble }
 }

@@ -41,7 +41,7 @@ fn what_a_process_sends_us_is_forwarded_once() {
     let done = run.wait(child);
     let expected = "ready\nHUP 1\nHUP 2\nINT 1\nINT 2\nQUIT 1\nQUIT 2\nUSR1 1\nUSR1 2\nUSR2 1\nUSR2 2\nTERM 1\n";
     assert_eq!((text(&done.stdout), done.status.code()), (expected, Some(0)));
-    assert!(done.report.contains("Received { signal: 15, forwarded: true }"), "{}", done.report);
+    assert!(done.report.contains("Received { signal: 15, forwarded: true"), "{}", done.report);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn control_c_is_counted_once_by_the_command() {
     let done = run.done(status, screen, Vec::new());
     assert_eq!(done.status.code(), Some(0));
     assert_eq!(text(&done.kept_stdout), "ready\nINT 1\nINT 2\nINT 3\nQUIT 1\nTERM 1\n");
-    assert!(done.report.contains("Received { signal: 2, forwarded: false }"), "{}", done.report);
+    assert!(done.report.contains("Received { signal: 2, forwarded: false"), "{}", done.report);
 }
 
 #[test]

@@ -10,9 +10,9 @@ use std::{
 use logboom_boom as boom;
 use logboom_capture::{
     Intake,
-    writer::{Counts, RunWriter, Sinks},
+    writer::{RunWriter, Sinks},
 };
-use logboom_files::textlog::TextWriter;
+use logboom_files::{session::Counts, textlog::TextWriter};
 use logboom_record::{Kind, Outcome, RECORD_BYTES_MAX, RunEnd, RunId, Stream, Time};
 
 struct Run {
@@ -49,7 +49,7 @@ impl Run {
     fn finish(self) -> (tempfile::TempDir, Counts) {
         Stream::ALL.into_iter().for_each(|stream| self.intake.end(stream));
         let end = RunEnd { ended_at: Time::from_micros(9), outcome: Outcome::Passed, exit_code: Some(0), signal: None };
-        (self.dir, self.writer.finish(end))
+        (self.dir, self.writer.finish(end).counts)
     }
 }
 

@@ -6,7 +6,6 @@
 use std::process::ExitCode;
 
 use logboom_capture::command;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// Exit code of `run` and `exec` when logboom itself could not do its work.
 pub const WRAPPER_FAILED: u8 = 125;
@@ -31,17 +30,11 @@ impl Exit {
             Exit::Done => ExitCode::SUCCESS,
             Exit::No => ExitCode::from(1),
             Exit::Code(code) => ExitCode::from(code),
-            Exit::Signal(signal) => die_of(signal),
+            Exit::Signal(signal) => {
+                command::die_of(signal);
+                // Even that did not end us: what a shell would show for it.
+                ExitCode::from(u8::try_from(128 + signal).unwrap_or(WRAPPER_FAILED))
+            }
         }
     }
-}
-
-/// Ends the process by `signal`; returns what a shell would show for it where even that did not end us.
-fn die_of(signal: i32) -> ExitCode {
-    // Where cores are piped to a program only this keeps logboom's own out of it. It cannot fail in a way that matters.
-    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    command::die_of(signal);
-    // A real-time signal has no handler of ours, so that raising it is enough.
-    let _ = signal_hook::low_level::raise(signal);
-    ExitCode::from(u8::try_from(128 + signal).unwrap_or(WRAPPER_FAILED))
 }

@@ -20,6 +20,7 @@ mod place;
 mod reading;
 mod recording;
 mod render;
+mod say;
 mod supervise;
 mod visible;
 mod when;
@@ -27,12 +28,14 @@ mod when;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
+use logboom_files::with_causes;
 use logboom_record::Time;
 
 use crate::{
     args::{Cli, Command},
     exit::{Exit, WRAPPER_FAILED},
     output::OutputError,
+    say::say,
 };
 
 #[global_allocator]
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.carry_out(),
         Err(error) if matches!(error.downcast_ref(), Some(OutputError::Closed)) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("logboom: {}", one_line(&format!("{error:#}")));
+            say(one_line(&with_causes(error.as_ref())));
             ExitCode::from(failed)
         }
     }
@@ -90,14 +93,18 @@ fn refuse(error: &clap::Error) -> ExitCode {
     };
     let what = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
     let what = one_line(&what.trim_start_matches("error: ").replace("\n\n", "; ").replace("tip: ", ""));
-    let known = |word: &String| Cli::command().find_subcommand(word).is_some();
-    let command = std::env::args().skip(1).find(|word| !word.starts_with('-')).filter(known);
-    let wraps = command.as_ref().is_some_and(|command| command == "run" || command == "exec");
-    eprintln!(
-        "logboom: {what} (see `{}`)",
-        ["logboom", command.as_deref().unwrap_or(""), "--help"].join(" ").replace("  ", " ")
-    );
+    let command = command_meant();
+    let wraps = command.as_deref().is_some_and(|command| command == "run" || command == "exec");
+    let words: Vec<&str> = ["logboom"].into_iter().chain(command.as_deref()).chain(["--help"]).collect();
+    say(format_args!("{what} (see `{}`)", words.join(" ")));
     ExitCode::from(if wraps { WRAPPER_FAILED } else { FAILED })
+}
+
+/// The command that the arguments name, whatever else is wrong with them.
+fn command_meant() -> Option<String> {
+    let lenient = Cli::command().ignore_errors(true).disable_help_flag(true).disable_version_flag(true);
+    let matches = lenient.try_get_matches().ok()?;
+    matches.subcommand_name().map(str::to_owned)
 }
 
 fn one_line(text: &str) -> String {

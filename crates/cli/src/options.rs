@@ -1,15 +1,25 @@
 //! The options that `run`, `exec` and `pipe` share.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use logboom_capture::command::{self, PassThrough, TimeLimit};
 use logboom_files::{
     config::{Config, Drain, Flags, Tty},
+    session::Counts,
     units::parse_duration,
 };
+use logboom_record::{RunEnd, SessionId, Time};
 
-use crate::args::{Global, label};
+use crate::{
+    args::{Global, label},
+    human,
+    say::say,
+};
 
 /// What the run is called.
 #[derive(Args, Clone)]
@@ -37,6 +47,25 @@ pub struct Keeping {
     /// Say on standard error how it went (auto: if that is a terminal)
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub summary: SummaryWhen,
+}
+
+impl Keeping {
+    /// Standard error is the command's; logboom speaks there only to a person.
+    pub fn may_speak(&self) -> bool {
+        match self.summary {
+            SummaryWhen::Auto => stderr().is_terminal(),
+            SummaryWhen::Always => true,
+            SummaryWhen::Never => false,
+        }
+    }
+
+    /// Says how it went, and where to read it.
+    pub fn summarize(&self, session: &SessionId, started_at: Time, end: &RunEnd, counts: &Counts) {
+        if self.may_speak() {
+            let took = human::between(started_at, end.ended_at);
+            say(format_args!("{}; logboom show {}", human::summary(end, took, counts), session.short()));
+        }
+    }
 }
 
 /// When to say how it went.

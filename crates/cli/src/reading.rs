@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     output::{Look, Out, OutputError},
     render::{Renderer, Shape, gap_message},
+    say::say,
     visible,
 };
 
@@ -130,7 +131,7 @@ impl<'a> Reading<'a> {
         let Reading { renderer, out, .. } = self;
         out.finish()?;
         for gap in renderer.hidden_gaps() {
-            eprintln!("logboom: the output is not complete: run {}: {}", gap.run.short(), gap_message(gap));
+            say(format_args!("the output is not complete: run {}: {}", gap.run.short(), gap_message(gap)));
         }
         Ok(if renderer.hidden_gaps().is_empty() { Exit::Done } else { Exit::No })
     }

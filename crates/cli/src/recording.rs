@@ -12,7 +12,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -20,17 +20,18 @@ use logboom_boom as boom;
 use logboom_capture::{
     Intake,
     command::OutputSink,
-    writer::{self, RunWriter, Sinks},
+    writer::{RunWriter, Sinks, Written},
 };
 use logboom_files::{
-    DataDir, Session,
+    DataDir, FilesError, Session,
     session::{Counts, NewSession, RunMeta, command_words, started},
     textlog::TextWriter,
     timeline::{self, Event, What},
+    with_causes,
 };
 use logboom_record::{Gap, Kind, Run, RunEnd, RunId, SessionId, Stream, Time};
 
-use crate::{place, visible};
+use crate::{place, say::say, visible};
 
 /// What is to be recorded.
 pub struct NewRun<'a> {
@@ -77,11 +78,31 @@ pub fn run_around() -> Option<RunId> {
     env::var("LOGBOOM_RUN").ok().and_then(|text| text.parse().ok())
 }
 
+/// What happens to a run, for the timeline of its session. Its start is written with the first of it, to write but once.
+struct Journal {
+    session: Session,
+    run: RunId,
+    start: Mutex<Option<Event>>,
+}
+
+impl Journal {
+    fn of(session: Session, run: &Run) -> Arc<Journal> {
+        let start = Event { time: run.started_at, run: run.id, what: What::Start { name: run.name.clone() } };
+        Arc::new(Journal { session, run: run.id, start: Mutex::new(Some(start)) })
+    }
+
+    fn note(&self, events: impl IntoIterator<Item = (Time, What)>) -> Result<(), FilesError> {
+        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = events.into_iter().map(|(time, what)| Event { time, run: self.run, what });
+        let events: Vec<Event> = start.take().into_iter().chain(events).collect();
+        if events.is_empty() { Ok(()) } else { timeline::append(self.session.dir(), &events) }
+    }
+}
+
 /// A run being kept.
 pub struct Recording {
-    session: Session,
+    journal: Arc<Journal>,
     data: DataDir,
-    run: RunId,
     command: Vec<String>,
     writer: RunWriter,
     /// The text log of a run without a boom file. Its lock says that the run goes on, and must do so until its end is noted.
@@ -100,7 +121,7 @@ impl Recording {
             Target::Around(id, parent) => match going_on(data, &id) {
                 Ok(session) => Recording::beside(data, session, parent, new),
                 Err(why) => {
-                    eprintln!("logboom: session {} {why}; this run gets a session of its own", id.short());
+                    say(format_args!("session {} {why}; this run gets a session of its own", id.short()));
                     Recording::alone(data, new)
                 }
             },
@@ -134,20 +155,21 @@ impl Recording {
         let text = sinks.text.as_ref().filter(|_| sinks.boom.is_none());
         let lock = text.map(|text| text.file().try_clone()).transpose().context("cannot keep the text log locked")?;
         let writer = RunWriter::start(sinks).context("cannot start the writer's thread")?;
-        Ok(Recording { session, data: data.clone(), run: run.run.id, command: run.command, writer, lock })
+        let journal = Journal::of(session, &run.run);
+        Ok(Recording { journal, data: data.clone(), command: run.command, writer, lock })
     }
 
     /// The session.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.journal.session
     }
 
     /// What the command's environment gains.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         vec![
             ("LOGBOOM_DIR".into(), self.data.path.clone().into()),
-            ("LOGBOOM_SESSION".into(), self.session.id().as_str().into()),
-            ("LOGBOOM_RUN".into(), self.run.to_string().into()),
+            ("LOGBOOM_SESSION".into(), self.session().id().as_str().into()),
+            ("LOGBOOM_RUN".into(), self.journal.run.to_string().into()),
         ]
     }
 
@@ -158,25 +180,24 @@ impl Recording {
 
     /// Takes the command's output.
     pub fn sink(&self) -> Arc<dyn OutputSink> {
-        let (session, intake) = (self.session.clone(), self.writer.intake());
-        Arc::new(Sink { session, run: self.run, command: self.command.clone(), intake })
+        let (journal, intake) = (Arc::clone(&self.journal), self.writer.intake());
+        Arc::new(Sink { journal, command: self.command.clone(), intake })
     }
 
     /// Notes the end everywhere. What could not be noted is said on standard error: the command is over, nothing can be
     /// broken any more.
     pub fn finish(self, end: &RunEnd) -> Counts {
-        let Recording { session, run, writer, lock, .. } = self;
-        let writer::Counts { records, lines, errors, warnings, lost, trouble } = writer.finish(end.clone());
-        let counts = Counts { records, lines, errors, warnings, lost };
-        let noted = session.end_run(run, end, counts).and_then(|()| {
+        let Recording { journal, writer, lock, .. } = self;
+        let Written { counts, gaps, trouble } = writer.finish(end.clone());
+        let lost = gaps.into_iter().map(|Gap { from, to, time, why, .. }| (time, What::Gap { from, to, why }));
+        // Where there is no room for these either, the gaps are still in the files that they concern.
+        let _ = journal.note(lost);
+        let noted = journal.session.end_run(journal.run, end, counts).and_then(|()| {
             let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
-            let what = What::End { outcome, exit_code, signal, lines, errors, lost };
-            timeline::append(session.dir(), &Event { time: end.ended_at, run, what })
+            let Counts { lines, errors, lost, .. } = counts;
+            journal.note([(end.ended_at, What::End { outcome, exit_code, signal, lines, errors, lost })])
         });
         drop(lock);
-        if lost > 0 {
-            note_gaps(&session, run);
-        }
         match noted {
             // After trouble with the records there was a warning, and the boom file has the end.
             Err(error) if trouble.is_none() => {
@@ -187,10 +208,10 @@ impl Recording {
         counts
     }
 
-    /// Adds something that happened to the run to the session's timeline.
-    pub fn note(&self, time: Time, what: What) {
+    /// Adds what happened to the run to the session's timeline.
+    pub fn note(&self, events: impl IntoIterator<Item = (Time, What)>) {
         // The disk may be full, which is said where records are lost; an event less is no harm.
-        let _ = timeline::append(self.session.dir(), &Event { time, run: self.run, what });
+        let _ = self.journal.note(events);
     }
 }
 
@@ -229,8 +250,7 @@ fn prepare(
 
 /// Hands the command's output to the writer.
 struct Sink {
-    session: Session,
-    run: RunId,
+    journal: Arc<Journal>,
     command: Vec<String>,
     intake: Intake,
 }
@@ -239,7 +259,7 @@ impl OutputSink for Sink {
     fn started(&self, pid: u32, time: Time) {
         let what = What::Exec { command: self.command.clone(), pid };
         // An event less is no harm; that the disk is full is said where records are lost.
-        let _ = timeline::append(self.session.dir(), &Event { time, run: self.run, what });
+        let _ = self.journal.note([(time, what)]);
     }
 
     fn push(&self, stream: Stream, time: Time, bytes: &[u8]) {
@@ -259,18 +279,6 @@ impl OutputSink for Unrecorded {
     fn end(&self, _stream: Stream) {}
 }
 
-/// Adds what was lost to the timeline, as the boom file tells it.
-fn note_gaps(session: &Session, run: RunId) {
-    let named = session.meta().ok().and_then(|meta| meta.runs.into_iter().find(|known| known.run.id == run)?.boom);
-    let reader = named.and_then(|name| boom::reader::Reader::open(&session.dir().join(name)).ok());
-    for Gap { from, to, time, why, .. } in
-        reader.iter().flat_map(boom::reader::Reader::gaps).filter(|gap| gap.run == run)
-    {
-        // Where there is no room for this line either, the gap is still in the files that it concerns.
-        let _ = timeline::append(session.dir(), &Event { time, run, what: What::Gap { from, to, why } });
-    }
-}
-
 /// The session, if runs can still be added to it; else why not.
 fn going_on(data: &DataDir, id: &SessionId) -> Result<Session, &'static str> {
     let session = Session::open(&data.session(id)).map_err(|_| "is gone")?;
@@ -288,12 +296,12 @@ fn program_name(program: &OsStr) -> String {
 
 /// One line on standard error about what is not being kept.
 pub fn warn(error: &anyhow::Error) {
-    eprintln!("logboom: {}", visible::plain(&format!("{error:#}")));
+    say(visible::plain(&with_causes(error.as_ref())));
 }
 
 /// The one warning of a run whose records cannot all be written. The command goes on.
 fn warn_of_loss(why: &str) {
-    eprintln!("logboom: not all output can be kept: {}; the command goes on", visible::plain(why));
+    say(format_args!("not all output can be kept: {}; the command goes on", visible::plain(why)));
 }
 
 /// Writes a session's id to a file, which appears with its whole content.

@@ -2,24 +2,20 @@
 //!
 //! Recording never breaks the run: where nothing can be written there is one warning, and the command runs all the same.
 
-use std::{
-    ffi::OsString,
-    io::{IsTerminal, stderr},
-    sync::Arc,
-};
+use std::{ffi::OsString, io, sync::Arc};
 
 use anyhow::Result;
 use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
-use logboom_files::{config::Config, session::Counts, timeline::What};
-use logboom_record::{Level, Outcome, RunEnd, Time};
+use logboom_files::{config::Config, timeline::What};
+use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 
 use crate::{
     args::Global,
     exit::Exit,
-    human,
-    options::{Keeping, Naming, Running, SummaryWhen},
+    options::{Keeping, Naming, Running},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
+    say::say,
 };
 
 /// Exit code of a command whose time was up.
@@ -79,7 +75,7 @@ impl Supervise<'_> {
             Ok(finished) => (end_of(finished), exit_of(finished)),
             Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),
         };
-        self.say(&finished, recording.as_ref());
+        self.tell(&finished, recording.as_ref());
         let Some(recording) = recording else { return exit };
         if let Ok(finished) = &finished {
             self.note_events(finished, spec, &recording);
@@ -87,7 +83,7 @@ impl Supervise<'_> {
         let session = recording.session().id().clone();
         let counts = recording.finish(&end);
         if finished.is_ok() {
-            self.summarize(session.short(), &end, started_at, &counts);
+            self.keeping.summarize(&session, started_at, &end, &counts);
         }
         exit
     }
@@ -101,51 +97,34 @@ impl Supervise<'_> {
 
     /// What happened on the way, for the timeline.
     fn note_events(&self, finished: &Finished, spec: &Spec, recording: &Recording) {
-        let at = finished.ended_at;
-        if let Some(limit) = spec.time_limit.filter(|_| finished.timed_out) {
-            recording.note(at, What::Timeout { after_s: limit.after.as_secs_f64() });
-        }
-        for received in finished.signals.iter().filter(|received| received.forwarded) {
-            recording.note(at, What::Signal { signal: received.signal });
-        }
-        for (stream, _) in &finished.cut {
-            recording.note(at, What::DrainCut { stream: *stream, bytes: None });
-        }
+        let timeout = spec.time_limit.zip(finished.timed_out);
+        let timeout = timeout.map(|(limit, at)| (at, What::Timeout { after_s: limit.after.as_secs_f64() }));
+        let forwarded = finished.signals.iter().filter(|received| received.forwarded);
+        let signals = forwarded.map(|received| (received.time, What::Signal { signal: received.signal }));
+        let now = Time::now(); // what is cut is cut last
+        let cut = finished.cut.iter().map(|(stream, _)| (now, What::DrainCut { stream: *stream }));
+        let mut events: Vec<(Time, What)> = timeout.into_iter().chain(signals).chain(cut).collect();
+        events.sort_by_key(|(time, _)| *time);
+        recording.note(events);
     }
 
     /// What did not go as it should: noted in the run, and said where logboom may speak.
-    fn say(&self, finished: &Result<Finished, CommandError>, recording: Option<&Recording>) {
+    fn tell(&self, finished: &Result<Finished, CommandError>, recording: Option<&Recording>) {
         let notes = match finished {
             Ok(finished) => notes(finished),
             Err(error) => {
                 let message = with_cause(error);
-                eprintln!("logboom: {message}");
+                say(&message);
                 vec![message]
             }
         };
         for note in notes {
-            if finished.is_ok() && self.may_speak() {
-                eprintln!("logboom: {note}");
+            if finished.is_ok() && self.keeping.may_speak() {
+                say(&note);
             }
             if let Some(recording) = recording {
                 recording.intake().note(Time::now(), Level::Warn, note);
             }
-        }
-    }
-
-    fn summarize(&self, session: &str, end: &RunEnd, started_at: Time, counts: &Counts) {
-        if self.may_speak() {
-            let took = human::between(started_at, end.ended_at);
-            eprintln!("logboom: {}; logboom show {session}", human::summary(end, took, counts));
-        }
-    }
-
-    /// Standard error is the command's; logboom speaks there only to a person.
-    fn may_speak(&self) -> bool {
-        match self.keeping.summary {
-            SummaryWhen::Auto => stderr().is_terminal(),
-            SummaryWhen::Always => true,
-            SummaryWhen::Never => false,
         }
     }
 }
@@ -170,7 +149,7 @@ fn notes(finished: &Finished) -> Vec<String> {
         }
     });
     let failed = finished.passed.iter().filter_map(|(stream, passed)| match passed {
-        Passed::Failed(error) => Some(format!("{} could not be passed on in full: {error}", stream.as_str())),
+        Passed::Failed(error) => Some(not_passed_on(*stream, error)),
         Passed::All | Passed::Closed => None,
     });
     let survivors = finished
@@ -180,13 +159,18 @@ fn notes(finished: &Finished) -> Vec<String> {
     cut.chain(failed).chain(survivors).collect()
 }
 
+/// What is noted where passing a stream on failed.
+pub fn not_passed_on(stream: Stream, error: &io::Error) -> String {
+    format!("{} could not be passed on in full: {error}", stream.as_str())
+}
+
 fn end_of(finished: &Finished) -> RunEnd {
     let (exit_code, signal) = match finished.status {
         Status::Exited(code) => (Some(code), None),
         Status::Signaled(signal) => (None, Some(signal)),
     };
     let outcome = match finished.status {
-        _ if finished.timed_out => Outcome::TimedOut,
+        _ if finished.timed_out.is_some() => Outcome::TimedOut,
         Status::Exited(0) => Outcome::Passed,
         _ if was_interrupted(finished) => Outcome::Interrupted,
         _ => Outcome::Failed,
@@ -207,7 +191,7 @@ fn end_of_nothing(error: &CommandError) -> RunEnd {
 
 fn exit_of(finished: &Finished) -> Exit {
     match finished.status {
-        _ if finished.timed_out => Exit::Code(TIMED_OUT),
+        _ if finished.timed_out.is_some() => Exit::Code(TIMED_OUT),
         Status::Exited(code) => Exit::Code(u8::try_from(code & 0xFF).unwrap_or(crate::exit::WRAPPER_FAILED)),
         Status::Signaled(signal) => Exit::Signal(signal),
     }

@@ -4,8 +4,10 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{Read, Write},
+    os::unix::ffi::OsStrExt,
     process::Stdio,
 };
 
@@ -57,6 +59,30 @@ fn what_cannot_be_run_gives_the_codes_of_a_shell() {
     assert_eq!(done.stderr, "logboom: no-such-program was not found\n");
     logboom.run(&["run", logboom.home().to_str().unwrap()]).expect(126);
     logboom.run(&["run", "--no-such-option", "true"]).expect(125);
+}
+
+#[test]
+fn a_standard_error_that_takes_nothing_changes_no_exit_code_and_the_session_ends() {
+    let logboom = Logboom::new();
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let status = logboom.command(["run", "no-such-program"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(127));
+    assert_eq!(logboom.latest()["outcome"], "failed");
+    let status = logboom.command(["run", "--summary", "always", "true"]).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(logboom.command(["show", "no-such-session"]).stderr(full()).status().unwrap().code(), Some(2));
+}
+
+#[test]
+fn wrong_usage_is_one_line_that_names_the_command_meant() {
+    let logboom = Logboom::new();
+    let refused = |args: &[&OsStr], code| logboom.run(args).expect(code).stderr;
+    let words = |text: &'static str| text.split(' ').map(OsStr::new).collect::<Vec<_>>();
+    assert!(refused(&words("--dir run sessions --bogus"), 2).ends_with("(see `logboom sessions --help`)\n"));
+    assert!(refused(&words("--color never run --bogus true"), 125).ends_with("(see `logboom run --help`)\n"));
+    assert!(refused(&words("exec --bogus --help"), 125).ends_with("(see `logboom exec --help`)\n"));
+    let foreign = refused(&[OsStr::from_bytes(b"\xff")], 2);
+    assert!(foreign.starts_with("logboom: ") && foreign.ends_with("(see `logboom --help`)\n"), "{foreign}");
 }
 
 #[test]
@@ -239,15 +265,6 @@ fn nothing_is_run_in_a_session_that_is_not_there_or_has_ended() {
 }
 
 #[test]
-fn a_pipe_is_captured_and_passed_on() {
-    let logboom = Logboom::new();
-    let done = logboom.run_with_input(&["pipe", "--name", "tap"], b"one\ntwo\xff").expect(0);
-    assert_eq!(done.stdout, b"one\ntwo\xff");
-    assert_eq!(logboom.run(&["show", "--raw", "tap"]).expect(0).stdout, b"one\ntwo\xff");
-    assert_eq!(logboom.run_with_input(&["pipe", "--quiet"], b"x\n").expect(0).text(), "");
-}
-
-#[test]
 fn a_reader_that_goes_away_ends_the_command_as_it_would_without_us() {
     let logboom = Logboom::new();
     let mut running = logboom.start(&["run", "yes"]);
@@ -274,6 +291,47 @@ fn the_command_finds_its_session_in_its_environment() {
     let (latest, data) = (logboom.latest(), logboom.data());
     let want = [data.to_str().unwrap(), latest["id"].as_str().unwrap(), latest["runs"][0]["id"].as_str().unwrap()];
     assert_eq!(done.lines(), want);
+}
+
+#[test]
+fn a_signal_after_the_commands_end_does_not_change_how_it_ended() {
+    let logboom = Logboom::new();
+    let script = "sleep 1000 & echo $! > child; exit 1";
+    let running = logboom.start(["run", "--drain", "forever", "--", "sh", "-c", script]);
+    wait_until(|| fs::read_to_string(logboom.path("child")).is_ok_and(|pid| pid.ends_with('\n')));
+    let child = fs::read_to_string(logboom.path("child")).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", running.pid());
+    wait_until(|| fs::read_to_string(&children).unwrap().trim() == child.trim()); // adopted: the shell is gone
+    common::signal("-TERM", running.pid());
+    running.done().expect(1);
+    common::signal("-KILL", child.trim().parse().unwrap());
+    assert_eq!(logboom.latest()["outcome"], "failed");
+}
+
+/// Each event's name and time.
+fn timeline(logboom: &Logboom) -> (Vec<String>, Vec<String>) {
+    let text = fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.map(|event| (event["event"].as_str().unwrap().into(), event["time"].as_str().unwrap().into())).unzip()
+}
+
+#[test]
+fn the_timeline_tells_what_happened_when() {
+    let logboom = Logboom::new();
+    logboom.run_script("exit 0").expect(0);
+    assert_eq!(timeline(&logboom).0, ["start", "exec", "end"]);
+    logboom.run(["run", "no-such-program"]).expect(127);
+    assert_eq!(timeline(&logboom).0, ["start", "end"]);
+
+    let script = "trap 'echo heard' USR1; trap '' TERM; echo up; while :; do sleep 0.01; done";
+    let args = ["run", "--timeout", "1s", "--grace", "50ms", "--", "sh", "-c", script];
+    let running = logboom.start(args);
+    wait_until(|| logboom.run(["show", "--raw"]).text() == "up\n");
+    common::signal("-USR1", running.pid());
+    running.done().expect(124);
+    let (names, times) = timeline(&logboom);
+    assert_eq!(names, ["start", "exec", "signal", "timeout", "end"]);
+    assert!(times.is_sorted_by(|one, next| one < next), "{times:?}");
 }
 
 #[test]

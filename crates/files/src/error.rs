@@ -1,6 +1,10 @@
 //! Why something about the files of a session could not be done, and what to do next.
 
-use std::{io, path::Path, path::PathBuf};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
 use logboom_boom::BoomError;
 use logboom_record::{Outcome, RunId, SessionId, Time};
@@ -120,4 +124,18 @@ impl FilesError {
     pub fn is_missing(&self) -> bool {
         matches!(self, FilesError::Missing { .. })
     }
+}
+
+/// What an error says, and its causes where it does not say them itself.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text += &format!(": {said}");
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -15,5 +15,5 @@ pub mod timeline;
 pub mod units;
 
 pub use config::DataDir;
-pub use error::FilesError;
+pub use error::{FilesError, with_causes};
 pub use session::Session;

@@ -9,4 +9,4 @@ mod window;
 mod writer;
 
 pub use reader::{TextEntry, TextMark, TextReader};
-pub use writer::{TextBatch, TextWriter};
+pub use writer::{SyncMark, TextBatch, TextWriter};

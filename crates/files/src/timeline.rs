@@ -1,6 +1,6 @@
 //! `timeline.jsonl`: what happened in a session, one event a line.
 //!
-//! Several processes append at once, each event by one write(2). A crash may tear the last line: the next writer ends it
+//! Several processes append at once, each its events by one write(2). A crash may tear the last line: the next writer ends it
 //! with a newline, and readers skip it.
 
 use std::{
@@ -87,14 +87,6 @@ pub enum What {
     DrainCut {
         /// Which.
         stream: Stream,
-        /// How much was in it still, where that is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
-    },
-    /// Something for a person to read.
-    Note {
-        /// What.
-        message: String,
     },
     /// An event of a newer logboom: its name and members.
     #[serde(untagged)]
@@ -110,17 +102,19 @@ pub struct Timeline {
     pub skipped: usize,
 }
 
-/// Appends an event to the timeline of the session in `dir`.
+/// Appends events to the timeline of the session in `dir`, by one write(2).
 ///
 /// # Errors
-/// [`FilesError::DiskFull`] and others of the system; a line that could be written in part only is skipped by readers.
-pub fn append(dir: &Path, event: &Event) -> Result<(), FilesError> {
+/// [`FilesError::DiskFull`] and others of the system; lines that could be written in part only are skipped by readers.
+pub fn append(dir: &Path, events: &[Event]) -> Result<(), FilesError> {
     let path = path(dir);
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
-        let mut line = if ends_torn(&file)? { b"\n".to_vec() } else { Vec::new() };
-        line.extend_from_slice(&to_line(event)?);
-        file.write_all(&line)
+        let mut lines = if ends_torn(&file)? { b"\n".to_vec() } else { Vec::new() };
+        for event in events {
+            lines.extend_from_slice(&to_line(event)?);
+        }
+        file.write_all(&lines)
     };
     write().map_err(FilesError::at("append to", &path))
 }
@@ -206,27 +200,27 @@ mod tests {
             What::Gap { from: 1, to: None, why: "killed".into() },
             What::Timeout { after_s: 0.5 },
             What::Signal { signal: 15 },
-            What::DrainCut { stream: Stream::Stderr, bytes: Some(7) },
-            What::Note { message: "x".into() },
+            What::DrainCut { stream: Stream::Stderr },
             What::Other(other.as_object().unwrap().clone()),
         ];
         let dir = tempfile::tempdir().unwrap();
         let events = events.map(event);
-        events.iter().for_each(|event| append(dir.path(), event).unwrap());
+        append(dir.path(), &events[..3]).unwrap();
+        append(dir.path(), &events[3..]).unwrap();
         assert_eq!(read(dir.path()).unwrap(), Timeline { events: events.into(), skipped: 0 });
     }
 
     #[test]
     fn a_torn_line_costs_itself_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let note = |message: &str| event(What::Note { message: message.into() });
-        append(dir.path(), &note("first")).unwrap();
+        let start = |name: &str| event(What::Start { name: name.into() });
+        append(dir.path(), &[start("first")]).unwrap();
         let whole = fs::read(path(dir.path())).unwrap();
         for cut in 1..whole.len() {
             fs::write(path(dir.path()), &whole[..cut]).unwrap();
-            append(dir.path(), &note("second")).unwrap();
+            append(dir.path(), &[start("second")]).unwrap();
             let timeline = read(dir.path()).unwrap();
-            assert_eq!(timeline.events.last(), Some(&note("second")), "cut at {cut}");
+            assert_eq!(timeline.events.last(), Some(&start("second")), "cut at {cut}");
             assert_eq!(timeline.skipped + timeline.events.len(), 2, "cut at {cut}");
         }
     }

@@ -158,7 +158,7 @@ fn start_root(shelf: &Shelf, run: &Run) -> Result<(), StoreError> {
 
 /// Adds to the timeline, which is for people: a store whose records are safe does not fail for it.
 fn note(session: &Session, run: RunId, time: Time, what: What) {
-    let _ = timeline::append(session.dir(), &Event { time, run, what });
+    let _ = timeline::append(session.dir(), &[Event { time, run, what }]);
 }
 
 /// Whether a run that is started is the one that was.

@@ -289,7 +289,10 @@ fn is_pipe(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Writes everything, waiting where the other side is slow, even if it was made non-blocking by somebody who shares it.
-pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+///
+/// # Errors
+/// What the system says, [`Errno::PIPE`] where nobody reads; part of the bytes may have been written.
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match write(fd, bytes) {
             Ok(count) => bytes = &bytes[count..],

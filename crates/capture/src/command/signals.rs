@@ -32,6 +32,13 @@ pub(super) struct Arrived {
     pub(super) ours_alone: bool,
 }
 
+impl Arrived {
+    /// Whether it says something to the command, and not to its parent alone.
+    pub(super) fn is_for_the_command(self) -> bool {
+        PASSED_ON.contains(&self.number)
+    }
+}
+
 /// Collects signals from now until it is dropped; afterwards they are ignored.
 pub(super) struct Signals {
     delivery: SignalDelivery<UnixStream, WithRawSiginfo>,

@@ -150,9 +150,6 @@ fn start(spec: &Spec, ends: &Ends) -> io::Result<Pid> {
 fn start_program(program: &OsStr, first_args: &[&OsStr], spec: &Spec, ends: &Ends) -> io::Result<Pid> {
     let mut command = Command::new(program);
     command.args(first_args).args(&spec.args).envs(spec.env.iter().map(|(name, value)| (name, value)));
-    if let Some(cwd) = &spec.cwd {
-        command.current_dir(cwd);
-    }
     let child = match ends {
         Ends::Apart { stdout, stderr } => {
             command.stdin(Stdio::inherit()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?
@@ -165,9 +162,6 @@ fn start_program(program: &OsStr, first_args: &[&OsStr], spec: &Spec, ends: &End
 
 fn explain(spec: &Spec, source: io::Error) -> CommandError {
     let program = spec.program.to_string_lossy().into_owned();
-    if spec.cwd.as_ref().is_some_and(|cwd| !cwd.is_dir()) {
-        return CommandError::Other { action: "change to the command's working directory", source };
-    }
     match Errno::from_io_error(&source) {
         Some(Errno::NOENT) if find(&spec.program).is_some() => CommandError::NotExecutable {
             program,

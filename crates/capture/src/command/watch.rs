@@ -86,7 +86,7 @@ pub(super) struct Watch<'a> {
 /// The parts of [`Finished`] that grow.
 #[derive(Default)]
 struct Parts {
-    timed_out: bool,
+    timed_out: Option<Time>,
     survivors: Vec<Survivor>,
     cut: Vec<(Stream, CutWhy)>,
     signals: Vec<Received>,
@@ -191,6 +191,10 @@ impl<'a> Watch<'a> {
     }
 
     fn exited(&mut self, status: Status) {
+        // What ended the command may have reached us with it; what comes from now on had no part in that.
+        for signal in self.signals.take().into_iter().filter(|signal| signal.is_for_the_command()) {
+            self.note(signal.number, false);
+        }
         self.exit = Some((status, Time::now(), Instant::now()));
         self.stopped = None;
         self.in_step.modes.update();
@@ -243,7 +247,7 @@ impl<'a> Watch<'a> {
     fn enforce_limit(&mut self, now: Instant) {
         match self.limit {
             Limit::Running { until } if now >= until => {
-                self.finished.timed_out = true;
+                self.finished.timed_out = Some(Time::now());
                 descendants::terminate(&self.strangers);
                 let grace = self.spec.time_limit.map_or(Duration::ZERO, |limit| limit.grace);
                 self.limit = Limit::Terminating { until: now + grace };
@@ -347,7 +351,6 @@ impl<'a> Watch<'a> {
 
     /// The command has ended; without us nothing would be there to be waited for.
     fn hear_while_draining(&mut self, signal: i32) {
-        self.note(signal, false);
         if [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&signal) {
             self.cut_why = CutWhy::Interrupted;
             self.control.stop();
@@ -358,7 +361,7 @@ impl<'a> Watch<'a> {
 
     fn note(&mut self, signal: i32, forwarded: bool) {
         if self.finished.signals.len() < SIGNALS_MAX {
-            self.finished.signals.push(Received { signal, forwarded });
+            self.finished.signals.push(Received { signal, forwarded, time: Time::now() });
         }
     }
 

@@ -2,25 +2,29 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, IsTerminal, Read, Write, stderr, stdin, stdout},
-    os::{fd::AsFd, unix::net::UnixStream},
+    io::{self, IsTerminal},
+    os::{fd::BorrowedFd, unix::net::UnixStream},
 };
 
 use anyhow::{Context, Result};
-use logboom_capture::Intake;
-use logboom_files::{config::Flags, list::SessionRef, session::Counts};
-use logboom_record::{Outcome, RunEnd, Stream, Time};
-use rustix::event::{PollFd, PollFlags, poll};
+use logboom_capture::{Intake, command::write_all};
+use logboom_files::{config::Flags, list::SessionRef};
+use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::{Errno, read},
+    stdio::{stdin, stdout},
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 
 use crate::{
     args::Global,
     commands::{exec, run},
     exit::Exit,
-    human,
-    options::{Keeping, Naming, SummaryWhen},
+    options::{Keeping, Naming},
     place,
     recording::{NewRun, Recording, warn, write_id_file},
+    supervise::not_passed_on,
 };
 
 /// Bytes of one read(2).
@@ -45,7 +49,8 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// Exits 0 at the end of the input; dies of the signal that ended it before.
+    /// Exits 0 at the end of the input; dies of the signal that ended it before. Fails where the input could not be read, or not
+    /// all of it passed on.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
         let target = match &self.session {
@@ -63,69 +68,90 @@ impl Pipe {
         let recording = Recording::start(&config.data_dir(), target, &new);
         let recording = recording.map_err(|error| warn(&error.context("this input is not captured"))).ok();
         if let (Some(file), Some(recording)) = (&self.naming.id_file, &recording) {
-            write_id_file(file, recording.session().id())?;
+            // The input matters more than whoever wants to know its session.
+            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
         }
-        let ended_by = copy(recording.as_ref().map(Recording::intake).as_ref(), self.keeping.quiet)?;
-        let end = end_of(ended_by);
+        if let Some(recording) = &recording {
+            recording.note([]); // that it began
+        }
+        let intake = recording.as_ref().map(Recording::intake);
+        let mut flow = Flow { intake, passes_on: !self.keeping.quiet, not_passed_on: None };
+        let ended_by = flow.copy_all();
+        let end = end_of(&ended_by);
         if let Some(recording) = recording {
             let session = recording.session().id().clone();
-            self.summarize(session.short(), &end, now, &recording.finish(&end));
+            self.keeping.summarize(&session, now, &end, &recording.finish(&end));
         }
         place::tidy(&config, Time::now());
-        Ok(ended_by.map_or(Exit::Done, Exit::Signal))
-    }
-
-    fn summarize(&self, session: &str, end: &RunEnd, now: Time, counts: &Counts) {
-        let speak = match self.keeping.summary {
-            SummaryWhen::Auto => stderr().is_terminal(),
-            SummaryWhen::Always => true,
-            SummaryWhen::Never => false,
-        };
-        if speak {
-            let took = human::between(now, end.ended_at);
-            eprintln!("logboom: {}; logboom show {session}", human::summary(end, took, counts));
+        match (ended_by?, flow.not_passed_on) {
+            (Some(signal), _) => Ok(Exit::Signal(signal)),
+            (None, Some(why)) => anyhow::bail!(why),
+            (None, None) => Ok(Exit::Done),
         }
     }
 }
 
-fn end_of(signal: Option<i32>) -> RunEnd {
-    let outcome = if signal.is_some() { Outcome::Interrupted } else { Outcome::Passed };
+fn end_of(ended_by: &Result<Option<i32>>) -> RunEnd {
+    let (outcome, signal) = match ended_by {
+        Ok(None) => (Outcome::Passed, None),
+        Ok(signal) => (Outcome::Interrupted, *signal),
+        Err(_) => (Outcome::Failed, None),
+    };
     RunEnd { ended_at: Time::now(), outcome, exit_code: None, signal }
 }
 
-/// Reads to the end of the input; gives the signal that ended it before.
-fn copy(intake: Option<&Intake>, quiet: bool) -> Result<Option<i32>> {
-    let signals = Signals::watch().context("cannot watch signals")?;
-    let (mut input, mut output) = (stdin().lock(), stdout().lock());
-    let mut buffer = vec![0; READ_BYTES];
-    let ended_by = loop {
-        if let Some(signal) = signals.wait_with(&input).context("cannot wait for input")? {
-            break Some(signal);
-        }
-        let length = match input.read(&mut buffer) {
-            Ok(0) => break None,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).context("cannot read standard input"),
-        };
-        if let Some(intake) = intake {
-            intake.push(Stream::Stdout, Time::now(), &buffer[..length]);
-        }
-        if !quiet && !pass_on(&mut output, &buffer[..length]) {
-            break Some(SIGPIPE);
-        }
-    };
-    if let Some(intake) = intake {
-        intake.end(Stream::Stdout);
-    }
-    Ok(ended_by)
+/// The input on its way to the writer and to standard output.
+struct Flow {
+    intake: Option<Intake>,
+    passes_on: bool,
+    /// Why not all was passed on; the rest was only captured.
+    not_passed_on: Option<String>,
 }
 
-/// Whether somebody still reads what we pass on.
-fn pass_on(output: &mut impl Write, bytes: &[u8]) -> bool {
-    match output.write_all(bytes).and_then(|()| output.flush()) {
-        Err(error) => error.kind() != io::ErrorKind::BrokenPipe,
-        Ok(()) => true,
+impl Flow {
+    /// Copies to the end of the input; gives the signal that ended it before.
+    fn copy_all(&mut self) -> Result<Option<i32>> {
+        let ended_by = self.copy();
+        if let Some(intake) = &self.intake {
+            intake.end(Stream::Stdout);
+        }
+        ended_by
+    }
+
+    fn copy(&mut self) -> Result<Option<i32>> {
+        let signals = Signals::watch().context("cannot watch signals")?;
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            if let Some(signal) = signals.wait_with(stdin()).context("cannot wait for input")? {
+                return Ok(Some(signal));
+            }
+            let length = match read(stdin(), &mut buffer) {
+                Ok(0) => return Ok(None),
+                Ok(length) => length,
+                Err(Errno::INTR | Errno::AGAIN) => continue,
+                Err(error) => return Err(error).context("cannot read standard input"),
+            };
+            if let Some(intake) = &self.intake {
+                intake.push(Stream::Stdout, Time::now(), &buffer[..length]);
+            }
+            if self.passes_on && !self.pass_on(&buffer[..length]) {
+                return Ok(Some(SIGPIPE));
+            }
+        }
+    }
+
+    /// Whether there is still a reader. One that takes nothing more for another reason (a full disk) ends passing on alone.
+    fn pass_on(&mut self, bytes: &[u8]) -> bool {
+        let Err(error) = write_all(stdout(), bytes) else { return true };
+        if error == Errno::PIPE {
+            return false;
+        }
+        let why = not_passed_on(Stream::Stdout, &error.into());
+        if let Some(intake) = &self.intake {
+            intake.note(Time::now(), Level::Warn, why.clone());
+        }
+        (self.passes_on, self.not_passed_on) = (false, Some(why));
+        true
     }
 }
 
@@ -141,7 +167,7 @@ impl Signals {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let (reader, writer) = UnixStream::pair()?;
             signal_hook::low_level::pipe::register(signal, writer)?;
-            if signal != SIGINT || stdin().is_terminal() {
+            if signal != SIGINT || io::stdin().is_terminal() {
                 wake.push((signal, reader));
             }
         }
@@ -149,13 +175,11 @@ impl Signals {
     }
 
     /// Waits for input; gives the signal that came instead.
-    fn wait_with(&self, input: &impl AsFd) -> io::Result<Option<i32>> {
-        let mut fds = vec![PollFd::new(input, PollFlags::IN)];
+    fn wait_with(&self, input: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+        let mut fds = vec![PollFd::from_borrowed_fd(input, PollFlags::IN)];
         fds.extend(self.wake.iter().map(|(_, reader)| PollFd::new(reader, PollFlags::IN)));
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // Interrupted, it says nothing about any of them.
+        rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
         let came = self.wake.iter().zip(&fds[1..]).find(|(_, fd)| fd.revents().contains(PollFlags::IN));
         Ok(came.map(|((signal, _), _)| *signal))
     }

@@ -86,7 +86,7 @@ impl Start {
         let session = Dir::create(&data, new)?;
         session.sync_names()?;
         let run = session.meta()?.run;
-        timeline::append(session.dir(), &Event { time: now, run: run.id, what: What::Start { name: run.name } })?;
+        timeline::append(session.dir(), &[Event { time: now, run: run.id, what: What::Start { name: run.name } }])?;
         if let Some(file) = &self.id_file {
             write_id_file(file, session.id())?;
         }
@@ -109,7 +109,7 @@ impl End {
         let meta = session.meta()?;
         let Counts { lines, errors, lost, .. } = meta.counts();
         let what = What::End { outcome, exit_code: None, signal: None, lines, errors, lost };
-        timeline::append(session.dir(), &Event { time: now, run: meta.run.id, what })?;
+        timeline::append(session.dir(), &[Event { time: now, run: meta.run.id, what }])?;
         Ok(Exit::Done)
     }
 }

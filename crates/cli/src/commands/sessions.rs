@@ -15,7 +15,9 @@ use crate::{
     exit::Exit,
     human, json,
     output::{Look, Out},
-    place, visible,
+    place,
+    say::say,
+    visible,
 };
 
 /// List the sessions, newest first
@@ -50,10 +52,10 @@ impl Sessions {
         let text =
             if self.json { as_json(&rows) } else { table(&rows, Look::of_stdout(global.color), now).into_bytes() };
         for why in found.iter().filter_map(|status| status.damage.as_ref()) {
-            eprintln!("logboom: {}", visible::plain(why));
+            say(visible::plain(why));
         }
         if rows.is_empty() && !self.json {
-            eprintln!("logboom: no such sessions in {}", data.sessions().display());
+            say(format_args!("no such sessions in {}", data.sessions().display()));
         }
         Out::stdout().put(&text)?;
         Ok(Exit::Done)
@@ -76,13 +78,14 @@ pub fn counts(store: &Embedded, status: &Status) -> Counts {
     }
     // A listing is worth having even where the files of one session cannot be read.
     let states = store.runs(&RunQuery::new(Scope::Session(status.meta.run.id))).unwrap_or_default();
-    states.iter().fold(Counts::default(), |sum, state| Counts {
-        records: sum.records + state.records,
-        lines: sum.lines + state.lines,
-        errors: sum.errors + state.levels[Level::Error as usize],
-        warnings: sum.warnings + state.levels[Level::Warn as usize],
-        lost: sum.lost + state.lost,
-    })
+    let counts = states.iter().map(|state| Counts {
+        records: state.records,
+        lines: state.lines,
+        errors: state.levels[Level::Error as usize],
+        warnings: state.levels[Level::Warn as usize],
+        lost: state.lost,
+    });
+    counts.sum()
 }
 
 const HEAD: [&str; 7] = ["ID", "AGE", "DURATION", "OUTCOME", "LINES", "ERRORS", "NAME"];

@@ -16,6 +16,7 @@ use crate::{
     pages::Pages,
     place,
     reading::{Reading, open_store, pick_runs},
+    say::say,
 };
 
 /// How long one wait for news may take. It has no effect on when news are seen.
@@ -114,7 +115,7 @@ fn is_lost(data: &DataDir, before: &Status) -> Result<bool> {
     let lost = after.outcome == Outcome::Lost || after.outcomes.contains(&Outcome::Lost);
     if lost {
         let id = before.id.short();
-        eprintln!("logboom: the writer of session {id} was killed; what it had not yet written is lost");
+        say(format_args!("the writer of session {id} was killed; what it had not yet written is lost"));
     }
     Ok(lost)
 }

@@ -2,7 +2,7 @@
 
 mod flat;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, iter::Sum, path::Path};
 
 use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 use serde::{Deserialize, Serialize};
@@ -59,9 +59,6 @@ pub struct RunMeta {
     /// The directory it was started in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
-    /// Its process.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
     /// The file name of its text log, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -91,7 +88,7 @@ pub struct Counts {
 impl RunMeta {
     /// A run of a session that starts, without anything else known.
     pub fn new(run: Run) -> RunMeta {
-        RunMeta { run, command: Vec::new(), cwd: None, pid: None, text: None, boom: None, counts: None }
+        RunMeta { run, command: Vec::new(), cwd: None, text: None, boom: None, counts: None }
     }
 
     /// What is missing at the end of the run's text log, which goes as far as before `next_seq`, at `time`: what a killed
@@ -210,7 +207,13 @@ impl Meta {
 
     /// The counts of all runs together.
     pub fn counts(&self) -> Counts {
-        self.runs.iter().filter_map(|run| run.counts).fold(Counts::default(), |sum, one| Counts {
+        self.runs.iter().filter_map(|run| run.counts).sum()
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(all: I) -> Counts {
+        all.fold(Counts::default(), |sum, one| Counts {
             records: sum.records + one.records,
             lines: sum.lines + one.lines,
             errors: sum.errors + one.errors,

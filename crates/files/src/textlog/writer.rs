@@ -34,9 +34,24 @@ pub struct TextWriter {
     path: PathBuf,
     position: u64,
     cut_back: bool,
+    next_seq: u64,
+    time: Time,
     gap: Option<Gap>,
+    gaps: Vec<Gap>,
+    lost: u64,
+    synced: SyncMark,
+}
+
+/// How far a text log had come when a sync of it began.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncMark {
+    position: u64,
+    next_seq: u64,
     lost: u64,
 }
+
+/// How many gaps are remembered for [`TextWriter::gaps`]; the file has them all.
+const GAPS_MAX: usize = 1_000;
 
 impl TextWriter {
     /// Claims a text log in the session; tells its file name too.
@@ -50,7 +65,18 @@ impl TextWriter {
 
     /// Writes to an empty file that was claimed for it.
     pub fn new(file: File, path: &Path) -> TextWriter {
-        TextWriter { file, path: path.to_owned(), position: 0, cut_back: false, gap: None, lost: 0 }
+        TextWriter {
+            file,
+            path: path.to_owned(),
+            position: 0,
+            cut_back: false,
+            next_seq: 1,
+            time: Time::default(),
+            gap: None,
+            gaps: Vec::new(),
+            lost: 0,
+            synced: SyncMark { position: 0, next_seq: 1, lost: 0 },
+        }
     }
 
     /// Holds the lock that tells readers that its writer lives, for a run without a boom file. To be called before
@@ -68,42 +94,45 @@ impl TextWriter {
     /// # Errors
     /// [`FilesError::DiskFull`] and others of the system; the batch is lost and counted.
     pub fn append(&mut self, batch: &TextBatch<'_>) -> Result<(), FilesError> {
-        let written = match &self.gap {
-            None => self.write(batch.lines),
-            Some(gap) => {
-                let mut lines = Vec::with_capacity(batch.lines.len() + 100);
-                text::push_gap(&mut lines, gap);
-                lines.extend_from_slice(batch.lines);
-                self.write(&lines)
-            }
-        };
-        match written {
-            Ok(()) => self.gap = None,
-            Err(_) => self.note_lost(batch, written.as_ref().err()),
+        (self.next_seq, self.time) = (batch.seqs.end, batch.time);
+        let written = self.write_after_gap(batch.lines);
+        if let Err(error) = &written {
+            self.note_lost(batch, error);
         }
         written.map_err(FilesError::at("write", &self.path))
     }
 
-    /// Makes what was appended survive a power cut.
+    /// The last chance to say what is missing; then what was appended is made to survive a power cut.
     ///
     /// # Errors
-    /// Those of the system, naming the file.
-    pub fn sync(&mut self) -> Result<(), FilesError> {
-        self.file.sync_data().map_err(FilesError::at("sync", &self.path))
+    /// As for [`TextWriter::append`] and [`TextWriter::note_sync`].
+    pub fn finish(&mut self) -> Result<(), FilesError> {
+        self.write_after_gap(&[]).map_err(FilesError::at("write", &self.path))?;
+        let mark = self.sync_mark();
+        let synced = self.file.sync_data();
+        self.note_sync(mark, synced).inspect_err(|_| {
+            // For the line that says so; the error is known.
+            let _ = self.file.sync_data();
+        })
     }
 
-    /// The last chance to say what is missing, then [`TextWriter::sync`].
+    /// To be taken before a sync of [`TextWriter::file`] begins.
+    pub fn sync_mark(&self) -> SyncMark {
+        let next_seq = self.gap.as_ref().map_or(self.next_seq, |gap| gap.from);
+        SyncMark { position: self.position, next_seq, lost: self.lost - (self.next_seq - next_seq) }
+    }
+
+    /// Takes note of how the sync ended that began at `mark`. If it failed, what followed the last good one may be on no disk,
+    /// though it can be read until the system forgets it, and later syncs say nothing of it: it becomes a gap.
     ///
     /// # Errors
-    /// As for [`TextWriter::append`].
-    pub fn finish(&mut self) -> Result<(), FilesError> {
-        if let Some(gap) = &self.gap {
-            let mut line = Vec::new();
-            text::push_gap(&mut line, gap);
-            self.write(&line).map_err(FilesError::at("write", &self.path))?;
-            self.gap = None;
+    /// That of the sync, naming the file; it has been dealt with.
+    pub fn note_sync(&mut self, mark: SyncMark, ended: io::Result<()>) -> Result<(), FilesError> {
+        match &ended {
+            Ok(()) => self.synced = mark,
+            Err(error) => self.lose_unsynced(error),
         }
-        self.sync()
+        ended.map_err(FilesError::at("sync", &self.path))
     }
 
     /// How many bytes of the file are whole lines.
@@ -116,9 +145,9 @@ impl TextWriter {
         self.lost
     }
 
-    /// Whether the last batch was lost.
-    pub fn is_failing(&self) -> bool {
-        self.gap.is_some()
+    /// Which ones, the first [`GAPS_MAX`] times.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().chain(&self.gap)
     }
 
     /// The open file, for whoever syncs it in the background.
@@ -147,18 +176,44 @@ impl TextWriter {
         Ok(())
     }
 
-    fn note_lost(&mut self, batch: &TextBatch<'_>, error: Option<&io::Error>) {
+    /// Writes lines, and before them what is missing there.
+    fn write_after_gap(&mut self, lines: &[u8]) -> io::Result<()> {
+        let Some(gap) = &self.gap else { return self.write(lines) };
+        let mut all = Vec::with_capacity(lines.len() + 100);
+        text::push_gap(&mut all, gap);
+        all.extend_from_slice(lines);
+        self.write(&all)?;
+        let gap = self.gap.take();
+        self.gaps.extend(gap.filter(|_| self.gaps.len() < GAPS_MAX));
+        Ok(())
+    }
+
+    fn note_lost(&mut self, batch: &TextBatch<'_>, error: &io::Error) {
         self.lost += batch.seqs.end - batch.seqs.start;
-        let last = batch.seqs.end.saturating_sub(1);
         match &mut self.gap {
-            Some(gap) => gap.to = Some(last),
+            Some(gap) => gap.to = Some(batch.seqs.end.saturating_sub(1)),
             None if batch.seqs.is_empty() => {}
-            None => {
-                let why = error.map_or_else(String::new, why_lost);
-                let run = RunId::from_bytes([0; 16]); // the text has no column for it
-                self.gap = Some(Gap { run, from: batch.seqs.start, to: Some(last), time: batch.time, why });
-            }
+            None => self.gap = Some(self.gap_from(batch.seqs.start, error)),
         }
+    }
+
+    fn lose_unsynced(&mut self, error: &io::Error) {
+        let SyncMark { position, next_seq, lost } = self.synced;
+        if next_seq == self.next_seq {
+            return;
+        }
+        self.gap = Some(self.gap_from(next_seq, error));
+        self.gaps.retain(|gap| gap.from < next_seq);
+        self.lost = lost + (self.next_seq - next_seq);
+        (self.position, self.cut_back) = (position, true);
+        // Readers are told now; where that fails the next batch tries again.
+        let _ = self.write_after_gap(&[]);
+    }
+
+    /// The gap from `from` to the last record that came.
+    fn gap_from(&self, from: u64, error: &io::Error) -> Gap {
+        let run = RunId::from_bytes([0; 16]); // the text has no column for it
+        Gap { run, from, to: Some(self.next_seq - 1), time: self.time, why: why_lost(error) }
     }
 }
 
@@ -204,13 +259,58 @@ mod tests {
         let error = writer.append(&batch(&lines(3, 5), 3..5)).unwrap_err();
         assert!(matches!(error, FilesError::DiskFull { .. }));
         writer.append(&batch(&lines(5, 6), 5..6)).unwrap_err();
-        assert!(writer.is_failing());
         writer.file = File::options().write(true).open(&path).unwrap();
         writer.append(&batch(&lines(6, 7), 6..7)).unwrap();
-        let messages: Vec<String> =
-            std::fs::read_to_string(&path).unwrap().lines().map(|line| line[32..].to_owned()).collect();
-        assert_eq!(messages, ["1", "2", "lost seq 3-5: disk full", "6"]);
+        assert_eq!(messages(&path), ["1", "2", "lost seq 3-5: disk full", "6"]);
         assert_eq!(writer.lost(), 3);
+    }
+
+    fn failed() -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(5))
+    }
+
+    fn messages(path: &Path) -> Vec<String> {
+        std::fs::read_to_string(path).unwrap().lines().map(|line| line[32..].to_owned()).collect()
+    }
+
+    #[test]
+    fn what_followed_the_last_good_sync_becomes_a_gap_when_one_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exec_x.log");
+        let mut writer = TextWriter::new(File::create_new(&path).unwrap(), &path);
+        writer.append(&batch(&lines(1, 3), 1..3)).unwrap();
+        writer.note_sync(writer.sync_mark(), Ok(())).unwrap();
+        writer.append(&batch(&lines(3, 5), 3..5)).unwrap();
+        let mark = writer.sync_mark();
+        writer.append(&batch(&lines(5, 6), 5..6)).unwrap();
+        let error = writer.note_sync(mark, failed()).unwrap_err();
+        assert!(error.to_string().contains("cannot sync"), "{error}");
+        assert_eq!(messages(&path)[2], "lost seq 3-5: Input/output error (os error 5)", "said at once");
+        writer.append(&batch(&lines(6, 7), 6..7)).unwrap();
+        writer.note_sync(writer.sync_mark(), failed()).unwrap_err();
+        writer.append(&batch(&lines(7, 8), 7..8)).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(messages(&path), ["1", "2", "lost seq 3-6: Input/output error (os error 5)", "7"]);
+        let gaps: Vec<_> = writer.gaps().map(|gap| (gap.from, gap.to)).collect();
+        assert_eq!((writer.lost(), gaps), (4, vec![(3, Some(6))]));
+        writer.note_sync(writer.sync_mark(), failed()).unwrap_err();
+        assert_eq!(writer.lost(), 4, "what was synced stays");
+    }
+
+    #[test]
+    fn what_a_full_disk_took_is_not_counted_again_by_a_failed_sync() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exec_x.log");
+        let mut writer = TextWriter::new(File::create_new(&path).unwrap(), &path);
+        let real = std::mem::replace(&mut writer.file, full());
+        writer.append(&batch(&lines(1, 4), 1..4)).unwrap_err();
+        writer.note_sync(writer.sync_mark(), Ok(())).unwrap();
+        writer.append(&batch(&lines(4, 5), 4..5)).unwrap_err();
+        writer.file = real;
+        writer.append(&batch(&lines(5, 6), 5..6)).unwrap();
+        writer.note_sync(writer.sync_mark(), failed()).unwrap_err();
+        assert_eq!((writer.lost(), messages(&path).len()), (5, 1));
+        assert!(messages(&path)[0].starts_with("lost seq 1-5: "));
     }
 
     #[test]

@@ -26,7 +26,6 @@ pub(super) struct RunMembers {
     #[serde(default)]
     command: Vec<String>,
     cwd: Option<String>,
-    pid: Option<u32>,
     text: Option<String>,
     boom: Option<String>,
     records: Option<u64>,
@@ -43,9 +42,9 @@ pub(super) struct RunMembers {
 impl From<RunMembers> for RunMeta {
     fn from(members: RunMembers) -> RunMeta {
         let RunMembers { id, parent, kind, name, owner, labels, started_at, end, external_id, .. } = members;
-        let RunMembers { command, cwd, pid, text, boom, records, lines, errors, warnings, lost, .. } = members;
+        let RunMembers { command, cwd, text, boom, records, lines, errors, warnings, lost, .. } = members;
         let run = Run { id, parent, kind, name, owner, labels, started_at, end, external_id };
         let counts = records.map(|records| Counts { records, lines, errors, warnings, lost });
-        RunMeta { run, command, cwd, pid, text, boom, counts }
+        RunMeta { run, command, cwd, text, boom, counts }
     }
 }

@@ -1,0 +1,15 @@
+//! logboom's own words, on standard error.
+//!
+//! Standard error may be a file on the disk that is full, or nobody's: `eprintln!` panics there, and a word less is no
+//! reason to end otherwise than the command did.
+
+use std::{
+    fmt::Display,
+    io::{Write, stderr},
+};
+
+/// Says one line.
+pub fn say(text: impl Display) {
+    // There is no other place to say that it could not be said.
+    let _ = stderr().write_all(format!("logboom: {text}\n").as_bytes());
+}
