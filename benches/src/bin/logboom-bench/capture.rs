@@ -144,9 +144,12 @@ fn turn(rival: Rival, input: &Path, lines: u64, place: &Place, logboom: &Logboom
     };
     let kept = rival.kept_lines(&dir)?;
     ensure!(kept == lines, "{} lines were printed, {kept} were kept", lines);
-    if rival.is_logboom() && rival != Rival::LogboomText {
+    if rival.is_logboom() {
         let records = logboom.verified_records(&dir)?;
-        ensure!(records == lines, "{lines} lines were printed, the boom file has {records}");
+        ensure!(records == lines, "{lines} lines were printed, verify finds {records}");
+    }
+    if rival == Rival::LogboomText {
+        ensure!(logboom.shows(&dir, input)?, "show --raw does not print what was printed");
     }
     remove(&dir)?;
     Ok(cost)

@@ -33,7 +33,7 @@ impl Follow {
         let logboom = Logboom::find(logboom, place)?;
         let dir = place.fresh("follow")?;
         let mut run = self.start(&logboom, &dir)?;
-        let latencies = latencies(logboom.command("tail", &dir).args(["--follow", "--json", "-n", "0"]))?;
+        let latencies = self.latencies(logboom.command("tail", &dir).args(["--follow", "--json", "-n", "0"]))?;
         ensure!(run.wait()?.success(), "the run that was followed failed");
         remove(&dir)?;
         ensure!(latencies.len() > IGNORED, "only {} lines were seen", latencies.len());
@@ -60,21 +60,32 @@ impl Follow {
         table.promise("median", quantile(latencies, 0.5), "ms", Bound::AtMost(10.0));
         table
     }
+
+    /// Reads what the follower prints to its end, and tells for each line how many milliseconds ago it was printed. From the
+    /// first line that it prints on there must be every one, in order.
+    fn latencies(&self, follower: &mut Command) -> anyhow::Result<Vec<f64>> {
+        let mut follower = follower.stdout(Stdio::piped()).spawn()?;
+        let lines = BufReader::new(follower.stdout.take().context("the follower has no stdout")?).lines();
+        let (mut latencies, mut last) = (Vec::new(), None);
+        for line in lines {
+            let (line, now) = (line?, now_ns()?);
+            let Some((number, printed)) = stamp(&line)? else { continue };
+            ensure!(last.is_none_or(|last| number == last + 1), "line {number} follows line {last:?}");
+            last = Some(number);
+            latencies.push((now - printed) as f64 / 1e6);
+        }
+        ensure!(follower.wait()?.success(), "the follower failed");
+        ensure!(last == Some(self.lines), "line {last:?} of {} is the last that was seen", self.lines);
+        Ok(latencies)
+    }
 }
 
-/// Reads what the follower prints to its end, and tells for each line how many milliseconds ago it was printed.
-fn latencies(follower: &mut Command) -> anyhow::Result<Vec<f64>> {
-    let mut follower = follower.stdout(Stdio::piped()).spawn()?;
-    let lines = BufReader::new(follower.stdout.take().context("the follower has no stdout")?).lines();
-    let mut latencies = Vec::new();
-    for line in lines {
-        let (line, now) = (line?, now_ns()?);
-        let record: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
-        let stamp = record["message"].as_str().and_then(|message| message.strip_prefix("stamp="));
-        if let Some(stamp) = stamp {
-            latencies.push((now - stamp.parse::<u128>()?) as f64 / 1e6);
-        }
-    }
-    ensure!(follower.wait()?.success(), "the follower failed");
-    Ok(latencies)
+/// The number of a line, and the nanoseconds since 1970 at which it was printed; `None` for a line of logboom's own.
+fn stamp(line: &str) -> anyhow::Result<Option<(u64, u128)>> {
+    let record: serde_json::Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+    let message = record["message"].as_str().unwrap_or_default();
+    let Some((number, printed)) = message.strip_prefix("stamp=").and_then(|stamp| stamp.split_once(' ')) else {
+        return Ok(None);
+    };
+    Ok(Some((number.parse()?, printed.parse()?)))
 }

@@ -67,6 +67,14 @@ impl Logboom {
         answer["records"].as_u64().context("verify --json gives no number of records")
     }
 
+    /// Whether `show --raw` of the latest session prints exactly what is in `input`.
+    pub fn shows(&self, dir: &Path, input: &Path) -> anyhow::Result<bool> {
+        let mut show = self.command("show", dir).arg("--raw").stdout(Stdio::piped()).spawn()?;
+        let shown = show.stdout.take().context("show has no stdout")?;
+        let same = Command::new("cmp").arg("-s").arg(input).arg("-").stdin(shown).status()?;
+        Ok(show.wait()?.success() && same.success())
+    }
+
     /// What a successful command prints.
     pub fn output(&self, subcommand: &str, dir: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
         let answer = self.command(subcommand, dir).args(arguments).output()?;

@@ -1,14 +1,14 @@
-//! How much memory does capturing take, whatever is printed?
+//! How much memory does capturing take, whatever is printed, and how much showing the longest line?
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::logboom::Logboom;
-use crate::measure;
+use crate::measure::{self, Cost};
 use crate::place::{Place, remove};
 use crate::table::{Bound, Table, figure};
 
-/// Measure the peak memory of `logboom run`.
+/// Measure the peak memory of `logboom run`, and of `show` and `tail` where a line is long.
 #[derive(clap::Args)]
 pub struct Memory {
     /// How many lines of the generated kind.
@@ -25,7 +25,9 @@ pub struct Memory {
 impl Memory {
     pub fn run(&self, place: &Place, logboom: Option<&Path>) -> anyhow::Result<Table> {
         let logboom = Logboom::find(logboom, place)?;
-        let method = "peak resident memory of `logboom run --quiet`, or of its command if that had more".to_owned();
+        let method = "peak resident memory of `logboom run --quiet`, or of its command if that had more; of `show` and `tail -n 1` \
+                      of the long line, for which nothing is promised"
+            .to_owned();
         let mut table =
             Table::new("memory", "How much memory does it take?", method, &["printed", "peak MiB", "wall s", "CPU-s"]);
         let text = place.text(self.lines)?;
@@ -42,13 +44,33 @@ impl Memory {
                 _ => with_args(logboom.run_producer(&dir)?, producer),
             };
             let cost = measure::run(command.stdout(Stdio::null()))?;
+            table.promise(&name, mebibytes(&cost), "MiB", Bound::AtMost(64.0));
+            table.row(cells(name, &cost));
+            if producer.first() == Some(&"long-line") {
+                show(&logboom, &dir, &mut table)?;
+            }
             remove(&dir)?;
-            let peak = cost.peak_bytes as f64 / f64::from(1 << 20);
-            table.promise(&name, peak, "MiB", Bound::AtMost(64.0));
-            table.row([name, figure(peak), figure(cost.wall.as_secs_f64()), figure(cost.cpu.as_secs_f64())]);
         }
         Ok(table)
     }
+}
+
+/// Shows a session of one long line in each way there is.
+fn show(logboom: &Logboom, dir: &Path, table: &mut Table) -> anyhow::Result<()> {
+    for (subcommand, arguments) in [("show", &[][..]), ("show", &["--raw"]), ("tail", &["-n", "1"])] {
+        let mut command = with_args(logboom.command(subcommand, dir), arguments);
+        let cost = measure::run(command.stdout(Stdio::null()))?;
+        table.row(cells(format!("the same, by `{}`", [&[subcommand], arguments].concat().join(" ")), &cost));
+    }
+    Ok(())
+}
+
+fn cells(name: String, cost: &Cost) -> [String; 4] {
+    [name, figure(mebibytes(cost)), figure(cost.wall.as_secs_f64()), figure(cost.cpu.as_secs_f64())]
+}
+
+fn mebibytes(cost: &Cost) -> f64 {
+    cost.peak_bytes as f64 / f64::from(1 << 20)
 }
 
 fn with_cat(mut command: Command, file: &Path) -> Command {

@@ -36,7 +36,7 @@ pub enum Produce {
         #[arg(long)]
         blocks: bool,
     },
-    /// Lone lines, each with the nanoseconds since 1970 at which it was printed.
+    /// Lone lines, each with its number and the nanoseconds since 1970 at which it was printed.
     Stamps { lines: u64 },
 }
 
@@ -101,9 +101,9 @@ pub fn steps_per_us() -> f64 {
 }
 
 fn stamps(lines: u64, mut out: impl Write) -> anyhow::Result<()> {
-    for line in 0..lines {
+    for line in 1..=lines {
         thread::sleep(Duration::from_micros(20_000 + line * 7_919 % 30_000));
-        writeln!(out, "stamp={}", now_ns()?)?;
+        writeln!(out, "stamp={line} {}", now_ns()?)?;
         out.flush()?;
     }
     Ok(())

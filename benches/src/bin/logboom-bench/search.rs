@@ -1,6 +1,7 @@
 //! How long does a search take, as a person waits for it: the whole process, on files in the page cache?
 //!
-//! Every answer is checked against `grep` on the text log before anything is timed.
+//! Every answer is checked against `grep` on the text log before anything is timed: the lines, or their number where only that is
+//! asked for.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 use logboom_bench::RARE_TOKEN;
+use logboom_record::text::PREFIX_BYTES;
 
 use crate::decompress::Messages;
 use crate::logboom::{Logboom, boom_files, text_logs};
@@ -89,7 +91,7 @@ impl Search {
                 table.promise(case.name, ours, "ms", Bound::AtMost(bound));
             }
         }
-        self.newest_errors(&logboom, &dir, &mut table)?;
+        self.newest_errors(&logboom, [&dir, &log], &mut table)?;
         self.beside_zstd(&logboom, &dir, &mut table)?;
         Ok(table)
     }
@@ -113,11 +115,14 @@ impl Search {
         Ok(())
     }
 
-    fn newest_errors(&self, logboom: &Logboom, dir: &Path, table: &mut Table) -> anyhow::Result<()> {
+    fn newest_errors(&self, logboom: &Logboom, [dir, log]: [&Path; 2], table: &mut Table) -> anyhow::Result<()> {
         let newest = NEWEST.to_string();
         let arguments = ["--level", "error", "-n", &newest];
-        let lines = logboom.output("tail", dir, &arguments)?.iter().filter(|byte| **byte == b'\n').count();
-        ensure!(lines == NEWEST, "tail --level error -n {NEWEST} printed {lines} lines");
+        let ours = messages(&logboom.output("tail", dir, &["--json", "--level", "error", "-n", &newest])?)?;
+        // The level stands in column 30 of a text line.
+        let mut grep = Command::new("sh");
+        grep.args(["-c", &format!("tac \"$1\" | grep -m {NEWEST} -E '^.{{30}}E'"), "sh"]).arg(log).env("LC_ALL", "C");
+        ensure!(ours == text_messages(&grep.output()?.stdout), "tail --level error -n {NEWEST} and grep differ");
         let ours = milliseconds(self.rounds, || {
             let mut command = logboom.command("tail", dir);
             command.args(arguments);
@@ -158,21 +163,47 @@ impl Case {
 
     /// How many lines there are, after making sure that logboom and grep agree.
     fn check(&self, logboom: &Logboom, dir: &Path, log: &Path) -> anyhow::Result<u64> {
-        let [ours, grep] = [self.search(logboom, dir), self.rival("grep", log)].map(|command| self.lines(command));
-        let (ours, grep) = (ours?, grep?);
-        ensure!(ours == grep, "{}: logboom finds {ours} lines, grep {grep}", self.pattern);
+        let (mut ours, mut grep) = (self.search(logboom, dir), self.rival("grep", log));
+        if self.kind != Kind::Count {
+            ours.arg("--json");
+        }
+        let [ours, grep] = [&mut ours, &mut grep].map(|command| command.stdin(Stdio::null()).output());
+        let (ours, grep) = (ours?.stdout, grep?.stdout);
+        let lines = match self.kind {
+            Kind::Count => {
+                ensure!(ours == grep, "{}: logboom and grep count another number of lines", self.pattern);
+                String::from_utf8(ours)?.trim().parse()?
+            }
+            Kind::All | Kind::Newest => {
+                let ours = messages(&ours)?;
+                ensure!(ours == text_messages(&grep), "{}: logboom and grep find other lines", self.pattern);
+                ours.len() as u64
+            }
+        };
         let absent = self.name.starts_with("absent");
-        ensure!((ours == 0) == absent, "{} is found in {ours} lines", self.pattern);
-        Ok(ours)
+        ensure!((lines == 0) == absent, "{} is found in {lines} lines", self.pattern);
+        Ok(lines)
     }
+}
 
-    fn lines(&self, mut command: Command) -> anyhow::Result<u64> {
-        let printed = command.stdin(Stdio::null()).output()?.stdout;
-        Ok(match self.kind {
-            Kind::Count => String::from_utf8(printed)?.trim().parse()?,
-            Kind::All | Kind::Newest => printed.iter().filter(|byte| **byte == b'\n').count() as u64,
-        })
+/// The messages of what `--json` prints, in an order that does not depend on that of the lines.
+fn messages(printed: &[u8]) -> anyhow::Result<Vec<String>> {
+    let mut messages = Vec::new();
+    for line in printed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let record: serde_json::Value = serde_json::from_slice(line)?;
+        messages.push(record["message"].as_str().context("a line without a message")?.to_owned());
     }
+    messages.sort_unstable();
+    Ok(messages)
+}
+
+/// The same of lines of a text log.
+fn text_messages(lines: &[u8]) -> Vec<String> {
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let message = |line: &[u8]| String::from_utf8_lossy(line.get(PREFIX_BYTES..).unwrap_or_default()).into_owned();
+    let mut messages: Vec<String> = lines.map(message).collect();
+    messages.sort_unstable();
+    messages
 }
 
 /// The median time of whole processes. They print to a file in memory, since some programs stop early at `/dev/null`.

@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use crate::logboom::{Logboom, text_logs};
 use crate::measure::{self, median};
 use crate::place::{Place, count_lines, remove};
+use crate::produce::steps_per_us;
 use crate::table::{Bound, Table, figure};
 
 /// Measure `tail -n 100` of a large session, sealed and live, and `sessions`.
@@ -27,6 +28,8 @@ pub struct Tail {
     rounds: usize,
 }
 
+/// How many lines a command that prints on prints, at most.
+const PRINTED_PER_S: u64 = 20_000;
 const CAPTURED_WITHIN: Duration = Duration::from_secs(120);
 
 impl Tail {
@@ -38,8 +41,12 @@ impl Tail {
 
         let sealed = self.tail(&logboom, &logboom.session_of(&input, place)?)?;
         add(&mut table, format!("`tail -n 100` of {} lines, sealed", self.lines), sealed, 10.0);
-        let live = self.live(&logboom, &input, place)?;
-        add(&mut table, format!("`tail -n 100` of {} lines, live", self.lines), live, 10.0);
+        let idle = self.live(&logboom, &input, place, "read answer")?;
+        add(&mut table, format!("`tail -n 100` of {} lines, live, idle", self.lines), idle, 10.0);
+        let prints_on = "\"$2\" produce work 1000000000000 \"$3\" & read answer; kill $!";
+        let busy = self.live(&logboom, &input, place, prints_on)?;
+        let name = format!("`tail -n 100` of {} lines, live, {PRINTED_PER_S} more printed a second", self.lines);
+        add(&mut table, name, busy, 10.0);
         let dir = logboom.sessions(self.sessions, place)?;
         let list = self.list(&logboom, &dir)?;
         add(&mut table, format!("`sessions` of {}", self.sessions), list, 200.0);
@@ -53,12 +60,14 @@ impl Tail {
         self.milliseconds(|| with(logboom.command("tail", dir), &["-n", "100"]))
     }
 
-    /// Measures while the command has printed everything and has not ended: it waits for its stdin.
-    fn live(&self, logboom: &Logboom, input: &Path, place: &Place) -> anyhow::Result<f64> {
+    /// Measures while the command has printed everything and has not ended: it does `then` until it reads from its stdin.
+    fn live(&self, logboom: &Logboom, input: &Path, place: &Place, then: &str) -> anyhow::Result<f64> {
         let dir = place.fresh("tail-live")?;
         let mut run = logboom.run(&dir);
-        run.args(["sh", "-c", "cat \"$1\"; read answer", "sh"]).arg(input).stdin(Stdio::piped());
-        let mut run = run.spawn()?;
+        let steps = (steps_per_us() * 1e6 / PRINTED_PER_S as f64) as u64;
+        run.args(["sh", "-c", &format!("cat \"$1\"; {then}"), "sh"]).arg(input);
+        run.arg(std::env::current_exe()?).arg(steps.to_string());
+        let mut run = run.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         let mut stdin = run.stdin.take().context("the run has no stdin")?;
         let measured = self.when_captured(&dir).and_then(|()| self.tail(logboom, &dir));
         stdin.write_all(b"end\n")?;
@@ -72,7 +81,7 @@ impl Tail {
         let deadline = Instant::now() + CAPTURED_WITHIN;
         loop {
             let log = if dir.join("sessions").exists() { text_logs(dir)?.pop() } else { None };
-            if log.map_or(Ok(0), |log| count_lines(&log))? == self.lines {
+            if log.map_or(Ok(0), |log| count_lines(&log))? >= self.lines {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "the text log in {} stays incomplete", dir.display());
