@@ -18,6 +18,7 @@ mod watch;
 
 use std::{ffi::OsString, io, sync::Arc, time::Duration};
 
+pub use logboom_files::config::Drain;
 use logboom_record::{Stream, Time};
 pub use relay::write_all;
 use rustix::process::{
@@ -67,15 +68,6 @@ pub enum PassThrough {
     Detachable,
     /// It is only captured.
     Quiet,
-}
-
-/// How long streams are read that descendants keep open after the command's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drain {
-    /// So long, then they are cut off.
-    For(Duration),
-    /// Until the last of them ends.
-    Forever,
 }
 
 /// How long a command and all its descendants may take.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, Parser, Subcommand,
+    Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use logboom_record::{Level, Stream};
 
-use crate::{commands, output::ColorWhen, when::When};
+use crate::{commands, when::When};
 
 /// Keep everything your runs print, and read it back.
 ///
@@ -36,9 +36,21 @@ pub struct Global {
     /// Data dir [else LOGBOOM_DIR, logboom.toml, or test-activity/logs of the repository]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub dir: Option<PathBuf>,
-    /// When to colour
+    /// When to colour (auto: on a terminal, unless NO_COLOR is set)
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
-    pub color: ColorWhen,
+    pub color: OnTerminal,
+}
+
+/// When to do what people want and programs do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnTerminal {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What logboom can do.

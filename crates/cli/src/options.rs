@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use logboom_capture::command::{self, PassThrough, TimeLimit};
 use logboom_files::{
     config::{Config, Drain, Flags, Tty},
@@ -16,7 +16,7 @@ use logboom_files::{
 use logboom_record::{RunEnd, SessionId, Time};
 
 use crate::{
-    args::{Global, label},
+    args::{Global, OnTerminal, label},
     human,
     say::say,
 };
@@ -46,16 +46,16 @@ pub struct Keeping {
     pub no_boom: bool,
     /// Say on standard error how it went (auto: if that is a terminal)
     #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub summary: SummaryWhen,
+    pub summary: OnTerminal,
 }
 
 impl Keeping {
     /// Standard error is the command's; logboom speaks there only to a person.
     pub fn may_speak(&self) -> bool {
         match self.summary {
-            SummaryWhen::Auto => stderr().is_terminal(),
-            SummaryWhen::Always => true,
-            SummaryWhen::Never => false,
+            OnTerminal::Auto => stderr().is_terminal(),
+            OnTerminal::Always => true,
+            OnTerminal::Never => false,
         }
     }
 
@@ -66,17 +66,6 @@ impl Keeping {
             say(format_args!("{}; logboom show {}", human::summary(end, took, counts), session.short()));
         }
     }
-}
-
-/// When to say how it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SummaryWhen {
-    /// On a terminal.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// How the command runs.
@@ -122,9 +111,6 @@ impl Running {
             (false, false) => PassThrough::Attached,
         };
         spec.time_limit = self.timeout.map(|after| TimeLimit { after, grace: config.grace.value });
-        spec.drain = match config.drain.value {
-            Drain::For(time) => command::Drain::For(time),
-            Drain::Forever => command::Drain::Forever,
-        };
+        spec.drain = config.drain.value;
     }
 }

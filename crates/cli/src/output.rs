@@ -8,19 +8,7 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use crate::pager::Pager;
-
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    Auto,
-    /// Always, as into `less -R`.
-    Always,
-    /// Never.
-    Never,
-}
+use crate::{args::OnTerminal, pager::Pager};
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +21,15 @@ pub struct Look {
 
 impl Look {
     /// Decides from the flag, whether standard output is a terminal, and the environment.
-    pub fn decide(when: ColorWhen, terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> Look {
+    pub fn decide(when: OnTerminal, terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> Look {
         let wanted =
             env("NO_COLOR").is_none_or(|value| value.is_empty()) && env("TERM").is_none_or(|term| term != "dumb");
-        let color = when == ColorWhen::Always || (when == ColorWhen::Auto && terminal && wanted);
-        Look { for_terminal: terminal || when == ColorWhen::Always, color }
+        let color = when == OnTerminal::Always || (when == OnTerminal::Auto && terminal && wanted);
+        Look { for_terminal: terminal || when == OnTerminal::Always, color }
     }
 
     /// The look of this process's standard output.
-    pub fn of_stdout(when: ColorWhen) -> Look {
+    pub fn of_stdout(when: OnTerminal) -> Look {
         Look::decide(when, io::stdout().is_terminal(), |name| std::env::var_os(name))
     }
 
@@ -113,7 +101,7 @@ impl Out {
 mod tests {
     use super::*;
 
-    fn look(when: ColorWhen, terminal: bool, set: &[(&str, &str)]) -> (bool, bool) {
+    fn look(when: OnTerminal, terminal: bool, set: &[(&str, &str)]) -> (bool, bool) {
         let env = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         let look = Look::decide(when, terminal, env);
         (look.for_terminal, look.color)
@@ -121,16 +109,16 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals_unless_somebody_objects() {
-        assert_eq!(look(ColorWhen::Auto, true, &[]), (true, true));
-        assert_eq!(look(ColorWhen::Auto, true, &[("NO_COLOR", "")]), (true, true));
-        assert_eq!(look(ColorWhen::Auto, true, &[("NO_COLOR", "1")]), (true, false));
-        assert_eq!(look(ColorWhen::Auto, true, &[("TERM", "dumb")]), (true, false));
-        assert_eq!(look(ColorWhen::Auto, false, &[]), (false, false));
+        assert_eq!(look(OnTerminal::Auto, true, &[]), (true, true));
+        assert_eq!(look(OnTerminal::Auto, true, &[("NO_COLOR", "")]), (true, true));
+        assert_eq!(look(OnTerminal::Auto, true, &[("NO_COLOR", "1")]), (true, false));
+        assert_eq!(look(OnTerminal::Auto, true, &[("TERM", "dumb")]), (true, false));
+        assert_eq!(look(OnTerminal::Auto, false, &[]), (false, false));
     }
 
     #[test]
     fn the_flag_beats_the_environment() {
-        assert_eq!(look(ColorWhen::Always, false, &[("NO_COLOR", "1")]), (true, true));
-        assert_eq!(look(ColorWhen::Never, true, &[]), (true, false));
+        assert_eq!(look(OnTerminal::Always, false, &[("NO_COLOR", "1")]), (true, true));
+        assert_eq!(look(OnTerminal::Never, true, &[]), (true, false));
     }
 }

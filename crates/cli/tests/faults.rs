@@ -98,6 +98,13 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    fn make_read_only(&self) {
+        let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(self.0.path()).status();
+        assert!(remounted.unwrap().success());
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
@@ -278,4 +285,33 @@ fn twenty_writers_in_one_session_lose_nothing() {
         let name = if writer == 1 { "exec_numbers.log".to_owned() } else { format!("exec_numbers.{writer}.log") };
         assert_eq!(count_lines(&messages(&logboom.session_file(&name))), 20_000);
     }
+}
+
+#[test]
+fn on_a_read_only_disk_commands_run_and_sessions_can_be_read() {
+    let disk = SmallDisk::new("2m");
+    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
+    let open = logboom.text(["session", "start"]);
+    logboom.run(["run", "--name", "kept", "echo", "kept"]).expect(0);
+    disk.make_read_only();
+
+    let script = "echo out; exit 7";
+    for options in [&["run"][..], &["exec", "--session", open.trim()]] {
+        let done = logboom.run([options, &["--", "sh", "-c", script]].concat()).expect(7);
+        assert_eq!(done.text(), "out\n");
+        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+        assert!(done.stderr.starts_with("logboom: this run is not captured: "), "{}", done.stderr);
+        assert_eq!(done.stderr.matches("Read-only file system").count(), 1, "{}", done.stderr);
+    }
+    assert_eq!(logboom.run_with_input(["pipe"], b"in\n").expect(0).text(), "in\n");
+    for refused in [&["session", "start"][..], &["session", "end", open.trim()]] {
+        let stderr = logboom.run(refused).expect(2).stderr;
+        assert!(stderr.lines().count() == 1 && stderr.contains("Read-only file system"), "{stderr}");
+    }
+
+    assert_eq!(logboom.text(["show", "--raw", "kept"]), "kept\n");
+    assert!(logboom.text(["tail", "-n", "1", "kept"]).ends_with(" kept\n"));
+    assert_eq!(logboom.text(["search", "--count", "kept", "kept"]), "1\n");
+    assert_eq!(logboom.jsons(["sessions", "--json"]).len(), 2);
+    logboom.run(["verify", "kept"]).expect(0);
 }

@@ -9,6 +9,7 @@ use std::{
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use common::{Logboom, Running, wait_until};
@@ -353,4 +354,44 @@ fn a_missing_session_or_subcommand_is_said_in_one_plain_line() {
     assert_eq!(done.stderr, "logboom: no session; give --session ID, or set LOGBOOM_SESSION\n");
     let done = logboom.run(["session"]).expect(2);
     assert_eq!(done.stderr, "logboom: a subcommand is missing (see `logboom session --help`)\n");
+}
+
+#[test]
+fn with_detach_output_a_reader_that_goes_away_changes_nothing() {
+    let logboom = Logboom::new();
+    let script = "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; echo three; exit 5";
+    let mut running = logboom.start(["run", "--detach-output", "--", "sh", "-c", script]);
+    let mut first = [0; 4];
+    running.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    drop(running.0.stdout.take());
+    fs::write(logboom.path("go"), "").unwrap();
+    running.done().expect(5);
+    assert_eq!(messages(&logboom, &[]), ["one", "two", "three"]);
+}
+
+#[test]
+fn tty_always_gives_terminals_where_logboom_has_none() {
+    let logboom = Logboom::new();
+    let script = "for fd in 1 2; do test -t $fd && echo terminal || echo pipe; done";
+    let run = |tty: &str| logboom.run(["run", "--tty", tty, "--", "sh", "-c", script]).expect(0).lines();
+    assert_eq!(run("always"), ["terminal", "terminal"]);
+    assert_eq!(run("auto"), ["pipe", "pipe"]);
+    fs::write(logboom.path("logboom.toml"), "tty = \"always\"\n").unwrap();
+    assert_eq!(run("never"), ["pipe", "pipe"]);
+    assert_eq!(logboom.run_script(script).expect(0).lines(), ["terminal", "terminal"]);
+}
+
+#[test]
+fn drain_forever_waits_for_the_last_word() {
+    let logboom = Logboom::new();
+    fs::write(logboom.path("logboom.toml"), "drain = \"10ms\"\n").unwrap();
+    let script = "(echo $$ > shell; while [ ! -e go ]; do sleep 0.01; done; echo late) & echo early";
+    let running = logboom.start(["run", "--drain", "forever", "--", "sh", "-c", script]);
+    let gone = |pid: &str| !std::path::Path::new("/proc").join(pid.trim()).exists();
+    wait_until(|| fs::read_to_string(logboom.path("shell")).is_ok_and(|pid| pid.ends_with('\n') && gone(&pid)));
+    let since = Instant::now();
+    wait_until(|| since.elapsed() > Duration::from_millis(100)); // longer than the configured drain
+    fs::write(logboom.path("go"), "").unwrap();
+    running.done().expect(0);
+    assert_eq!(messages(&logboom, &[]), ["early", "late"]);
 }
