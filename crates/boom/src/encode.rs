@@ -13,7 +13,7 @@ use crate::{
     format::{
         BlockFlags, BlockMeta, BlockSummary, ColumnId, ColumnMeta, FileId,
         columns::{put_origin_time, put_time},
-        input::Input,
+        input::{Input, unzigzag_u128},
     },
 };
 
@@ -166,7 +166,7 @@ fn rebased_origin_times(block: &Columns, time_min: Time) -> Vec<u8> {
     let Some((none_yet, rest)) = block.origin_time.split_at_checked(block.origin_time_first) else { return Vec::new() };
     let mut input = Input::new("origin time column", rest);
     let Some(packed) = input.varint_u128().ok().and_then(|packed| packed.checked_sub(1)) else { return Vec::new() };
-    let first = (packed >> 1).cast_signed() ^ -(packed & 1).cast_signed();
+    let first = unzigzag_u128(packed);
     let mut out = none_yet.to_vec();
     put_origin_time(&mut out, i128::from(time_min.as_micros()) * 1_000, i64::try_from(first).ok());
     out.extend_from_slice(input.rest());

@@ -18,9 +18,9 @@ use crate::{
     boom_file::{BoomFile, Reserve},
     columns::Columns,
     encode::{EncodedBlock, Encoder},
-    format::{BlockSummary, FileId, tail::SLOTS},
+    format::{BlockSummary, FileId, tail::TAIL_SLOTS},
     storage::Storage,
-    tail::Tail,
+    tail::TailWriter,
 };
 
 const ENCODERS_MAX: usize = 2;
@@ -81,7 +81,7 @@ struct Shared {
     /// Somebody wants a sync, or it is time to stop.
     sync_work: Condvar,
     file: Mutex<BoomFile>,
-    tail: Mutex<Tail>,
+    tail: Mutex<TailWriter>,
     /// Held by whoever syncs.
     syncing: Mutex<()>,
 }
@@ -114,7 +114,7 @@ fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T>
 
 impl Pipeline {
     /// A pipeline into these files.
-    pub(crate) fn new(compression_level: i32, file: BoomFile, tail: Tail) -> Pipeline {
+    pub(crate) fn new(compression_level: i32, file: BoomFile, tail: TailWriter) -> Pipeline {
         let shared = Shared {
             id: file.header().id,
             compression_level,
@@ -136,7 +136,7 @@ impl Pipeline {
     }
 
     /// The tail.
-    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+    pub(crate) fn tail(&self) -> MutexGuard<'_, TailWriter> {
         lock(&self.shared.tail)
     }
 
@@ -293,7 +293,7 @@ impl Shared {
             return state;
         };
         block.clear();
-        if state.spare.len() < SLOTS as usize {
+        if state.spare.len() < TAIL_SLOTS as usize {
             state.spare.push(block);
         }
         state.encoded.insert(number, encoded);
@@ -415,7 +415,7 @@ mod tests {
         let disk = Disk::new();
         let header = FileHeader { id: FileId::new([3; 16]), created_at: logboom_record::Time::default() };
         let file = BoomFile::create(disk.boom(), header).unwrap();
-        let mut pipeline = Pipeline::new(1, file, Tail::new(disk.tail(), &header));
+        let mut pipeline = Pipeline::new(1, file, TailWriter::new(disk.tail(), &header));
         pipeline.submit(0, Columns::default());
         pipeline.submit(1, broken());
         pipeline.submit(2, Columns::default());

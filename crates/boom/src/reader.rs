@@ -22,7 +22,7 @@ pub use catalog::{BlockInfo, RunSummary, Totals};
 pub(crate) use catalog::{Catalog, Hole};
 pub use search::BlockSet;
 pub(crate) use source::Source;
-use tail::Tail;
+use tail::TailReader;
 pub use tail::tail_path;
 pub(crate) use written::Written;
 
@@ -81,7 +81,7 @@ struct Seen {
 /// An open boom file. Any number of threads may read blocks of it at once.
 pub struct Reader {
     pub(crate) source: Source,
-    tail: Tail,
+    tail: TailReader,
     state: State,
     pub(crate) written: Written,
     /// Where among the blocks those of the tail start, and how many there are.
@@ -102,7 +102,7 @@ impl Reader {
     /// damage is reported by [`Reader::damage`].
     pub fn open(path: &Path) -> Result<Reader, BoomError> {
         let source = Source::open(path)?;
-        let tail = Tail::new(path, source.id);
+        let tail = TailReader::new(path, source.id);
         let mut reader = Reader {
             source,
             tail,

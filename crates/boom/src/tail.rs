@@ -13,7 +13,7 @@ use crate::{
     format::{
         FileHeader, FileId, NewRun, TailHead, TailMeta,
         frame::HEADER_BYTES,
-        tail::{SLOT_BYTES, SLOTS, TAIL_COLUMNS, TAIL_HEAD_BYTES, TAIL_PAGE_BYTES, slot_offset},
+        tail::{SLOT_BYTES, TAIL_COLUMNS, TAIL_HEAD_BYTES, TAIL_PAGE_BYTES, TAIL_SLOTS, slot_offset},
     },
     storage::Storage,
 };
@@ -55,24 +55,32 @@ impl Held {
 }
 
 /// The tail of a boom file.
-pub(crate) struct Tail {
+pub(crate) struct TailWriter {
     storage: Arc<dyn Storage>,
     header: [u8; HEADER_BYTES],
     id: FileId,
     has_header: bool,
     /// Per slot, how many bytes of frames its block has.
-    used: [u64; SLOTS as usize],
+    used: [u64; TAIL_SLOTS as usize],
     /// Frames were lost by the disk: the block being filled must be written anew.
     spoilt: bool,
     /// No sync went well since one failed.
     suspect: bool,
 }
 
-impl Tail {
+impl TailWriter {
     /// The tail of the file with this header; nothing is written yet.
-    pub(crate) fn new(storage: Arc<dyn Storage>, header: &FileHeader) -> Tail {
+    pub(crate) fn new(storage: Arc<dyn Storage>, header: &FileHeader) -> TailWriter {
         let (header, id) = (header.encode(), header.id);
-        Tail { storage, header, id, has_header: false, used: [0; SLOTS as usize], spoilt: false, suspect: false }
+        TailWriter {
+            storage,
+            header,
+            id,
+            has_header: false,
+            used: [0; TAIL_SLOTS as usize],
+            spoilt: false,
+            suspect: false,
+        }
     }
 
     /// The file, to be synced without holding the tail, and whether it must be written again before.
@@ -108,7 +116,7 @@ impl Tail {
         }
         let bytes = self.write_frame(number, held, &meta, &columns)?;
         *held = Held { bytes: held.bytes + bytes, frames: held.frames + 1, ..next };
-        self.used[(number % SLOTS) as usize] = held.bytes;
+        self.used[(number % TAIL_SLOTS) as usize] = held.bytes;
         Ok(())
     }
 
@@ -143,11 +151,11 @@ impl Tail {
     }
 
     /// Writes again what the disk may have dropped after a failed sync; what it did drop is noted, so that the next
-    /// [`Tail::append`] writes its block anew.
+    /// [`TailWriter::append`] writes its block anew.
     pub(crate) fn write_again(&mut self) -> io::Result<()> {
         (self.has_header, self.suspect) = (false, true);
         self.write_header()?;
-        for slot in 0..SLOTS {
+        for slot in 0..TAIL_SLOTS {
             let mut frames = vec![0; self.used[slot as usize] as usize];
             let good = match self.storage.read_at(slot_offset(slot), &mut frames) {
                 Ok(()) => valid_bytes(&frames, &self.id),

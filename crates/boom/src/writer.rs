@@ -27,7 +27,7 @@ use crate::{
     pipeline::Pipeline,
     reader::Totals,
     storage::Storage,
-    tail::{Held, Tail},
+    tail::{Held, TailWriter},
 };
 
 mod blocks;
@@ -167,7 +167,7 @@ pub struct Writer {
 impl Writer {
     /// A writer into this file, which has its header, and a tail that has nothing.
     fn new(path: PathBuf, file: BoomFile, tail: Arc<dyn Storage>, options: Options) -> Writer {
-        let tail = Tail::new(tail, file.header());
+        let tail = TailWriter::new(tail, file.header());
         Writer {
             path,
             options,

@@ -27,28 +27,28 @@ impl Prefix {
     /// Appends the text line, or lines, of one record.
     #[inline]
     pub fn push(&mut self, out: &mut Vec<u8>, stream: Stream, level: Level, flags: Flags, message: &[u8]) {
-        let case = if flags.ends_line_with_newline() { 0 } else { 0x20 };
-        self.0[28] = stream.letter() | case;
-        self.0[30] = level.letter();
         if memchr::memchr(b'\n', message).is_some() {
+            self.set_letters(stream, level, flags);
             return self.push_lines(out, message);
         }
+        self.push_single(out, stream, level, flags, message);
+    }
+
+    /// The same for a message that is known to hold no newline, as one from a splitter.
+    #[inline]
+    pub fn push_single(&mut self, out: &mut Vec<u8>, stream: Stream, level: Level, flags: Flags, message: &[u8]) {
+        self.set_letters(stream, level, flags);
         out.reserve(PREFIX_BYTES + message.len() + 1);
         out.extend_from_slice(&self.0);
         out.extend_from_slice(message);
         out.push(b'\n');
     }
 
-    /// The same for a message that is known to hold no newline, as one from a splitter.
     #[inline]
-    pub fn push_single(&mut self, out: &mut Vec<u8>, stream: Stream, level: Level, flags: Flags, message: &[u8]) {
+    fn set_letters(&mut self, stream: Stream, level: Level, flags: Flags) {
         let case = if flags.ends_line_with_newline() { 0 } else { 0x20 };
         self.0[28] = stream.letter() | case;
         self.0[30] = level.letter();
-        out.reserve(PREFIX_BYTES + message.len() + 1);
-        out.extend_from_slice(&self.0);
-        out.extend_from_slice(message);
-        out.push(b'\n');
     }
 
     #[cold]

@@ -5,7 +5,7 @@
 
 use logboom_record::{Flags, Level, Stream, Time};
 
-use super::input::{FormatError, Input, put_varint, put_varint_u128, put_zigzag};
+use super::input::{FormatError, Input, put_varint, put_varint_u128, put_zigzag, unzigzag_u128};
 
 /// The control byte of a record: stream, level, flags.
 #[inline]
@@ -113,8 +113,7 @@ pub fn decode_origin_times(
             out.push(None);
             continue;
         };
-        let difference = (packed >> 1).cast_signed() ^ -(packed & 1).cast_signed();
-        last = last.checked_add(difference).ok_or(input.wrong())?;
+        last = last.checked_add(unzigzag_u128(packed)).ok_or(input.wrong())?;
         out.push(Some(i64::try_from(last).map_err(|_| input.wrong())?));
     }
     input.finish()

@@ -168,6 +168,11 @@ pub const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
+/// The inverse of zigzag for 128 bits.
+pub const fn unzigzag_u128(value: u128) -> i128 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
 /// The inverse of [`zigzag`].
 pub const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)

@@ -19,8 +19,8 @@ use super::{
 pub const TAIL_PAGE_BYTES: u64 = 4_096;
 /// How many bytes a slot has.
 pub const SLOT_BYTES: u64 = 4 << 20;
-/// How many slots there are; block `n` is in slot `n % SLOTS`.
-pub const SLOTS: u64 = 4;
+/// How many slots there are; block `n` is in slot `n % TAIL_SLOTS`.
+pub const TAIL_SLOTS: u64 = 4;
 /// How many bytes a tail frame's head has.
 pub const TAIL_HEAD_BYTES: usize = 24;
 /// What a tail frame starts with.
@@ -38,7 +38,7 @@ pub const TAIL_COLUMNS: [ColumnId; 7] = [
 
 /// Where the slot of a block starts.
 pub const fn slot_offset(block: u64) -> u64 {
-    TAIL_PAGE_BYTES + block % SLOTS * SLOT_BYTES
+    TAIL_PAGE_BYTES + block % TAIL_SLOTS * SLOT_BYTES
 }
 
 /// The head of a tail frame.

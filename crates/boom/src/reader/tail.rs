@@ -19,7 +19,7 @@ use crate::{
         BLOCK_COLUMN_BYTES_MAX, BLOCK_GAPS_MAX, BLOCK_RECORDS_MAX, BLOCK_RUNS_MAX, BlockFlags, BlockMeta, ColumnMeta,
         FileHeader, FileId, FormatError, RunInBlock, TailHead, TailMeta, columns,
         frame::HEADER_BYTES,
-        tail::{SLOT_BYTES, SLOTS, TAIL_COLUMNS, TAIL_HEAD_BYTES, slot_offset},
+        tail::{SLOT_BYTES, TAIL_COLUMNS, TAIL_HEAD_BYTES, TAIL_SLOTS, slot_offset},
     },
 };
 
@@ -29,17 +29,17 @@ use super::source::read_some;
 const READ_BYTES: usize = 4 << 10;
 const READ_BYTES_MAX: usize = 256 << 10;
 /// The most bytes the columns of a tail block may have; a single record may pass what holds for a block.
-const COLUMN_BYTES_MAX: usize = BLOCK_COLUMN_BYTES_MAX + (2 << 20);
+const TAIL_BLOCK_BYTES_MAX: usize = BLOCK_COLUMN_BYTES_MAX + (2 << 20);
 
 /// What the columns of a full block of lines have, so that they need not move while they grow.
 const COLUMN_BYTES_USUAL: [usize; TAIL_COLUMNS.len()] = [1 << 20, 16 << 10, 32 << 10, 16 << 10, 0, 0, 0];
 
 /// A boom file's tail.
-pub(crate) struct Tail {
+pub(crate) struct TailReader {
     path: PathBuf,
     id: FileId,
     file: Option<File>,
-    slots: [Slot; SLOTS as usize],
+    slots: [Slot; TAIL_SLOTS as usize],
     buffer: Vec<u8>,
     /// Counts what was taken or left behind.
     pub(crate) version: u64,
@@ -73,10 +73,10 @@ pub(crate) struct TailBlock {
     last_time: Time,
 }
 
-impl Tail {
+impl TailReader {
     /// The tail beside the boom file of this path and id, which need not be there.
-    pub(crate) fn new(boom: &Path, id: FileId) -> Tail {
-        Tail { path: tail_path(boom), id, file: None, slots: Default::default(), buffer: Vec::new(), version: 0 }
+    pub(crate) fn new(boom: &Path, id: FileId) -> TailReader {
+        TailReader { path: tail_path(boom), id, file: None, slots: Default::default(), buffer: Vec::new(), version: 0 }
     }
 
     /// Takes the frames that are new. `next_block` is the number of the first block that the boom file was last seen
@@ -101,7 +101,7 @@ impl Tail {
 
     /// The block of this number.
     pub(crate) fn block(&self, number: u64) -> Option<&TailBlock> {
-        let slot = &self.slots[(number % SLOTS) as usize];
+        let slot = &self.slots[(number % TAIL_SLOTS) as usize];
         slot.block.as_ref().filter(|block| block.meta.number == number)
     }
 
@@ -119,13 +119,13 @@ impl Tail {
     }
 
     fn read_slots(&mut self, file: &File, next_block: u64) -> io::Result<()> {
-        for number in 0..SLOTS {
+        for number in 0..TAIL_SLOTS {
             self.read_slot(file, number, next_block)?;
         }
         let mut older: Vec<u64> = self.blocks(next_block).iter().map(|block| block.meta.number).collect();
         older.pop();
         for number in older.into_iter().rev() {
-            self.read_on(file, number % SLOTS)?;
+            self.read_on(file, number % TAIL_SLOTS)?;
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Tail {
         // The head has the low 32 bits only. What is not a little ahead of the boom file is behind it.
         let ahead = head.block.wrapping_sub(next_block as u32);
         let number = next_block.wrapping_add(u64::from(ahead));
-        (ahead < 1 << 31 && number % SLOTS == slot).then_some(number)
+        (ahead < 1 << 31 && number % TAIL_SLOTS == slot).then_some(number)
     }
 
     /// Takes the frames that follow those taken. Tells whether there were any.
@@ -285,7 +285,7 @@ impl TailBlock {
         let last_gap = self.meta.gaps.last().map_or(0, |gap| gap.at);
         let good = runs <= BLOCK_RUNS_MAX
             && records <= BLOCK_RECORDS_MAX as u64
-            && column_bytes <= COLUMN_BYTES_MAX
+            && column_bytes <= TAIL_BLOCK_BYTES_MAX
             && self.meta.gaps.len() + tail.gaps.len() <= BLOCK_GAPS_MAX
             && self.meta.ends.len() + tail.ends.len() <= BLOCK_GAPS_MAX
             && tail.gaps.iter().all(|gap| (gap.run as usize) < runs && u64::from(gap.at) <= records)

@@ -9,7 +9,7 @@ use crate::format::{
     RunInBlock, TailHead, TailMeta, columns,
     frame::{FRAME_MAGIC, HEAD_BYTES, HEADER_BYTES},
     index::{PAGE_BYTES, decode_page},
-    tail::{SLOT_BYTES, SLOTS, TAIL_COLUMNS, TAIL_HEAD_BYTES, slot_offset},
+    tail::{SLOT_BYTES, TAIL_COLUMNS, TAIL_HEAD_BYTES, TAIL_SLOTS, slot_offset},
 };
 
 /// What was read.
@@ -175,7 +175,7 @@ fn unsort(block: &BlockMeta, raw: &mut Raw) {
 }
 
 fn read_tail(tail: &[u8], id: &FileId, read: &mut Read, blocks: &mut Blocks) {
-    for slot in 0..SLOTS {
+    for slot in 0..TAIL_SLOTS {
         let start = slot_offset(slot) as usize;
         let Some(slot) = tail.get(start.min(tail.len())..(start + SLOT_BYTES as usize).min(tail.len())) else {
             continue;

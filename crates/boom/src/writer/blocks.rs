@@ -6,7 +6,7 @@ use logboom_record::{RunId, Time};
 
 use super::{GONE, Incomplete, RunSlot, Writer, gap_in_block};
 use crate::{
-    format::{BlockFlags, BlockSummary, GapInBlock, RunInBlock, tail::SLOTS},
+    format::{BlockFlags, BlockSummary, GapInBlock, RunInBlock, tail::TAIL_SLOTS},
     tail::Held,
 };
 
@@ -18,7 +18,7 @@ impl Writer {
             return true;
         }
         let flushed = self.flush_tail().is_ok();
-        let slot_free_at = (self.number + 2).saturating_sub(SLOTS);
+        let slot_free_at = (self.number + 2).saturating_sub(TAIL_SLOTS);
         let wanted = if flushed { slot_free_at } else { self.incomplete.as_ref().map_or(0, |block| block.number + 1) };
         if self.pipeline.wait_until_written(wanted.max(slot_free_at)).is_err() || !self.keep_promise() {
             return false;
@@ -37,7 +37,7 @@ impl Writer {
 
     /// Before a slot is used again whose block was promised to be on the disk, the boom file must be there.
     fn keep_promise(&mut self) -> bool {
-        let overwritten = (self.number + 1).checked_sub(SLOTS);
+        let overwritten = (self.number + 1).checked_sub(TAIL_SLOTS);
         let at_risk =
             overwritten.is_some_and(|block| block < self.promised && block >= self.pipeline.file().synced_blocks());
         !at_risk || self.pipeline.sync().is_ok()

@@ -105,11 +105,6 @@ impl TextReader {
         self.seq = mark.seq;
     }
 
-    /// Notes that the run has ended meanwhile.
-    pub fn set_ended(&mut self) {
-        self.ended = true;
-    }
-
     /// How many lines were no lines of ours so far, one torn at the end of an ended run included.
     pub fn skipped(&self) -> u64 {
         self.skipped
