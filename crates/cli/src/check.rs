@@ -68,7 +68,7 @@ impl Findings {
     /// Takes what was found elsewhere.
     pub fn add(&mut self, other: Findings) {
         self.records += other.records;
-        self.lost = self.lost.zip(other.lost).map(|(a, b)| a + b);
+        self.lost = self.lost.zip(other.lost).map(|(a, b)| a.saturating_add(b));
         self.gaps.extend(other.gaps);
         self.damaged.extend(other.damaged);
     }
@@ -162,7 +162,8 @@ fn try_check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<Findin
     if let Some(gap) = missing.filter(|_| found.gaps.iter().all(|gap| gap.to.is_some())) {
         found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why });
     }
-    found.lost = found.gaps.iter().try_fold(0, |sum, gap| Some(sum + (gap.to? - gap.from + 1)));
+    found.lost =
+        found.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add((gap.to? - gap.from).saturating_add(1))));
     if reader.skipped() > 0 && outcome != Outcome::Lost {
         let what = format!("{} lines are none of logboom's", reader.skipped());
         found.damaged.push(Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what });

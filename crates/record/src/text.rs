@@ -74,6 +74,9 @@ pub fn push_gap(out: &mut Vec<u8>, gap: &Gap) {
     Prefix::new(gap.time).push(out, Stream::System, Level::Warn, Flags::NONE, message.as_bytes());
 }
 
+/// The largest seq that a gap line is believed: no run comes near it, and whoever counts on from it does not overflow.
+const SEQ_MAX: u64 = 1 << 62;
+
 /// What a gap line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapText {
@@ -121,13 +124,14 @@ impl<'a> TextLine<'a> {
 
     /// What the line says of a gap, if it is one's.
     pub fn gap(&self) -> Option<GapText> {
-        if self.stream != Some(Stream::System) {
+        if (self.stream, self.level, self.open) != (Some(Stream::System), Level::Warn, false) {
             return None;
         }
         let (range, why) = std::str::from_utf8(self.message).ok()?.strip_prefix("lost seq ")?.split_once(": ")?;
         let (from, to) = range.split_once('-')?;
-        let to = if to.is_empty() { None } else { Some(to.parse().ok()?) };
-        Some(GapText { from: from.parse().ok()?, to, why: why.to_owned() })
+        let seq = |text: &str| text.parse().ok().filter(|seq| *seq <= SEQ_MAX);
+        let to = if to.is_empty() { None } else { Some(seq(to)?) };
+        Some(GapText { from: seq(from)?, to, why: why.to_owned() })
     }
 }
 
@@ -193,6 +197,18 @@ mod tests {
         assert_eq!(out, b"1970-01-01T00:00:00.000000Z S W lost seq 10-20: disk full\n");
         let gap = TextLine::parse(out.trim_ascii_end()).unwrap().gap().unwrap();
         assert_eq!(gap, GapText { from: 10, to: Some(20), why: "disk full".into() });
+    }
+
+    #[test]
+    fn what_looks_like_a_gap_and_is_none_stays_a_record() {
+        let gap = |line: &str| TextLine::parse(format!("1970-01-01T00:00:00.000000Z {line}").as_bytes()).unwrap().gap();
+        assert!(gap("S W lost seq 2-9: x").is_some());
+        for line in ["S I lost seq 2-9: x", "s W lost seq 2-9: x", "O W lost seq 2-9: x"] {
+            assert_eq!(gap(line), None, "{line}");
+        }
+        for range in ["2-18446744073709551615", "18446744073709551615-"] {
+            assert_eq!(gap(&format!("S W lost seq {range}: x")), None, "{range}");
+        }
     }
 
     #[test]

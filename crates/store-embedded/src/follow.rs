@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use logboom_record::{Entry, Record, RecordRef, RunId, Stream, Time};
-use logboom_store::{Page, Query, StoreError};
+use logboom_store::{Page, Query, StoreError, push_text};
 
 use crate::{
     EntryRef,
@@ -145,7 +145,7 @@ impl Follower<'_> {
 
     /// The lines that are open where the block begins and matter in it.
     fn open_lines(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<OpenLines, StoreError> {
-        let heads = lines::heads(self.view, at, lines::judges_heads(self.query), chunk, side)?;
+        let heads = lines::heads(self.view, at, lines::need(self.query), chunk, side)?;
         let mut open: OpenLines = heads.into_iter().map(|(run, stream, parts)| ((run, stream), parts)).collect();
         if self.query.text.is_none() {
             return Ok(open);
@@ -218,7 +218,10 @@ impl Follower<'_> {
 
     /// A whole line, if it passes.
     fn whole(&self, parts: Vec<Record>) -> Option<Vec<Entry>> {
-        let text: Vec<u8> = parts.iter().flat_map(|part| part.message.iter().copied()).collect();
+        let mut text = Vec::new();
+        if self.query.text.is_some() {
+            parts.iter().for_each(|part| push_text(&mut text, &part.message));
+        }
         let head = parts.first()?.as_ref();
         let passes =
             lines::suits(self.query, &head) && self.query.text.as_ref().is_none_or(|query| query.matches(&text));
@@ -235,7 +238,7 @@ fn unseen(entry: &EntryRef<'_>, seen: &Seen) -> Option<Mark> {
             Some(to) => (gap.from >= known.next).then_some(Mark { next: to.saturating_add(1), open_gap: false }),
         },
         EntryRef::Record(record) => {
-            (record.seq >= known.next).then_some(Mark { next: record.seq + 1, open_gap: false })
+            (record.seq >= known.next).then_some(Mark { next: record.seq.saturating_add(1), open_gap: false })
         }
     }
 }

@@ -54,7 +54,7 @@ fn first_lines(view: &View, query: &Query, at: &At, lines_max: usize) -> Result<
     let judge = plan.judge(Unit::Lines);
     let keep = lines_max.saturating_add(1);
     let work = |task: &Task, memory: &mut Memory| {
-        view.read(task.at, &mut memory.chunk)?;
+        view.read_text(task.at, &mut memory.chunk)?;
         let mut lines = judge.lines(task.at, &mut memory.chunk, &mut memory.side)?;
         lines::sort(query.order, &mut lines);
         lines.truncate(keep);
@@ -64,10 +64,8 @@ fn first_lines(view: &View, query: &Query, at: &At, lines_max: usize) -> Result<
     plan.sweep(work, |task, lines| {
         if !lines.is_empty() {
             best.extend(lines);
-            best.sort_by_key(|line| line.key); // mostly two sorted runs, which this sort merges
-            if query.order == Order::Newest {
-                best.sort_by_key(|line| std::cmp::Reverse(line.key));
-            }
+            // Mostly two sorted runs, which this sort merges.
+            best.sort_by(|a, b| if query.order == Order::Oldest { a.key.cmp(&b.key) } else { b.key.cmp(&a.key) });
             best.truncate(keep);
         }
         let enough = best.get(lines_max).is_some_and(|line| plan.is_settled(task + 1, line.key.time));
@@ -113,7 +111,7 @@ pub(crate) fn scan(
     let spare: Mutex<Vec<Chunk>> = Mutex::default();
     let work = |task: &Task, memory: &mut Memory| {
         let mut chunk = spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        view.read(task.at, &mut chunk)?;
+        view.read_text(task.at, &mut chunk)?;
         let lines = judge.lines(task.at, &mut chunk, &mut memory.side)?;
         let mut items: Vec<(Key, Item)> = Vec::with_capacity(lines.len());
         for line in lines {
@@ -180,7 +178,7 @@ pub(crate) fn count(view: &View, query: &Query, seen: &Seen) -> Result<u64, Stor
         if let Some(count) = judge.count_unread(task.at) {
             return Ok(count);
         }
-        view.read(task.at, &mut memory.chunk)?;
+        view.read_text(task.at, &mut memory.chunk)?;
         if let Some(count) = judge.count_text(task.at, &memory.chunk) {
             return Ok(count);
         }

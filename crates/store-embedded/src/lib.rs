@@ -21,6 +21,7 @@ mod wait;
 mod write;
 
 use std::{
+    collections::BTreeMap,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
@@ -108,6 +109,11 @@ impl Embedded {
     /// The data directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Which sessions could not be read, and so were left out of answers from all of them since this was last asked.
+    pub fn take_left_out(&self) -> BTreeMap<SessionId, StoreError> {
+        self.shelf.take_left_out()
     }
 
     /// Notes which session has a run, for a caller who knows: it need not be looked for then.

@@ -6,7 +6,7 @@
 //! of every line that passes, wherever it starts.
 
 use logboom_record::{Level, Record, RecordRef, RunId, Stream, Time};
-use logboom_store::{Order, Query, StoreError, Streams};
+use logboom_store::{Order, Query, StoreError, Streams, push_text};
 
 use crate::{
     EntryRef,
@@ -81,22 +81,20 @@ struct Draft {
 }
 
 impl Judge<'_> {
-    /// The lines of the block that pass, in the order of the block. `chunk` holds the block.
+    /// The lines of the block that pass, in the order of the block. `chunk` holds the block, and afterwards its entries.
     pub fn lines(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<Vec<Line>, StoreError> {
-        if let Some(finder) = self.finder
-            && self.view.facts(at).is_plain()
-            && let Some(text) = chunk.whole_text()
-            && let Some(offsets) = finder.lines(text, chunk.has_ansi(), chunk.has_inner_newlines())
-        {
-            if offsets.is_empty() {
-                return Ok(Vec::new());
-            }
-            let found = chunk.locate(&offsets)?;
-            return self.plain(at, chunk, side, Some(found));
+        let is_plain = self.view.facts(at).is_plain();
+        let found = match (self.finder.filter(|_| is_plain), chunk.whole_text()) {
+            (Some(finder), Some(text)) => finder.lines(text, chunk.has_ansi(), chunk.has_inner_newlines()),
+            _ => None,
+        };
+        if found.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
         }
-        match self.view.facts(at).is_plain() {
-            true => self.plain(at, chunk, side, None),
-            false => self.joined(at, chunk, side),
+        self.view.decode(at, chunk);
+        match (is_plain, found.map(|offsets| chunk.locate(&offsets)).transpose()?) {
+            (true, found) => self.plain(at, chunk, side, found),
+            (false, _) => self.joined(at, chunk, side),
         }
     }
 
@@ -128,7 +126,8 @@ impl Judge<'_> {
         let in_time = query.since.is_none_or(|since| facts.times.0 >= since)
             && query.until.is_none_or(|until| facts.times.1 < until);
         let all_seen = |run: &RunFacts| run.next_seq <= self.seen.of(run.id).next;
-        let in_seqs = |run: &RunFacts| run.first_seq >= query.seq_min && run.next_seq - 1 <= query.seq_max;
+        let in_seqs =
+            |run: &RunFacts| run.first_seq >= query.seq_min && run.next_seq.saturating_sub(1) <= query.seq_max;
         query.streams == Streams::ALL
             && in_time
             && matches!(self.place, Place::Start | Place::End)
@@ -199,8 +198,8 @@ impl Judge<'_> {
     /// A block in which lines have parts.
     fn joined(&self, at: BlockAt, chunk: &mut Chunk, side: &mut Chunk) -> Result<Vec<Line>, StoreError> {
         let mut runs = self.walked(at, side)?;
-        let with_parts = self.unit == Unit::Entries && judges_heads(self.query);
-        let heads = heads(self.view, at, with_parts, chunk, side)?;
+        let need = if self.unit == Unit::Entries { need(self.query) } else { Need::Nothing };
+        let heads = heads(self.view, at, need, chunk, side)?;
         let (mut drafts, mut last_run): (Vec<Draft>, usize) = (Vec::new(), 0);
         chunk.walk(|item, entry| {
             let Some((run, key)) = advance(&mut runs, &mut last_run, &entry) else { return };
@@ -269,8 +268,8 @@ impl Judge<'_> {
         };
         let mut text: Vec<u8> = Vec::new();
         if passes && self.query.text.is_some() {
-            earlier.unwrap_or_default().iter().for_each(|part| text.extend(&part.message));
-            text.extend(record.message);
+            earlier.unwrap_or_default().iter().for_each(|part| push_text(&mut text, &part.message));
+            push_text(&mut text, record.message);
         }
         let line = Line { key, first, more: Vec::new(), far: Vec::new(), is_gap: false };
         passes.then_some(Draft { line, text, stream: record.stream, run, ended: false })
@@ -298,7 +297,9 @@ impl Judge<'_> {
             if !draft.ended && joins_later && (self.unit == Unit::Lines || self.query.text.is_some()) {
                 let run = &runs[draft.run];
                 draft.line.far = self.view.parts_after(at, run.id, draft.stream, run.seen, side)?;
-                draft.line.far.iter().for_each(|(_, part)| draft.text.extend(&part.message));
+                if self.query.text.is_some() {
+                    draft.line.far.iter().for_each(|(_, part)| push_text(&mut draft.text, &part.message));
+                }
             }
             if draft.line.is_gap || self.has_text(&draft.text) {
                 lines.push(draft.line);
@@ -312,7 +313,7 @@ impl Draft {
     fn add(&mut self, item: Item, key: Key, record: &RecordRef<'_>, has_text: bool) {
         self.line.more.push((key, item));
         if has_text {
-            self.text.extend(record.message);
+            push_text(&mut self.text, record.message);
         }
     }
 }
@@ -336,21 +337,36 @@ pub(crate) fn suits(query: &Query, head: &RecordRef<'_>) -> bool {
     head.level >= query.level_min && query.streams.has(head.stream) && query.covers(head.time, head.seq)
 }
 
-/// Whether anything of a line's start but its run and stream is asked about.
-pub(crate) fn judges_heads(query: &Query) -> bool {
+/// What is asked about a line beside its run and stream.
+pub(crate) fn need(query: &Query) -> Need {
     let all = Query::new(query.scope);
     let starts = |query: &Query| (query.level_min, query.since, query.until, query.seq_min, query.seq_max);
-    query.text.is_some() || starts(query) != starts(&all)
+    match query.text {
+        Some(_) => Need::Parts,
+        None if starts(query) != starts(&all) => Need::Head,
+        None => Need::Nothing,
+    }
 }
 
-/// A line that goes on into a block: its run and stream, and its parts in earlier blocks.
+/// What has to be known of lines that began before a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// That they are open.
+    Nothing,
+    /// Their first part.
+    Head,
+    /// All their parts.
+    Parts,
+}
+
+/// A line that goes on into a block: its run and stream, and what is needed of its parts in earlier blocks.
 pub(crate) type OpenHead = (RunId, Stream, Vec<Record>);
 
 /// The lines that go on into the block that `chunk` holds.
 pub(crate) fn heads(
     view: &View,
     at: BlockAt,
-    with_parts: bool,
+    need: Need,
     chunk: &mut Chunk,
     side: &mut Chunk,
 ) -> Result<Vec<OpenHead>, StoreError> {
@@ -360,7 +376,11 @@ pub(crate) fn heads(
     }
     for (run, stream) in first_streams(view, chunk)? {
         if view.is_open_before(at, run, stream, side)? {
-            let parts = if with_parts { view.parts_before(at, run, stream, side)? } else { Vec::new() };
+            let parts = match need {
+                Need::Nothing => Vec::new(),
+                Need::Head => view.head_before(at, run, stream, side)?.into_iter().collect(),
+                Need::Parts => view.parts_before(at, run, stream, side)?,
+            };
             heads.push((run, stream, parts));
         }
     }

@@ -1,7 +1,7 @@
 //! The sessions of the data directory: which are meant, and which are still open from the last question.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -33,6 +33,8 @@ struct State {
     open: Vec<Open>,
     /// The session of a run, once that was found out.
     session_of: HashMap<RunId, SessionId>,
+    /// Why sessions were left out of an answer from all.
+    left_out: BTreeMap<SessionId, StoreError>,
 }
 
 impl Shelf {
@@ -112,25 +114,32 @@ impl Shelf {
             }
             work();
         });
-        let mut open: Vec<Open> = Vec::new();
-        for opened in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            open.extend(opened?);
-        }
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut open: Vec<Open> = done.into_iter().flatten().collect();
         open.sort_by(|a, b| a.status.id.cmp(&b.status.id));
         Ok(open)
     }
 
-    /// Opens a session that may have been deleted meanwhile.
-    fn open_if_there(&self, id: &SessionId, parked: bool) -> Result<Option<Open>, StoreError> {
+    /// Why sessions were left out of answers from all since this was last asked.
+    pub fn take_left_out(&self) -> BTreeMap<SessionId, StoreError> {
+        std::mem::take(&mut self.state().left_out)
+    }
+
+    /// Opens a session that may have been deleted meanwhile. One that cannot be read does not keep the others from it.
+    fn open_if_there(&self, id: &SessionId, parked: bool) -> Option<Open> {
         match self.open(id) {
             Ok(mut open) => {
                 if parked {
                     open.sources.iter_mut().for_each(|source| source.park());
                 }
-                Ok(Some(open))
+                Some(open)
             }
-            Err(_) if !self.data.session(id).exists() => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                if self.data.session(id).exists() {
+                    self.state().left_out.insert(id.clone(), error);
+                }
+                None
+            }
         }
     }
 
@@ -195,7 +204,7 @@ fn states<'a>(session: &'a Open, query: &'a RunQuery) -> impl Iterator<Item = Ru
             state.levels.iter_mut().zip(held.levels).for_each(|(sum, count)| *sum += count);
             next_seq = next_seq.max(held.next_seq);
         }
-        state.lost = (next_seq - 1).saturating_sub(state.records);
+        state.lost = next_seq.saturating_sub(1).saturating_sub(state.records);
         let leads = session.sources.iter().flat_map(|source| &source.blocks).flat_map(|facts| &facts.lead);
         state.lost_more = leads.filter(|gap| gap.run == run.id).any(|gap| gap.to.is_none());
         state

@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::Path,
+    sync::Mutex,
     time::{Duration, SystemTime},
 };
 
@@ -16,7 +17,7 @@ use logboom_files::{
     Session,
     session::{RunMeta, Status},
 };
-use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, Time};
+use logboom_record::{Gap, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
@@ -38,7 +39,13 @@ pub(crate) struct Open {
     known: HashMap<String, bool>,
     texts: HashSet<RunId>,
     stamp: Option<Stamp>,
+    /// Of lines that go on into a block, what was found out of their first part.
+    pub heads: Heads,
 }
+
+/// By source, block, run and stream: the first part of the line that is open where the block begins, without its message. What
+/// is before a block does not change any more, so it holds from question to question.
+pub(crate) type Heads = Mutex<HashMap<(usize, usize, RunId, Stream), Option<Record>>>;
 
 /// When a session's metadata and names were changed last, as far as their times tell.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,6 +82,7 @@ impl Open {
             known: HashMap::new(),
             texts: HashSet::new(),
             stamp: None,
+            heads: Heads::default(),
         };
         open.refresh()?;
         Ok(open)
@@ -228,10 +236,10 @@ fn is_boom(name: &str) -> bool {
 
 /// The place of a run of which no file has anything.
 fn all_lost(run: &RunMeta, why: &str) -> Source {
-    let to = run.counts.map(|counts| counts.records + counts.lost).filter(|to| *to > 0);
+    let to = run.counts.map(|counts| counts.records.saturating_add(counts.lost)).filter(|to| *to > 0);
     let time = run.run.started_at;
     let gap = Gap { run: run.run.id, from: 1, to, time, why: why.to_owned() };
-    let next_seq = to.map_or(1, |to| to + 1);
+    let next_seq = to.map_or(1, |to| to.saturating_add(1));
     let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
     let lead = if to.is_none() { vec![gap] } else { Vec::new() };
     let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];

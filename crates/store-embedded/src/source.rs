@@ -4,7 +4,7 @@
 //! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
 //! unknown end included, the lead of a last block without records.
 
-use std::{collections::HashMap, path::Path, time::SystemTime};
+use std::{collections::HashMap, io, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
@@ -209,10 +209,12 @@ impl Source {
         match &self.bytes {
             Bytes::Text(text) => text.read(block, &mut into.text),
             Bytes::Boom(reader) => self.read_boom(reader, block, into),
-            Bytes::Parked(path) => {
-                let reader = Reader::open(path).map_err(|error| failed(path, error))?;
-                self.read_boom(&reader, block, into)
-            }
+            Bytes::Parked(path) => match Reader::open(path) {
+                Ok(reader) => self.read_boom(&reader, block, into),
+                // Its session was deleted meanwhile.
+                Err(BoomError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(failed(path, error)),
+            },
         }
     }
 
@@ -287,6 +289,14 @@ pub(crate) fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 
 }
 
 impl Chunk {
+    /// Decodes the entries. Where the columns contradict each other, whatever their checksums say, all of them are lost.
+    pub fn decode(&mut self, facts: &Facts) {
+        if !self.is_text && self.boom.records().is_err() {
+            self.is_text = true;
+            self.text.extend(all_lost(facts));
+        }
+    }
+
     /// The messages of all records, each with an LF, in any order; `None` where they are not at hand like that.
     pub fn whole_text(&self) -> Option<&[u8]> {
         (!self.is_text).then(|| self.boom.text())
@@ -302,8 +312,11 @@ impl Chunk {
         self.is_text || self.boom.has_inner_newlines()
     }
 
-    /// The records whose messages have these offsets of the text, in order, each once.
+    /// The records whose messages have these offsets of the text, in order, each once; none of a block that is lost.
     pub fn locate(&mut self, offsets: &[usize]) -> Result<Vec<u32>, StoreError> {
+        if self.is_text {
+            return Ok(Vec::new());
+        }
         let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
         let mut found: Vec<u32> =
             offsets.iter().filter_map(|offset| records.locate(*offset)).map(|record| record as u32).collect();

@@ -110,7 +110,7 @@ impl TextSource {
 
     /// The run, as far as it goes.
     pub fn runs(&self) -> Vec<RunFacts> {
-        let next_seq = self.missing().and_then(|gap| gap.to).map_or(self.end.seq, |to| to + 1);
+        let next_seq = self.missing().and_then(|gap| gap.to).map_or(self.end.seq, |to| to.saturating_add(1));
         let mut sum = RunFacts { id: self.run, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
         for run in self.blocks.iter().flat_map(|block| &block.facts.runs) {
             (sum.records, sum.lines) = (sum.records + run.records, sum.lines + run.lines);
@@ -137,7 +137,7 @@ impl TextSource {
 fn entry_next(entry: &TextEntry<'_>) -> u64 {
     match entry {
         TextEntry::Record(record) => record.seq + 1,
-        TextEntry::Gap(gap) => gap.to.map_or(gap.from, |to| to + 1),
+        TextEntry::Gap(gap) => gap.to.map_or(gap.from, |to| to.saturating_add(1)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use logboom_record::{Record, RunId, Stream, Time};
+use logboom_record::{Record, RecordRef, RunId, Stream, Time};
 use logboom_store::{Query, StoreError};
 
 use crate::{
@@ -53,8 +53,21 @@ impl View {
         &self.source(at).blocks[at.block]
     }
 
-    pub fn read(&self, at: BlockAt, into: &mut Chunk) -> Result<(), StoreError> {
+    /// Reads a block, so that its text is at hand; its entries are, too, after [`View::decode`].
+    pub fn read_text(&self, at: BlockAt, into: &mut Chunk) -> Result<(), StoreError> {
         self.source(at).read(at.block, into)
+    }
+
+    /// Decodes the entries of the block that `chunk` holds.
+    pub fn decode(&self, at: BlockAt, chunk: &mut Chunk) {
+        chunk.decode(self.facts(at));
+    }
+
+    /// Reads a block with its entries.
+    pub fn read(&self, at: BlockAt, into: &mut Chunk) -> Result<(), StoreError> {
+        self.read_text(at, into)?;
+        self.decode(at, into);
+        Ok(())
     }
 
     /// Every source, by session and source.
@@ -203,6 +216,57 @@ impl View {
                 return Some(here);
             }
         }
+    }
+
+    /// The first part, without its message, of the line that is open where this block begins. A line may be open over all
+    /// blocks of a file (a progress bar), so what is found out is kept for each block on the way.
+    pub fn head_before(
+        &self,
+        at: BlockAt,
+        run: RunId,
+        stream: Stream,
+        side: &mut Chunk,
+    ) -> Result<Option<Record>, StoreError> {
+        let heads = || self.sessions[at.session].heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = |at: BlockAt| (at.source, at.block, run, stream);
+        let (mut asked, mut here) = (Vec::new(), at);
+        let head = loop {
+            if let Some(known) = heads().get(&key(here)) {
+                break known.clone();
+            }
+            asked.push(key(here));
+            let is_open = self.is_open_before(here, run, stream, side)?;
+            let Some(before) = self.before_with_parts(here, run).filter(|_| is_open) else { break None };
+            if let Some(head) = self.last_head_in(before, run, stream, side)? {
+                break Some(head);
+            }
+            here = before;
+        };
+        heads().extend(asked.into_iter().map(|key| (key, head.clone())));
+        Ok(head)
+    }
+
+    /// The first part of the last line that a block has of the stream, if that line begins there.
+    fn last_head_in(
+        &self,
+        at: BlockAt,
+        run: RunId,
+        stream: Stream,
+        side: &mut Chunk,
+    ) -> Result<Option<Record>, StoreError> {
+        let (mut head, mut is_first) = (None, !self.is_open_before(at, run, stream, side)?);
+        self.read(at, side)?;
+        side.walk(|_, entry| match entry {
+            EntryRef::Record(record) if record.run == run && record.stream == stream => {
+                if is_first {
+                    head = Some(RecordRef { message: &[], fields: None, ..record }.to_owned());
+                }
+                is_first = !goes_on(&record);
+            }
+            EntryRef::Gap(gap) if gap.run == run => is_first = true,
+            _ => {}
+        })?;
+        Ok(head)
     }
 
     /// The parts in earlier blocks of the line that is open where this block begins; none if there is no such line.

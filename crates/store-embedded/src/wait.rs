@@ -2,7 +2,8 @@
 //!
 //! inotify tells when something in a session's directory was written, added, or closed by a writer that died. It is asked
 //! to before the files are looked at, so that nothing falls between. It can only wake: what happened is always told
-//! by the files. Where there is no inotify (or no watch left) the files are looked at every [`POLL`].
+//! by the files. Where there is no inotify (or no watch left) the files are looked at every [`POLL`]; of many sessions less
+//! often, since each look is at all of them.
 //!
 //! A watch is kept for the next wait: to close one the kernel takes about 10 ms.
 
@@ -98,12 +99,14 @@ fn has_ended(session: &Open, scope: Scope) -> bool {
 struct Watch {
     inotify: Option<OwnedFd>,
     watched: HashSet<PathBuf>,
+    /// How many sessions are looked at.
+    sessions: u32,
 }
 
 impl Watch {
     fn new() -> Watch {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-        Watch { inotify: inotify::init(flags).ok(), watched: HashSet::new() }
+        Watch { inotify: inotify::init(flags).ok(), watched: HashSet::new(), sessions: 1 }
     }
 
     /// Watches the directories of a scope that are not watched yet.
@@ -112,10 +115,13 @@ impl Watch {
             Scope::Session(run) | Scope::Run(run) => {
                 let dir = shelf.data().session(&shelf.session_of(run)?);
                 self.add(&dir);
+                self.sessions = 1;
             }
             Scope::All => {
                 self.add(&shelf.data().sessions());
-                shelf.ids()?.iter().for_each(|id| self.add(&shelf.data().session(id)));
+                let ids = shelf.ids()?;
+                ids.iter().for_each(|id| self.add(&shelf.data().session(id)));
+                self.sessions = u32::try_from(ids.len()).unwrap_or(u32::MAX);
             }
         }
         Ok(())
@@ -137,13 +143,13 @@ impl Watch {
 
     /// How long it may sleep without an event.
     fn sleep_max(&self) -> Duration {
-        if self.inotify.is_some() { SLEEP_MAX } else { POLL }
+        if self.inotify.is_some() { SLEEP_MAX } else { POLL.saturating_mul(self.sessions.max(1)).min(SLEEP_MAX) }
     }
 
     /// Sleeps. Tells whether an event ended it.
     fn sleep(&mut self, time: Duration) -> bool {
         let Some(inotify) = &self.inotify else {
-            thread::sleep(time.min(POLL));
+            thread::sleep(time.min(self.sleep_max()));
             return false;
         };
         let limit = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };

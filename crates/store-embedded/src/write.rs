@@ -6,7 +6,8 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    fs::File,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,10 +17,8 @@ use logboom_files::{
     session::{Counts, Durable, Meta, RunMeta},
     timeline::{self, Event, What},
 };
-use logboom_record::{
-    Entry, FIELDS_BYTES_MAX, Gap, Kind, Level, RECORD_BYTES_MAX, Run, RunEnd, RunId, SessionId, Time,
-};
-use logboom_store::{RunQuery, Scope, StoreError};
+use logboom_record::{Entry, Gap, Kind, Level, Record, Run, RunEnd, RunId, SessionId, Time};
+use logboom_store::{RunQuery, Scope, StoreError, refuse_large, what_is_new};
 
 use crate::open::Shelf;
 
@@ -37,6 +36,8 @@ struct Writing {
     session: Session,
     options: Options,
     boom: Option<Writer>,
+    /// Something was taken that is perhaps not on the disk.
+    unsynced: bool,
     /// The runs that were looked up.
     runs: HashMap<RunId, Known>,
 }
@@ -112,7 +113,7 @@ impl Writers {
         }
         let dir = shelf.data().session(id);
         let session = Session::open(&dir).map_err(|error| failed("open", &dir, error))?;
-        let writing = Writing { session, options: self.options, boom: None, runs: HashMap::new() };
+        let writing = Writing { session, options: self.options, boom: None, unsynced: false, runs: HashMap::new() };
         Ok(self.sessions().entry(id.clone()).or_insert_with(|| Arc::new(Mutex::new(writing))).clone())
     }
 }
@@ -239,7 +240,7 @@ impl Writing {
             let (run, known) = (entry.run(), self.known(shelf, entry.run())?);
             let next = next.entry(run).or_insert(known.next_seq);
             refuse_large(entry)?;
-            let Some((entry, after)) = rest_of(entry, *next)? else { continue };
+            let Some((entry, after)) = what_is_new(entry, *next)? else { continue };
             if known.ended {
                 return Err(StoreError::RunEnded { run });
             }
@@ -249,41 +250,58 @@ impl Writing {
         Ok(new)
     }
 
-    /// Stores what was found to be new.
+    /// Stores what was found to be new. Where that failed before, what was taken then is synced first: a retry finds it
+    /// held, and must not be told that it is safe before it is.
     fn store(&mut self, new: &[Entry]) -> Result<(), StoreError> {
+        if self.unsynced {
+            self.sync()?;
+        }
         if new.is_empty() {
             return Ok(());
         }
-        for entry in new {
-            let slot = self.slot(entry.run())?;
-            let boom = self.boom()?;
-            match entry {
-                Entry::Gap(gap) => push_gap(boom, slot, gap),
-                Entry::Record(record) => {
-                    let record = NewRecord {
-                        time: record.time,
-                        origin_time_ns: record.origin_time_ns,
-                        stream: record.stream,
-                        level: record.level,
-                        flags: record.flags,
-                        message: &record.message,
-                        fields: record.fields.as_deref(),
-                    };
-                    let pushed = boom.push(slot, &record);
-                    pushed.map_err(|error| self.failed("add to", error))?;
-                }
-            }
-            let next_seq = self.boom()?.next_seq(slot);
-            if let Some(known) = self.runs.get_mut(&entry.run()) {
-                known.next_seq = next_seq;
-            }
-        }
+        self.unsynced = true;
+        new.iter().try_for_each(|entry| self.push(entry))?;
         self.sync()
     }
 
+    fn push(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let slot = self.slot(entry.run())?;
+        let boom = self.boom()?;
+        match entry {
+            Entry::Gap(gap) => push_gap(boom, slot, gap),
+            Entry::Record(record) => {
+                let lost = boom.health().lost;
+                let pushed = boom.push(slot, &new_record(record));
+                let health = boom.health();
+                pushed.map_err(|error| self.failed("add to", error))?;
+                if health.lost > lost {
+                    return Err(self.give_up(health.failing.unwrap_or_default()));
+                }
+            }
+        }
+        let next_seq = self.boom()?.next_seq(slot);
+        if let Some(known) = self.runs.get_mut(&entry.run()) {
+            known.next_seq = next_seq;
+        }
+        Ok(())
+    }
+
+    /// Leaves a boom file whose writer had no room for a record, before it can note a gap in its place: the next attempt
+    /// goes on in another file after what this one has.
+    fn give_up(&mut self, why: String) -> StoreError {
+        self.boom = None;
+        self.runs.clear();
+        let source = std::io::Error::new(std::io::ErrorKind::StorageFull, why);
+        StoreError::Io { action: "add to", path: self.session.dir().to_owned(), source }
+    }
+
     fn sync(&mut self) -> Result<(), StoreError> {
-        let synced = self.boom.as_mut().map_or(Ok(()), Writer::sync);
-        synced.map_err(|error| self.failed("sync the records of", error))
+        let synced = match &mut self.boom {
+            Some(boom) => boom.sync().map_err(|error| self.failed("sync the records of", error)),
+            None => sync_files(self.session.dir()),
+        };
+        self.unsynced = synced.is_err();
+        synced
     }
 
     /// The number of a run in the boom file.
@@ -359,34 +377,31 @@ fn counts(shelf: &Shelf, run: RunId) -> Result<Counts, StoreError> {
     Ok(Counts { records: state.records, lines: state.lines, errors, warnings, lost: state.lost })
 }
 
+/// Syncs what writers left that are gone.
+fn sync_files(dir: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Io { action: "sync the records of", path: dir.to_owned(), source };
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(STEM) {
+            File::open(entry.path()).and_then(|file| file.sync_all()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn new_record(record: &Record) -> NewRecord<'_> {
+    NewRecord {
+        time: record.time,
+        origin_time_ns: record.origin_time_ns,
+        stream: record.stream,
+        level: record.level,
+        flags: record.flags,
+        message: &record.message,
+        fields: record.fields.as_deref(),
+    }
+}
+
 fn push_gap(boom: &mut Writer, slot: RunSlot, gap: &Gap) {
     let count = gap.to.map_or(0, |to| to - gap.from + 1);
     boom.gap_at(slot, count, gap.time, &gap.why);
-}
-
-fn refuse_large(entry: &Entry) -> Result<(), StoreError> {
-    let Entry::Record(record) = entry else { return Ok(()) };
-    let fields = record.fields.as_deref().unwrap_or_default();
-    let fits = record.message.len() <= RECORD_BYTES_MAX && fields.len() <= FIELDS_BYTES_MAX && !fields.contains('\n');
-    if fits { Ok(()) } else { Err(StoreError::TooLarge { run: record.run, seq: record.seq }) }
-}
-
-/// What of an entry is new to a run that goes on with `next`, and the seq after it.
-fn rest_of(entry: &Entry, next: u64) -> Result<Option<(Entry, u64)>, StoreError> {
-    let (run, found) = (entry.run(), entry.seq());
-    let after = match entry {
-        Entry::Record(record) => record.seq + 1,
-        Entry::Gap(gap) => gap.to.ok_or(StoreError::OpenGap { run })?.saturating_add(1),
-    };
-    if found > next {
-        return Err(StoreError::Hole { run, expected: next, found });
-    }
-    if after <= next {
-        return Ok(None);
-    }
-    let rest = match entry {
-        Entry::Record(_) => entry.clone(),
-        Entry::Gap(gap) => Entry::Gap(Gap { from: next, ..gap.clone() }),
-    };
-    Ok(Some((rest, after)))
 }

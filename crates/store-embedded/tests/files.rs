@@ -309,3 +309,124 @@ fn hundreds_of_sessions_are_read_as_one_in_order_of_time() {
     assert_eq!(found.iter().map(|entry| (entry.time(), entry.run())).collect::<Vec<_>>(), right);
     assert_eq!(store.count(&query).unwrap(), 200);
 }
+
+/// Some sessions of one line each, which have ended.
+fn sessions(store: &Embedded, count: i64) {
+    for number in 0..count {
+        let started_at = at(number * 1_000);
+        let run = started(RunId::new(started_at), Kind::Session, format!("session {number}"), started_at);
+        store.start_run(&run).unwrap();
+        store.append(&[Entry::Record(Record { time: started_at, ..record(run.id, 1, "hello") })]).unwrap();
+        store.end_run(run.id, &end()).unwrap();
+    }
+}
+
+/// The boom file of each session, the oldest first.
+fn boom_files(dir: &Path) -> Vec<PathBuf> {
+    let sessions = fs::read_dir(dir.join("sessions")).unwrap();
+    let mut files: Vec<PathBuf> = sessions.map(|session| session.unwrap().path().join("records.boom")).collect();
+    files.sort();
+    files
+}
+
+fn put_crc(bytes: &mut [u8], at: usize, crc: u32) {
+    bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn a_session_that_cannot_be_read_does_not_keep_the_others_from_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    sessions(&Embedded::open(dir.path()).unwrap(), 3);
+    let odd = &boom_files(dir.path())[1];
+    let mut bytes = fs::read(odd).unwrap();
+    bytes[8] = 2;
+    let crc = crc32c::crc32c(&bytes[..60]);
+    put_crc(&mut bytes, 60, crc);
+    fs::write(odd, bytes).unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    assert_eq!(store.page(&Query::new(Scope::All), None).unwrap().entries.len(), 2);
+    let left_out = store.take_left_out();
+    assert_eq!(left_out.keys().map(|id| id.as_str()).collect::<Vec<_>>(), [odd.parent().unwrap().file_name().unwrap()]);
+    assert!(store.take_left_out().is_empty());
+}
+
+#[test]
+fn sessions_that_are_deleted_while_they_are_read_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    sessions(&Embedded::open(dir.path()).unwrap(), 150);
+    let store = Embedded::open(dir.path()).unwrap();
+    let mut count = 0;
+    let each = &mut |_: EntryRef<'_>| {
+        if count == 0 {
+            fs::remove_dir_all(dir.path().join("sessions")).unwrap();
+        }
+        count += 1;
+        ControlFlow::Continue(())
+    };
+    store.scan(&Query::new(Scope::All), each).unwrap();
+    assert!((1..150).contains(&count), "{count}");
+}
+
+#[test]
+fn columns_that_contradict_each_other_are_a_gap_whatever_their_checksums_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    sessions(&store, 1);
+    let file = &boom_files(dir.path())[0];
+    let mut bytes = fs::read(file).unwrap();
+    let magic = [0xF5, 0x0F, 0x62, 0x6F, 0x6F, 0x6D, 0xF0, 0x5F, 1];
+    let head = bytes.windows(9).position(|window| window == magic).unwrap();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (start, end) = (head + 48 + number(head + 32), head + 48 + number(head + 12));
+    bytes[end - 1] |= 0x80; // the time of the last record has no end
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[16..32]), &bytes[start..end]);
+    put_crc(&mut bytes, head + 40, crc);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[16..32]), &bytes[head..head + 44]);
+    put_crc(&mut bytes, head + 44, crc);
+    fs::write(file, bytes).unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let found = store.page(&Query::new(Scope::All), None).unwrap().entries;
+    let [Entry::Gap(gap)] = &found[..] else { unreachable!("{found:?}") };
+    assert_eq!((gap.from, gap.to, gap.why.as_str()), (1, Some(1), "damaged"));
+    let search = Query { text: text("hello"), ..Query::new(Scope::All) };
+    assert!(store.page(&search, None).unwrap().entries.is_empty());
+}
+
+#[test]
+fn a_line_that_is_open_over_many_blocks_is_judged_by_its_first_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open_with(dir.path(), Options { block_text_bytes_max: 2_000, ..Options::default() }).unwrap();
+    let run = Run { started_at: at(0), ..started(RunId::new(at(0)), Kind::Session, "s".into(), at(0)) };
+    store.start_run(&run).unwrap();
+    let part = |seq: u64| {
+        let (stream, flags) =
+            if seq % 3 == 0 { (Stream::Stdout, Flags::NONE) } else { (Stream::Stderr, Flags::CONTINUED) };
+        let level = if seq == 301 { Level::Error } else { Level::Info };
+        let flags = if seq == 299 { Flags::NONE } else { flags };
+        Entry::Record(Record { stream, flags, level, ..record(run.id, seq, "10 %, and some more words\r") })
+    };
+    let entries: Vec<Entry> = (1..=3_000).map(part).collect();
+    store.append(&entries).unwrap();
+    let query = Query { level_min: Level::Error, ..Query::new(Scope::Session(run.id)) };
+    let mut found = Vec::new();
+    store.scan(&query, &mut |entry| (found.push(entry.seq()), ControlFlow::Continue(())).1).unwrap();
+    assert_eq!(found, (301..=3_000).filter(|seq| seq % 3 != 0).collect::<Vec<u64>>());
+    let before = Query { seq_max: 300, ..Query::new(Scope::Session(run.id)) };
+    let mut count = 0;
+    store.scan(&before, &mut |_| (count += 1, ControlFlow::Continue(())).1).unwrap();
+    assert_eq!(count, 300);
+}
+
+#[test]
+fn counts_that_nothing_can_have_are_believed_without_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, ..) = text_session(dir.path(), |run| life(run, 10));
+    let file = boom_files(dir.path())[0].with_file_name("session.json");
+    let mut meta: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    meta["runs"][0]["records"] = u64::MAX.into();
+    meta["runs"][0]["lost"] = u64::MAX.into();
+    fs::write(&file, meta.to_string()).unwrap();
+    let page = Embedded::open(dir.path()).unwrap().page(&Query::new(Scope::Session(root.id)), None).unwrap();
+    let Some(Entry::Gap(gap)) = page.entries.last() else { unreachable!("{page:?}") };
+    assert_eq!((page.entries.len(), gap.from, gap.to), (13, 17, Some(u64::MAX - 1)));
+}

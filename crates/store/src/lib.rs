@@ -3,6 +3,7 @@
 //! [`mem`] is the model: the simplest code that keeps every promise, in memory. [`conformance`] tests each promise by
 //! name, and random histories against the model; a back end adds one line ([`conformance!`]). Nothing here does I/O.
 
+mod batch;
 pub mod conformance;
 mod error;
 pub mod mem;
@@ -15,10 +16,11 @@ use std::time::Instant;
 
 use logboom_record::{Entry, Run, RunEnd, RunId};
 
+pub use batch::{refuse_large, what_is_new};
 pub use error::StoreError;
 pub use page::{Cursor, CursorError, Page, RunState, Wake};
 pub use query::{Depth, Order, PAGE_LINES_MAX, Query, RunPick, RunQuery, Scope, Streams};
-pub use text::{Case, Syntax, TextError, TextQuery, View};
+pub use text::{Case, SEARCHED_BYTES_MAX, Syntax, TextError, TextQuery, View, push_text};
 
 /// Keeps records by run and gives them back.
 ///

@@ -10,11 +10,13 @@ use std::{
     time::Instant,
 };
 
-use logboom_record::{Entry, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, Run, RunEnd, RunId, Stream, Time};
+use logboom_record::{Entry, Flags, Run, RunEnd, RunId, Stream, Time};
 
 use crate::{
     Cursor, Depth, Order, Page, Query, RunQuery, RunState, Scope, Store, StoreError, Wake,
+    batch::{next_seq, refuse_large, what_is_new},
     mem_cursor::{At, Key, Place},
+    push_text,
 };
 
 /// A store in memory.
@@ -66,7 +68,7 @@ impl Store for Mem {
             let next =
                 held.log.iter().chain(&added).filter(|held| held.run() == run.id).map(next_seq).max().unwrap_or(1);
             refuse_large(entry)?;
-            let Some(entry) = what_is_new(entry, next)? else { continue };
+            let Some((entry, _)) = what_is_new(entry, next)? else { continue };
             if run.end.is_some() {
                 return Err(StoreError::RunEnded { run: run.id });
             }
@@ -122,32 +124,6 @@ impl Store for Mem {
             }
             held = self.grown.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-}
-
-fn refuse_large(entry: &Entry) -> Result<(), StoreError> {
-    let Entry::Record(record) = entry else { return Ok(()) };
-    let fields = record.fields.as_deref().unwrap_or_default();
-    let fits = record.message.len() <= RECORD_BYTES_MAX && fields.len() <= FIELDS_BYTES_MAX && !fields.contains('\n');
-    if fits { Ok(()) } else { Err(StoreError::TooLarge { run: record.run, seq: record.seq }) }
-}
-
-/// The seq after an entry; every entry that is held has one.
-fn next_seq(entry: &Entry) -> u64 {
-    match entry {
-        Entry::Record(record) => record.seq + 1,
-        Entry::Gap(gap) => gap.to.unwrap_or(gap.from) + 1,
-    }
-}
-
-/// What of an entry is not held yet, if the run goes on with `next`.
-fn what_is_new(entry: &Entry, next: u64) -> Result<Option<Entry>, StoreError> {
-    match entry {
-        Entry::Gap(gap) if gap.to.is_none() => Err(StoreError::OpenGap { run: gap.run }),
-        _ if entry.seq() > next => Err(StoreError::Hole { run: entry.run(), expected: next, found: entry.seq() }),
-        _ if next_seq(entry) <= next => Ok(None),
-        Entry::Gap(gap) => Ok(Some(Entry::Gap(Gap { from: next, ..gap.clone() }))),
-        Entry::Record(_) => Ok(Some(entry.clone())),
     }
 }
 
@@ -256,11 +232,13 @@ impl Held {
     }
 
     fn has_text(&self, query: &Query, line: &Line) -> bool {
-        let part = |at: &usize| match &self.log[*at] {
-            Entry::Record(Record { message, .. }) => message.clone(),
-            Entry::Gap(_) => Vec::new(),
-        };
-        query.text.as_ref().is_none_or(|text| text.matches(&line.parts.iter().flat_map(part).collect::<Vec<u8>>()))
+        let mut whole = Vec::new();
+        for at in &line.parts {
+            if let Entry::Record(record) = &self.log[*at] {
+                push_text(&mut whole, &record.message);
+            }
+        }
+        query.text.as_ref().is_none_or(|text| text.matches(&whole))
     }
 
     fn history(&self, query: &Query, at: At) -> Result<Page, StoreError> {

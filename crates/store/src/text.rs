@@ -50,6 +50,15 @@ pub enum TextError {
     },
 }
 
+/// So much of a line is searched. A longer one comes in parts, and this much of it is put together at once.
+pub const SEARCHED_BYTES_MAX: usize = 64 << 20;
+
+/// Adds a part of a line to what of it is searched.
+pub fn push_text(text: &mut Vec<u8>, part: &[u8]) {
+    let room = SEARCHED_BYTES_MAX.saturating_sub(text.len());
+    text.extend_from_slice(&part[..part.len().min(room)]);
+}
+
 /// Text to look for in whole lines; compiled once, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TextQuery {

@@ -14,6 +14,7 @@ use crate::{
     pages::Pages,
     place,
     reading::{Reading, open_store, pick_runs},
+    visible,
 };
 
 /// Find lines in a session, or in all of them
@@ -73,11 +74,17 @@ impl Search {
         found.as_ref().map_or(Ok(()), |status| pick_runs(&store, &mut query, status))?;
         query.text = Some(text);
         query.order = if self.oldest { Order::Oldest } else { Order::Newest };
-        if self.count {
-            return self.print_count(store.count(&query)?.min(self.lines as u64));
+        let exit = if self.count {
+            self.print_count(store.count(&query)?.min(self.lines as u64))?
+        } else {
+            let reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
+            self.print(&store, &query, reading)?
+        };
+        for (id, why) in store.take_left_out() {
+            let why = format!("{:#}", anyhow::Error::new(why));
+            eprintln!("logboom: session {} is left out: {}", id.short(), visible::plain(&why));
         }
-        let reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
-        self.print(&store, &query, reading)
+        Ok(exit)
     }
 
     /// The text to look for, and the session.

@@ -99,7 +99,7 @@ impl RunMeta {
             (Outcome::Running, _) => None,
             (Outcome::Lost, _) => Some(gap(None, "writer was killed")),
             (_, Some(counts)) => {
-                let last = counts.records + counts.lost;
+                let last = counts.records.saturating_add(counts.lost);
                 (last >= next_seq).then(|| gap(Some(last), "not in the text log"))
             }
             _ => None,
