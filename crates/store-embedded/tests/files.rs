@@ -400,7 +400,7 @@ fn a_line_that_is_open_over_many_blocks_is_judged_by_its_first_part() {
     store.start_run(&run).unwrap();
     let part = |seq: u64| {
         let (stream, flags) =
-            if seq % 3 == 0 { (Stream::Stdout, Flags::NONE) } else { (Stream::Stderr, Flags::CONTINUED) };
+            if seq.is_multiple_of(3) { (Stream::Stdout, Flags::NONE) } else { (Stream::Stderr, Flags::CONTINUED) };
         let level = if seq == 301 { Level::Error } else { Level::Info };
         let flags = if seq == 299 { Flags::NONE } else { flags };
         Entry::Record(Record { stream, flags, level, ..record(run.id, seq, "10 %, and some more words\r") })
@@ -410,7 +410,7 @@ fn a_line_that_is_open_over_many_blocks_is_judged_by_its_first_part() {
     let query = Query { level_min: Level::Error, ..Query::new(Scope::Session(run.id)) };
     let mut found = Vec::new();
     store.scan(&query, &mut |entry| (found.push(entry.seq()), ControlFlow::Continue(())).1).unwrap();
-    assert_eq!(found, (301..=3_000).filter(|seq| seq % 3 != 0).collect::<Vec<u64>>());
+    assert_eq!(found, (301u64..=3_000).filter(|seq| !seq.is_multiple_of(3)).collect::<Vec<u64>>());
     let before = Query { seq_max: 300, ..Query::new(Scope::Session(run.id)) };
     let mut count = 0;
     store.scan(&before, &mut |_| (count += 1, ControlFlow::Continue(())).1).unwrap();
