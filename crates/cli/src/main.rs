@@ -9,6 +9,7 @@ mod check;
 mod commands;
 mod exit;
 mod group;
+mod highlight;
 mod human;
 mod join;
 mod json;

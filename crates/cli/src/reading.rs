@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use logboom_files::{DataDir, list::Sessions, session::Status};
 use logboom_record::{Entry, Kind, Level, RunId, Time};
-use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store};
+use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store, TextQuery};
 use logboom_store_embedded::{Embedded, EntryRef};
 
 use crate::{
@@ -46,6 +46,11 @@ impl<'a> Reading<'a> {
         let renderer = Renderer::new(shape, labels.shown());
         let is_plain = format.json || format.raw;
         Ok(Reading { store, scope, renderer, out, labels, is_plain, failed: None })
+    }
+
+    /// Shows what is searched for in a colour of its own, where there are colours.
+    pub fn highlight(&mut self, text: TextQuery) {
+        self.renderer.highlight(text);
     }
 
     /// Prints every line that the query asks for, oldest first, as it is read.

@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 
 use logboom_record::{Flags, Gap, Level, RecordRef, RunId, Stream, Time, text};
+use logboom_store::TextQuery;
 
 use crate::{
+    highlight,
     join::{Joiner, Piece},
     json,
     output::Look,
@@ -32,12 +34,13 @@ pub struct Renderer {
     out: Vec<u8>,
     joiner: Joiner,
     hidden: Vec<Gap>,
+    found: Option<TextQuery>,
 }
 
 impl Renderer {
     /// `names` are shown in front of the messages; empty where there is but one run.
     pub fn new(shape: Shape, names: BTreeMap<RunId, String>) -> Renderer {
-        Renderer { shape, names, out: Vec::new(), joiner: Joiner::default(), hidden: Vec::new() }
+        Renderer { shape, names, out: Vec::new(), joiner: Joiner::default(), hidden: Vec::new(), found: None }
     }
 
     /// What is to be printed so far; the caller empties it.
@@ -48,6 +51,11 @@ impl Renderer {
     /// From here on these names stand in front of the messages.
     pub fn name(&mut self, names: BTreeMap<RunId, String>) {
         self.names = names;
+    }
+
+    /// From here on this text is shown in a colour of its own, where there are colours.
+    pub fn highlight(&mut self, text: TextQuery) {
+        self.found = Some(text);
     }
 
     /// A line between groups of records, where the shape has a place for it.
@@ -74,8 +82,8 @@ impl Renderer {
                 }
             }
             Shape::Text(look) => {
-                let (names, out) = (&self.names, &mut self.out);
-                self.joiner.push(record, |piece| push_piece(out, names, piece, look));
+                let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+                self.joiner.push(record, |piece| push_piece(out, &how, piece));
             }
         }
     }
@@ -86,9 +94,9 @@ impl Renderer {
             Shape::Json => json::push_gap(&mut self.out, gap),
             Shape::Raw => self.hidden.push(gap.clone()),
             Shape::Text(look) => {
-                let (names, out) = (&self.names, &mut self.out);
-                self.joiner.gap(gap.run, |piece| push_piece(out, names, piece, look));
-                push_gap(out, names, gap, look);
+                let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+                self.joiner.gap(gap.run, |piece| push_piece(out, &how, piece));
+                push_gap(out, &how, gap);
             }
         }
     }
@@ -96,15 +104,20 @@ impl Renderer {
     /// Lets lines go whose rest has not come.
     pub fn flush(&mut self) {
         if let Shape::Text(look) = self.shape {
-            let (names, out) = (&self.names, &mut self.out);
-            self.joiner.flush(|piece| push_piece(out, names, piece, look));
+            let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+            self.joiner.flush(|piece| push_piece(out, &how, piece));
         }
     }
 }
 
-type Names = BTreeMap<RunId, String>;
+/// How lines look.
+struct How<'a> {
+    names: &'a BTreeMap<RunId, String>,
+    look: Look,
+    found: Option<&'a TextQuery>,
+}
 
-fn push_gap(out: &mut Vec<u8>, names: &Names, gap: &Gap, look: Look) {
+fn push_gap(out: &mut Vec<u8>, how: &How<'_>, gap: &Gap) {
     let message = gap_message(gap);
     let line = RecordRef {
         run: gap.run,
@@ -117,7 +130,7 @@ fn push_gap(out: &mut Vec<u8>, names: &Names, gap: &Gap, look: Look) {
         message: message.as_bytes(),
         fields: None,
     };
-    push_line(out, names, &line, look);
+    push_line(out, how, &line);
 }
 
 /// What a gap says, as the text log has it.
@@ -126,45 +139,47 @@ pub fn gap_message(gap: &Gap) -> String {
     format!("lost seq {}-{to}: {}", gap.from, gap.why.replace('\n', " "))
 }
 
-fn push_piece(out: &mut Vec<u8>, names: &Names, piece: Piece<'_>, look: Look) {
+fn push_piece(out: &mut Vec<u8>, how: &How<'_>, piece: Piece<'_>) {
     match piece {
-        Piece::Line(line) => push_line(out, names, &line, look),
+        Piece::Line(line) => push_line(out, how, &line),
         Piece::First(line) => {
-            push_head(out, names, &line, line.stream.letter(), look);
-            push_message(out, names, &line, look);
+            push_head(out, how, &line, line.stream.letter());
+            push_message(out, how, &line);
         }
-        Piece::More(part) => push_message(out, names, &part, look),
+        Piece::More(part) => push_message(out, how, &part),
         Piece::Last => out.push(b'\n'),
     }
 }
 
-fn push_line(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look) {
-    if !look.for_terminal && names.is_empty() {
+fn push_line(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>) {
+    if !how.look.for_terminal && how.names.is_empty() {
         return text::Prefix::new(line.time).push(out, line.stream, line.level, line.flags, line.message);
     }
     let case = if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
-    push_head(out, names, line, line.stream.letter() | case, look);
-    push_message(out, names, line, look);
+    push_head(out, how, line, line.stream.letter() | case);
+    push_message(out, how, line);
     out.push(b'\n');
 }
 
 /// What stands before the message.
-fn push_head(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, letter: u8, look: Look) {
-    push_columns(out, line, letter, look);
-    if let Some(name) = names.get(&line.run) {
-        push_painted(out, format!("[{name}]").as_bytes(), "36", look);
+fn push_head(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>, letter: u8) {
+    push_columns(out, line, letter, how.look);
+    if let Some(name) = how.names.get(&line.run) {
+        push_painted(out, format!("[{name}]").as_bytes(), "36", how.look);
     }
 }
 
-fn push_message(out: &mut Vec<u8>, names: &Names, line: &RecordRef<'_>, look: Look) {
+fn push_message(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>) {
     for (at, part) in line.message.split(|byte| *byte == b'\n').enumerate() {
         if at > 0 {
             out.push(b'\n');
-            push_head(out, names, line, b'+', look);
+            push_head(out, how, line, b'+');
         }
-        match look.for_terminal {
-            true => visible::push(out, part, if look.color { Sgr::Keep } else { Sgr::Drop }),
-            false => out.extend_from_slice(part),
+        match (how.look, how.found) {
+            (Look { for_terminal: false, .. }, _) => out.extend_from_slice(part),
+            (Look { color: false, .. }, _) => visible::push(out, part, Sgr::Drop),
+            (_, None) => visible::push(out, part, Sgr::Keep),
+            (_, Some(found)) => highlight::push(out, part, found),
         }
     }
 }

@@ -47,7 +47,7 @@ fn is_plain(byte: u8) -> bool {
 fn push_text(out: &mut Vec<u8>, text: &str, sgr: Sgr) -> bool {
     let (mut rest, mut styled) = (text, false);
     while let Some(first) = rest.chars().next() {
-        if let Some(length) = sgr_length(rest.as_bytes()) {
+        if let Some(length) = sgr_bytes(rest.as_bytes()) {
             if sgr == Sgr::Keep {
                 out.extend_from_slice(&rest.as_bytes()[..length]);
                 styled = true;
@@ -62,7 +62,7 @@ fn push_text(out: &mut Vec<u8>, text: &str, sgr: Sgr) -> bool {
 }
 
 /// How long the SGR sequence is that the text starts with, if it starts with one.
-fn sgr_length(text: &[u8]) -> Option<usize> {
+pub fn sgr_bytes(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(b"\x1b[")?;
     let end = parameters.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
     (parameters[end] == b'm').then_some(end + 3)

@@ -443,6 +443,8 @@ fn colours_are_on_demand_and_terminals_get_no_commands() {
     let shown = |args: &[&str]| logboom.run(&[&["show"], args].concat()).expect(0).text();
     assert!(shown(&["--color", "always"]).ends_with("\x1b[31mERROR\x1b[0m ^[[2Jx^M\x1b[0m\n"));
     assert!(shown(&[]).ends_with("\x1b[31mERROR\x1b[0m \x1b[2Jx\r\n"));
+    let found = logboom.run(&["search", "--color", "always", "RR"]).expect(0).text();
+    assert!(found.ends_with("\x1b[31mE\x1b[1;31mRR\x1b[0m\x1b[31mOR\x1b[0m ^[[2Jx^M\x1b[0m\n"), "{found:?}");
 }
 
 #[test]

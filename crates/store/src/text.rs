@@ -1,6 +1,6 @@
 //! Text to look for in whole lines.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use logboom_record::ansi;
 use memchr::memmem;
@@ -104,6 +104,17 @@ impl TextQuery {
         match &*self.needle {
             Needle::Literal(finder) => finder.find(line).is_some(),
             Needle::Regex { regex, .. } => regex.is_match(line),
+        }
+    }
+
+    /// Every place of the text in such bytes, without the empty ones.
+    pub fn find_all(&self, line: &[u8]) -> Vec<Range<usize>> {
+        match &*self.needle {
+            Needle::Literal(finder) if finder.needle().is_empty() => Vec::new(),
+            Needle::Literal(finder) => finder.find_iter(line).map(|at| at..at + finder.needle().len()).collect(),
+            Needle::Regex { regex, .. } => {
+                regex.find_iter(line).map(|found| found.range()).filter(|range| !range.is_empty()).collect()
+            }
         }
     }
 

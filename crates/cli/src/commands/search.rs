@@ -77,7 +77,8 @@ impl Search {
         let exit = if self.count {
             self.print_count(store.count(&query)?.min(self.lines as u64))?
         } else {
-            let reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
+            let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), Out::stdout())?;
+            query.text.iter().for_each(|text| reading.highlight(text.clone()));
             self.print(&store, &query, reading)?
         };
         for (id, why) in store.take_left_out() {
