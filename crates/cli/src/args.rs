@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    Args, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use logboom_files::config::OnTerminal;
 use logboom_record::{Level, Stream};
 
 use crate::{commands, when::When};
@@ -37,20 +38,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub dir: Option<PathBuf>,
     /// When to colour (auto: on a terminal, unless NO_COLOR is set)
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "WHEN", value_parser = on_terminal(), default_value = "auto", help_heading = "Everywhere")]
     pub color: OnTerminal,
-}
-
-/// When to do what people want and programs do not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum OnTerminal {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What logboom can do.
@@ -136,6 +125,11 @@ pub struct Format {
 fn one_of<T: Copy + Send + Sync>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T> {
     let named = move |word: String| all.iter().copied().find(|one| name(*one) == word).ok_or(word);
     PossibleValuesParser::new(all.iter().map(|one| name(*one))).try_map(named)
+}
+
+/// Reads when to do something.
+pub fn on_terminal() -> impl TypedValueParser<Value = OnTerminal> {
+    one_of(&OnTerminal::ALL, OnTerminal::as_str)
 }
 
 /// A `KEY=VALUE` pair.

@@ -9,14 +9,14 @@ use std::{
 use clap::Args;
 use logboom_capture::command::{self, PassThrough, TimeLimit};
 use logboom_files::{
-    config::{Config, Drain, Flags, Tty},
+    config::{Config, Drain, Flags, OnTerminal},
     session::Counts,
     units::parse_duration,
 };
 use logboom_record::{RunEnd, SessionId, Time};
 
 use crate::{
-    args::{Global, OnTerminal, label},
+    args::{Global, label, on_terminal},
     human,
     say::say,
 };
@@ -45,7 +45,7 @@ pub struct Keeping {
     #[arg(long)]
     pub no_boom: bool,
     /// Say on standard error how it went (auto: if that is a terminal)
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, value_name = "WHEN", value_parser = on_terminal(), default_value = "auto")]
     pub summary: OnTerminal,
 }
 
@@ -71,9 +71,9 @@ impl Keeping {
 /// How the command runs.
 #[derive(Args, Clone)]
 pub struct Running {
-    /// Give the command terminals of its own: auto (for each stream that is one), always, never
-    #[arg(long, value_name = "WHEN")]
-    tty: Option<Tty>,
+    /// Give the command terminals of its own (auto: for each stream that is one)
+    #[arg(long, value_name = "WHEN", value_parser = on_terminal())]
+    tty: Option<OnTerminal>,
     /// Give the command one full terminal; both streams become one
     #[arg(long, conflicts_with = "tty")]
     pty: bool,
@@ -101,9 +101,9 @@ impl Running {
     pub fn apply(&self, config: &Config, quiet: bool, spec: &mut command::Spec) {
         spec.tty = match config.tty.value {
             _ if self.pty => command::Tty::Full,
-            Tty::Auto => command::Tty::Auto,
-            Tty::Always => command::Tty::Always,
-            Tty::Never => command::Tty::Never,
+            OnTerminal::Auto => command::Tty::Auto,
+            OnTerminal::Always => command::Tty::Always,
+            OnTerminal::Never => command::Tty::Never,
         };
         spec.pass_through = match (quiet, self.detach_output) {
             (true, _) => PassThrough::Quiet,

@@ -8,7 +8,9 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use crate::{args::OnTerminal, pager::Pager};
+use logboom_files::config::OnTerminal;
+
+use crate::pager::Pager;
 
 /// How text is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

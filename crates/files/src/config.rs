@@ -127,33 +127,36 @@ pub struct Setting<T> {
     pub origin: Origin,
 }
 
-/// Whether a command sees a terminal.
+/// When to do what people want and programs do not: give a command a terminal, colour, say how it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tty {
-    /// Where logboom itself has one.
+pub enum OnTerminal {
+    /// Where logboom itself has a terminal.
     #[default]
     Auto,
-    /// In any case.
+    /// Everywhere.
     Always,
-    /// In no case.
+    /// Nowhere.
     Never,
 }
 
-impl Tty {
+impl OnTerminal {
+    /// All of them.
+    pub const ALL: [OnTerminal; 3] = [OnTerminal::Auto, OnTerminal::Always, OnTerminal::Never];
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Tty::Auto => "auto",
-            Tty::Always => "always",
-            Tty::Never => "never",
+            OnTerminal::Auto => "auto",
+            OnTerminal::Always => "always",
+            OnTerminal::Never => "never",
         }
     }
 }
 
-impl FromStr for Tty {
+impl FromStr for OnTerminal {
     type Err = String;
-    fn from_str(text: &str) -> Result<Tty, String> {
-        let found = [Tty::Auto, Tty::Always, Tty::Never].into_iter().find(|tty| tty.as_str() == text);
+    fn from_str(text: &str) -> Result<OnTerminal, String> {
+        let found = OnTerminal::ALL.into_iter().find(|when| when.as_str() == text);
         found.ok_or_else(|| format!("{text:?} is none of auto, always, never"))
     }
 }
@@ -198,7 +201,7 @@ pub struct Flags {
     /// `--max-bytes`.
     pub max_bytes: Option<u64>,
     /// `--tty`.
-    pub tty: Option<Tty>,
+    pub tty: Option<OnTerminal>,
     /// `--drain`.
     pub drain: Option<Drain>,
     /// `--grace`.
@@ -217,7 +220,7 @@ pub struct Config {
     /// How much disk all sessions may take.
     pub max_bytes: Setting<u64>,
     /// Whether commands see a terminal.
-    pub tty: Setting<Tty>,
+    pub tty: Setting<OnTerminal>,
     /// How long output is read on after a command's end.
     pub drain: Setting<Drain>,
     /// How long a command has between TERM and KILL.
@@ -238,7 +241,7 @@ impl Config {
             older_than: pick(flags.older_than, file.text("older_than", duration)?, limits.older_than),
             keep: pick(flags.keep, file.whole_number("keep")?, limits.keep),
             max_bytes: pick(flags.max_bytes, file.text("max_bytes", bytes)?, limits.max_bytes),
-            tty: pick(flags.tty, file.text("tty", str::parse)?, Tty::Auto),
+            tty: pick(flags.tty, file.text("tty", str::parse)?, OnTerminal::Auto),
             drain: pick(flags.drain, file.text("drain", str::parse)?, Drain::For(Duration::from_secs(2))),
             grace: pick(flags.grace, file.text("grace", duration)?, Duration::from_secs(5)),
         })

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, fs, path::Path, time::Duration};
 
 use logboom_files::{
     DataDir,
-    config::{Config, ConfigError, Drain, Flags, Origin, Tty, World},
+    config::{Config, ConfigError, Drain, Flags, OnTerminal, Origin, World},
 };
 
 /// What [`DataDir::discover`] and [`Config::load`] find with this environment.
@@ -80,7 +80,7 @@ fn every_value_tells_where_it_is_from() {
     let path = dir.path().join("logboom.toml");
     fs::write(&path, "dir = \"logs\"\nolder_than = \"7d\"\nkeep = 20\nmax_bytes = \"500 MB\"\ndrain = \"forever\"\n")
         .unwrap();
-    let flags = Flags { tty: Some(Tty::Never), keep: Some(5), ..Flags::default() };
+    let flags = Flags { tty: Some(OnTerminal::Never), keep: Some(5), ..Flags::default() };
     let config = with(dir.path(), &[], |world| Config::load(&flags, world).unwrap());
     assert_eq!(config.limits().older_than, Duration::from_secs(7 * 86_400));
     assert_eq!((config.limits().keep, config.limits().max_bytes), (5, 500_000_000));
