@@ -183,6 +183,8 @@ pub struct Finished {
     pub signals: Vec<Received>,
     /// What became of passing on each stream that was captured; a stalled one is not among them.
     pub passed: Vec<(Stream, Passed)>,
+    /// Whether what was passed on to a terminal last did not end a line.
+    pub mid_line: bool,
 }
 
 /// Why a command did not run.

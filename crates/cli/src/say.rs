@@ -13,3 +13,8 @@ pub fn say(text: impl Display) {
     // There is no other place to say that it could not be said.
     let _ = stderr().write_all(format!("logboom: {text}\n").as_bytes());
 }
+
+/// Ends the line that the command left unfinished on the terminal.
+pub fn end_line() {
+    let _ = stderr().write_all(b"\n");
+}

@@ -8,6 +8,7 @@ use anyhow::Result;
 use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
 use logboom_files::{config::Config, timeline::What};
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::{
     args::Global,
@@ -15,7 +16,7 @@ use crate::{
     options::{Keeping, Naming, Running},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
-    say::say,
+    say::{self, say},
 };
 
 /// Exit code of a command whose time was up.
@@ -75,6 +76,9 @@ impl Supervise<'_> {
             Ok(finished) => (end_of(finished), exit_of(finished)),
             Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),
         };
+        if finished.as_ref().is_ok_and(leaves_line_open) && self.keeping.may_speak() {
+            say::end_line();
+        }
         self.tell(&finished, recording.as_ref());
         let Some(recording) = recording else { return exit };
         if let Ok(finished) = &finished {
@@ -129,6 +133,11 @@ impl Supervise<'_> {
     }
 }
 
+/// Whether the terminal's cursor is in mid-line: behind what the command printed, or behind the `^C` that the terminal echoed.
+fn leaves_line_open(finished: &Finished) -> bool {
+    finished.mid_line || matches!(finished.status, Status::Signaled(SIGINT))
+}
+
 fn with_cause(error: &CommandError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),
@@ -180,7 +189,6 @@ fn end_of(finished: &Finished) -> RunEnd {
 
 /// Whether a person or a program ended it: it did not end well, and it had been told to end.
 fn was_interrupted(finished: &Finished) -> bool {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     finished.signals.iter().any(|received| [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&received.signal))
 }
 

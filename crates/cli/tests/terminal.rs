@@ -163,6 +163,20 @@ fn ended(screen: &str) -> Option<usize> {
 }
 
 #[test]
+fn the_summary_has_a_line_of_its_own() {
+    let terminal = Terminal::with_scripts(&[("prompt", "printf 'no end'"), ("wait", "echo set up; exec sleep 100")]);
+    let pane = terminal.first();
+    let screen = pane.run("logboom run sh prompt");
+    assert!(screen.starts_with("no end\nlogboom: passed in "), "{screen}");
+    let screen = pane.run("logboom run echo whole");
+    assert!(screen.starts_with("whole\nlogboom: passed in "), "{screen}");
+    pane.enter("logboom run sh wait");
+    pane.wait_for("set up");
+    pane.press("C-c");
+    pane.wait_for("\nlogboom: interrupted (SIGINT) in ");
+}
+
+#[test]
 fn control_c_is_heard_once() {
     // It never sleeps, since two signals that come while it does would be heard as one.
     let script = "trap 'n=$((n+1)); echo heard $n' INT; echo set up; touch go; while [ -e go ]; do :; done; \

@@ -24,6 +24,7 @@ use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::{FileType, fstat},
     io::{Errno, read, write},
+    termios::isatty,
 };
 
 use super::{OutputSink, Passed};
@@ -75,13 +76,15 @@ impl AsFd for Bell {
 pub(super) struct Control {
     stop: Bell,
     stopping: AtomicBool,
+    mid_line: AtomicBool,
     // One for each stream, held while the sink is used: a sink that makes one stream wait must not stop the other.
     abandoned: [Mutex<bool>; Stream::ALL.len()],
 }
 
 impl Control {
     pub(super) fn new() -> io::Result<Control> {
-        Ok(Control { stop: Bell::new()?, stopping: AtomicBool::new(false), abandoned: Default::default() })
+        let (stopping, mid_line) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Control { stop: Bell::new()?, stopping, mid_line, abandoned: Default::default() })
     }
 
     /// Tells the relays to read what is there and end.
@@ -92,6 +95,11 @@ impl Control {
 
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether what was passed on to a terminal last did not end a line.
+    pub(super) fn is_mid_line(&self) -> bool {
+        self.mid_line.load(Ordering::Relaxed)
     }
 
     /// Takes the sink away from a relay that does not end because it waits for a reader.
@@ -133,6 +141,7 @@ pub(super) struct Relay {
     target: Option<Target>,
     passed: Passed,
     watch_target: bool,
+    to_terminal: bool,
     rhythm: Rhythm,
     shared: Shared,
 }
@@ -190,7 +199,17 @@ impl Drop for Farewell {
 impl Relay {
     pub(super) fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: Shared) -> Relay {
         let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
-        Relay { stream, source, target, passed: Passed::All, watch_target, rhythm: Rhythm::default(), shared }
+        let to_terminal = target.as_ref().is_some_and(|target| isatty(target.fd));
+        Relay {
+            stream,
+            source,
+            target,
+            passed: Passed::All,
+            watch_target,
+            to_terminal,
+            rhythm: Rhythm::default(),
+            shared,
+        }
     }
 
     /// Starts the thread; its last word goes to `sender`, then `bell` is rung.
@@ -254,6 +273,9 @@ impl Relay {
         self.shared.control.unless_abandoned(self.stream, || self.shared.sink.push(self.stream, time, bytes));
         if let (Passed::All, Some(target)) = (&self.passed, &self.target) {
             match write_all(target.fd, bytes) {
+                Ok(()) if self.to_terminal => {
+                    self.shared.control.mid_line.store(bytes.last() != Some(&b'\n'), Ordering::Relaxed);
+                }
                 Ok(()) => {}
                 Err(Errno::PIPE) => self.passed = Passed::Closed,
                 Err(errno) => self.passed = Passed::Failed(errno.into()),

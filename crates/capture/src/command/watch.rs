@@ -423,7 +423,8 @@ impl<'a> Watch<'a> {
         let Parts { timed_out, survivors, mut cut, signals, mut passed } = self.finished;
         cut.sort_by_key(|(stream, _)| *stream);
         passed.sort_by_key(|(stream, _)| *stream);
-        Finished { status, started_at: self.started_at, ended_at, timed_out, survivors, cut, signals, passed }
+        let (started_at, mid_line) = (self.started_at, self.control.is_mid_line());
+        Finished { status, started_at, ended_at, timed_out, survivors, cut, signals, passed, mid_line }
     }
 }
 
