@@ -10,7 +10,7 @@ mod lines;
 
 use std::{path::Path, sync::Arc};
 
-use logboom_record::{Gap, Level, RecordRef, RunId, Time};
+use logboom_record::{EntryRef, Gap, Level, RecordRef, RunId, Time};
 
 use crate::{
     BoomError,
@@ -194,15 +194,6 @@ fn unpack(
 pub(crate) fn gap_of(gap: &GapInBlock, runs: &[RunId]) -> Gap {
     let run = runs.get(gap.run as usize).copied().unwrap_or(RunId::from_bytes([0; 16])); // decoding checked the number
     Gap { run, from: gap.from, to: gap.to, time: gap.time, why: gap.why.clone() }
-}
-
-/// What stands in a block's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryRef<'a> {
-    /// A record.
-    Record(RecordRef<'a>),
-    /// Some records are lost here.
-    Gap(&'a Gap),
 }
 
 /// The records of a block. Indexes are below [`Records::len`]; a larger one panics.

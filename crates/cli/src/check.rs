@@ -10,7 +10,7 @@ use logboom_boom::{BoomError, reader::Reader};
 use logboom_files::{
     FilesError, Session,
     session::RunMeta,
-    textlog::{TextEntry, TextReader},
+    textlog::{Extent, TextEntry, TextReader},
 };
 use logboom_record::{Outcome, RunId, Time};
 use serde::Serialize;
@@ -149,8 +149,11 @@ fn check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Findings {
 
 fn try_check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<Findings, FilesError> {
     let id = run.run.id;
-    let ended = !matches!(outcome, Outcome::Running | Outcome::Lost);
-    let mut reader = TextReader::open(path, id, ended)?;
+    let extent = match outcome {
+        Outcome::Running | Outcome::Lost => Extent::Growing,
+        _ => Extent::Final,
+    };
+    let mut reader = TextReader::open(path, id, extent)?;
     let mut found = Findings::none();
     while let Some(entry) = reader.next()? {
         match entry {

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use logboom_files::{DataDir, list::Sessions, session::Status};
-use logboom_record::{Entry, Kind, Level, RunId, Time};
+use logboom_record::{Entry, EntryRef, Kind, Level, RunId, Time};
 use logboom_store::{Query, RunPick, RunQuery, RunState, Scope, Store, TextQuery};
-use logboom_store_embedded::{Embedded, EntryRef};
+use logboom_store_embedded::Embedded;
 
 use crate::{
     args::{Filter, Format},

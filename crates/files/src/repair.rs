@@ -12,10 +12,10 @@ use std::{
 
 use logboom_boom::{
     BoomError,
-    block::{Block, EntryRef},
+    block::Block,
     reader::{Reader, State},
 };
-use logboom_record::{Outcome, RunId, Time, text};
+use logboom_record::{EntryRef, Outcome, RunId, Time, text};
 
 use crate::{
     FilesError, Session,

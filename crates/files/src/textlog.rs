@@ -3,10 +3,9 @@
 //! [`TextWriter`] appends whole buffers and never leaves half a line behind; [`TextReader`] gives the records back, with
 //! their seq, which has no column. The line itself is [`logboom_record::text`]'s.
 
-mod backward;
 mod reader;
 mod window;
 mod writer;
 
-pub use reader::{TextEntry, TextMark, TextReader};
+pub use reader::{Extent, TextEntry, TextMark, TextReader};
 pub use writer::{SyncMark, TextBatch, TextWriter};

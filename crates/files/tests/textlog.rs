@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use logboom_files::textlog::{TextBatch, TextEntry, TextMark, TextReader, TextWriter};
+use logboom_files::textlog::{Extent, TextBatch, TextEntry, TextMark, TextReader, TextWriter};
 use logboom_record::{Entry, Flags, Gap, Level, Record, RunId, Stream, Time, text};
 use proptest::prelude::*;
 
@@ -56,9 +56,9 @@ fn log(dir: &Path, content: &[u8]) -> std::path::PathBuf {
     path
 }
 
-fn read(content: &[u8], ended: bool) -> (Vec<Entry>, u64) {
+fn read(content: &[u8], extent: Extent) -> (Vec<Entry>, u64) {
     let dir = tempfile::tempdir().unwrap();
-    let mut reader = TextReader::open(&log(dir.path(), content), RUN, ended).unwrap();
+    let mut reader = TextReader::open(&log(dir.path(), content), RUN, extent).unwrap();
     let all = rest(&mut reader);
     (all, reader.skipped())
 }
@@ -68,7 +68,7 @@ fn what_a_writer_appends_a_reader_sees() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("exec_x.log");
     let mut writer = TextWriter::new(fs::File::create_new(&path).unwrap(), &path);
-    let mut reader = TextReader::open(&path, RUN, false).unwrap();
+    let mut reader = TextReader::open(&path, RUN, Extent::Growing).unwrap();
     for seq in 1..50u64 {
         let entries = records(&[out(seq, "x")]);
         let batch = TextBatch { lines: &lines(&entries), seqs: seq..seq + 1, time: Time::from_micros(0) };
@@ -82,7 +82,7 @@ fn what_a_writer_appends_a_reader_sees() {
 fn lost_records_have_a_seq_too() {
     let entries =
         [Entry::Record(out(1, "a")), Entry::Gap(gap(2, 9)), Entry::Record(out(10, "b")), Entry::Record(out(11, "c"))];
-    assert_eq!(read(&lines(&entries), true), (entries.into(), 0));
+    assert_eq!(read(&lines(&entries), Extent::Final), (entries.into(), 0));
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn an_open_line_goes_on_unless_it_is_the_last_of_its_stream_in_a_run_that_ended(
     let (stdout, stderr) = (Stream::Stdout, Stream::Stderr);
     let mut all = [part(1, stdout, "a"), part(2, stderr, "x"), part(3, stdout, "b"), out(4, "c"), part(5, stdout, "d")];
     let content = lines(&records(&all));
-    assert_eq!(read(&content, false).0, records(&all));
+    assert_eq!(read(&content, Extent::Growing).0, records(&all));
     all[1].flags = Flags::NO_NEWLINE;
     all[4].flags = Flags::NO_NEWLINE;
-    assert_eq!(read(&content, true).0, records(&all));
+    assert_eq!(read(&content, Extent::Final).0, records(&all));
 }
 
 #[test]
@@ -102,11 +102,11 @@ fn torn_and_foreign_lines_are_passed_over_and_counted() {
     let first = lines(&records(&[out(1, "a")]));
     let second = lines(&records(&[out(2, "b")]));
     let foreign = [&first[..], b"Traceback (most recent call last):\n", &[b'x'; 3 << 20], b"\n", &second].concat();
-    assert_eq!(read(&foreign, true), (records(&[out(1, "a"), out(2, "b")]), 2));
+    assert_eq!(read(&foreign, Extent::Final), (records(&[out(1, "a"), out(2, "b")]), 2));
     for cut in 1..second.len() {
         let torn = [&first[..], &second[..cut]].concat();
-        assert_eq!(read(&torn, true), (records(&[out(1, "a")]), 1), "cut at {cut}");
-        assert_eq!(read(&torn, false), (records(&[out(1, "a")]), 0), "a live writer may be at it");
+        assert_eq!(read(&torn, Extent::Final), (records(&[out(1, "a")]), 1), "cut at {cut}");
+        assert_eq!(read(&torn, Extent::Growing), (records(&[out(1, "a")]), 0), "a live writer may be at it");
     }
 }
 
@@ -115,7 +115,7 @@ fn a_line_that_arrives_in_pieces_is_seen_once_whole() {
     let dir = tempfile::tempdir().unwrap();
     let content = lines(&records(&[out(1, "first"), out(2, "second")]));
     let path = log(dir.path(), b"");
-    let mut reader = TextReader::open(&path, RUN, false).unwrap();
+    let mut reader = TextReader::open(&path, RUN, Extent::Growing).unwrap();
     let mut seen = Vec::new();
     for end in 0..=content.len() {
         fs::write(&path, &content[..end]).unwrap();
@@ -127,7 +127,7 @@ fn a_line_that_arrives_in_pieces_is_seen_once_whole() {
 #[test]
 fn damage_before_a_gap_line_is_lost_too() {
     let content = [&b"garbage\n"[..], &lines(&[Entry::Gap(gap(3, 4)), Entry::Record(out(5, "x"))])].concat();
-    let (entries, _) = read(&content, true);
+    let (entries, _) = read(&content, Extent::Final);
     let Entry::Gap(gap) = &entries[0] else { panic!("no gap") };
     assert_eq!((gap.from, gap.to, entries[1].seq()), (1, Some(4), 5));
 }
@@ -136,26 +136,7 @@ fn damage_before_a_gap_line_is_lost_too() {
 fn what_only_looks_like_a_gap_is_a_record() {
     let says = |seq, message: &str| record(seq, Stream::System, Flags::NONE, message.as_bytes());
     let all = [out(1, "lost seq 2-9: me"), says(2, "lost seq 1-9: past"), says(3, "lost seq 9-4: backwards")];
-    assert_eq!(read(&lines(&records(&all)), true).0, records(&all));
-}
-
-#[test]
-fn the_last_lines_are_found_with_all_their_parts() {
-    let part = |seq, message: &str| record(seq, Stream::Stdout, Flags::CONTINUED, message.as_bytes());
-    let err = |seq| record(seq, Stream::Stderr, Flags::NONE, b"e");
-    let all = [out(1, "one"), err(2), part(3, "tw"), err(4), part(5, "o"), err(6), out(7, "!"), part(8, "open")];
-    let dir = tempfile::tempdir().unwrap();
-    let path = log(dir.path(), &lines(&records(&all)));
-    let reader = TextReader::open(&path, RUN, false).unwrap();
-    for (wanted, first) in [(1, 8), (2, 3), (3, 3), (4, 3), (5, 2), (6, 1), (7, 1)] {
-        for end in [None, Some(9)] {
-            let mark = reader.last(wanted, end).unwrap();
-            let mut at = TextReader::open(&path, RUN, false).unwrap();
-            at.go_to(mark);
-            assert_eq!(mark.seq, first, "{wanted}");
-            assert_eq!(rest(&mut at), records(&all[first as usize - 1..]), "{wanted}");
-        }
-    }
+    assert_eq!(read(&lines(&records(&all)), Extent::Final).0, records(&all));
 }
 
 fn any_message() -> impl Strategy<Value = Vec<u8>> {
@@ -192,23 +173,19 @@ prop_compose! {
     }
 }
 
-fn lines_of(entries: &[Entry]) -> usize {
-    entries.iter().filter(|entry| matches!(entry, Entry::Record(r) if !r.flags.has(Flags::CONTINUED))).count()
-}
-
 proptest! {
     #[test]
     fn any_entries_come_back(entries in any_entries()) {
-        prop_assert_eq!(read(&lines(&entries), true), (entries, 0));
+        prop_assert_eq!(read(&lines(&entries), Extent::Final), (entries, 0));
     }
 
     #[test]
     fn reading_on_from_any_mark_gives_the_rest(entries in any_entries()) {
         let dir = tempfile::tempdir().unwrap();
         let path = log(dir.path(), &lines(&entries));
-        let mut reader = TextReader::open(&path, RUN, true).unwrap();
+        let mut reader = TextReader::open(&path, RUN, Extent::Final).unwrap();
         for done in 0..entries.len() {
-            let mut other = TextReader::open(&path, RUN, true).unwrap();
+            let mut other = TextReader::open(&path, RUN, Extent::Final).unwrap();
             other.go_to(reader.mark());
             prop_assert_eq!(rest(&mut other), &entries[done..]);
             prop_assert!(reader.next().unwrap().is_some());
@@ -216,29 +193,8 @@ proptest! {
     }
 
     #[test]
-    fn the_last_lines_are_a_tail_of_all(entries in any_entries(), wanted in 0usize..20, known: bool) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = log(dir.path(), &lines(&entries));
-        let mut reader = TextReader::open(&path, RUN, true).unwrap();
-        let end = entries.last().map_or(1, |entry| entry.seq() + 1);
-        let mark = reader.last(wanted, known.then_some(end)).unwrap();
-        reader.go_to(mark);
-        let tail = rest(&mut reader);
-        prop_assert!(entries.ends_with(&tail));
-        prop_assert!(lines_of(&tail) >= wanted.min(lines_of(&entries)));
-        // Nothing that is not needed: without the first entry a line is missing, or a part of one.
-        if let Some(Entry::Record(first)) = tail.first() && wanted > 0 && mark.offset > 0 {
-            let whole = lines_of(&tail[1..]) >= wanted;
-            prop_assert!(!whole || first.flags == Flags::CONTINUED);
-        }
-    }
-
-    #[test]
-    fn any_bytes_are_read_without_harm(content in prop::collection::vec(any::<u8>(), 0..400), wanted in 0usize..5) {
-        let (entries, _) = read(&content, true);
+    fn any_bytes_are_read_without_harm(content in prop::collection::vec(any::<u8>(), 0..400)) {
+        let (entries, _) = read(&content, Extent::Final);
         prop_assert!(entries.len() <= content.len() / 33 + 1);
-        let dir = tempfile::tempdir().unwrap();
-        let reader = TextReader::open(&log(dir.path(), &content), RUN, true).unwrap();
-        prop_assert!(reader.last(wanted, None).unwrap().offset <= content.len() as u64);
     }
 }

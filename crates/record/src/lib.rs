@@ -11,6 +11,6 @@ pub mod text;
 mod time;
 
 pub use level::Level;
-pub use record::{Entry, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, RecordRef, Stream};
+pub use record::{Entry, EntryRef, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, RecordRef, Stream};
 pub use run::{IdError, Kind, Outcome, Run, RunEnd, RunId, SessionId};
 pub use time::{Time, TimeError};

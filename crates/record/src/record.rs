@@ -194,27 +194,69 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// The same entry, borrowed.
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        match self {
+            Entry::Record(record) => EntryRef::Record(record.as_ref()),
+            Entry::Gap(gap) => EntryRef::Gap(gap),
+        }
+    }
+
+    /// The run the entry belongs to.
+    pub fn run(&self) -> RunId {
+        self.as_ref().run()
+    }
+
+    /// The seq of the record, or the first seq of the gap.
+    pub fn seq(&self) -> u64 {
+        self.as_ref().seq()
+    }
+
+    /// When the record was read or the loss was noted.
+    pub fn time(&self) -> Time {
+        self.as_ref().time()
+    }
+}
+
+/// An entry whose bytes are somewhere else; what readers hand out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryRef<'a> {
+    /// A record.
+    Record(RecordRef<'a>),
+    /// Some records are lost here.
+    Gap(&'a Gap),
+}
+
+impl EntryRef<'_> {
+    /// The same entry, with bytes of its own.
+    pub fn to_owned(&self) -> Entry {
+        match self {
+            EntryRef::Record(record) => Entry::Record(record.to_owned()),
+            EntryRef::Gap(gap) => Entry::Gap(Gap::clone(gap)),
+        }
+    }
+
     /// The run the entry belongs to.
     pub fn run(&self) -> RunId {
         match self {
-            Entry::Record(record) => record.run,
-            Entry::Gap(gap) => gap.run,
+            EntryRef::Record(record) => record.run,
+            EntryRef::Gap(gap) => gap.run,
         }
     }
 
     /// The seq of the record, or the first seq of the gap.
     pub fn seq(&self) -> u64 {
         match self {
-            Entry::Record(record) => record.seq,
-            Entry::Gap(gap) => gap.from,
+            EntryRef::Record(record) => record.seq,
+            EntryRef::Gap(gap) => gap.from,
         }
     }
 
     /// When the record was read or the loss was noted.
     pub fn time(&self) -> Time {
         match self {
-            Entry::Record(record) => record.time,
-            Entry::Gap(gap) => gap.time,
+            EntryRef::Record(record) => record.time,
+            EntryRef::Gap(gap) => gap.time,
         }
     }
 }

@@ -5,12 +5,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use logboom_record::{Entry, Record, RecordRef, RunId, Stream, Time};
+use logboom_record::{Entry, EntryRef, Record, RecordRef, RunId, Stream, Time};
 use logboom_store::{Page, Query, StoreError, push_text};
 
 use crate::{
-    EntryRef,
-    history::owned,
     lines,
     place::{At, Mark, Place, Seen},
     source::{Chunk, Facts, goes_on},
@@ -177,7 +175,7 @@ impl Follower<'_> {
                     Stream::ALL.iter().filter_map(|stream| open.remove(&(gap.run, *stream))).collect();
                 if self.query.text.is_none() {
                     let passes = is_new && self.query.covers(gap.time, gap.from);
-                    return if passes { vec![vec![owned(*entry)]] } else { Vec::new() };
+                    return if passes { vec![vec![entry.to_owned()]] } else { Vec::new() };
                 }
                 cut.sort_by_key(|parts| parts.first().map(|first| first.seq));
                 cut.into_iter().filter_map(|parts| self.whole(parts)).collect()

@@ -9,11 +9,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use logboom_record::{Entry, Gap, Time};
+use logboom_record::{Entry, EntryRef, Time};
 use logboom_store::{Order, Page, Query, StoreError};
 
 use crate::{
-    EntryRef,
     lines::{self, Line, Unit},
     place::{At, Key, Place, Seen},
     plan::{Memory, Plan, Task},
@@ -76,19 +75,12 @@ fn first_lines(view: &View, query: &Query, at: &At, lines_max: usize) -> Result<
 }
 
 fn own(line: Line, chunk: &mut Chunk) -> Result<Owned, StoreError> {
-    let mut parts = vec![(line.key, owned(chunk.get(line.first)?))];
+    let mut parts = vec![(line.key, chunk.get(line.first)?.to_owned())];
     for (key, item) in line.more {
-        parts.push((key, owned(chunk.get(item)?)));
+        parts.push((key, chunk.get(item)?.to_owned()));
     }
     parts.extend(line.far.into_iter().map(|(key, record)| (key, Entry::Record(record))));
     Ok(Owned { key: line.key, parts })
-}
-
-pub(crate) fn owned(entry: EntryRef<'_>) -> Entry {
-    match entry {
-        EntryRef::Record(record) => Entry::Record(record.to_owned()),
-        EntryRef::Gap(gap) => Entry::Gap(Gap::clone(gap)),
-    }
 }
 
 /// A block of which some entries are still to be handed out.

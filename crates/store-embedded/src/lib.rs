@@ -28,48 +28,13 @@ use std::{
 };
 
 use logboom_boom::Options;
-use logboom_record::{Entry, Gap, RecordRef, Run, RunEnd, RunId, SessionId, Time};
+use logboom_record::{Entry, EntryRef, Run, RunEnd, RunId, SessionId};
 use logboom_store::{Cursor, Order, Page, Query, RunQuery, RunState, Store, StoreError, Wake};
 
 use open::Shelf;
 use place::{At, Place};
 use wait::Watches;
 use write::Writers;
-
-/// An entry whose bytes are the store's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryRef<'a> {
-    /// A record.
-    Record(RecordRef<'a>),
-    /// Some records are lost here.
-    Gap(&'a Gap),
-}
-
-impl EntryRef<'_> {
-    /// The run the entry belongs to.
-    pub fn run(&self) -> RunId {
-        match self {
-            EntryRef::Record(record) => record.run,
-            EntryRef::Gap(gap) => gap.run,
-        }
-    }
-
-    /// The seq of the record, or the first seq of the gap.
-    pub fn seq(&self) -> u64 {
-        match self {
-            EntryRef::Record(record) => record.seq,
-            EntryRef::Gap(gap) => gap.from,
-        }
-    }
-
-    /// When the record was read or the loss was noted.
-    pub fn time(&self) -> Time {
-        match self {
-            EntryRef::Record(record) => record.time,
-            EntryRef::Gap(gap) => gap.time,
-        }
-    }
-}
 
 /// The sessions of a data directory.
 pub struct Embedded {

@@ -5,11 +5,10 @@
 //! rest of it from the blocks after. Readers of single entries ([`Unit::Entries`]) are given the parts that this block has
 //! of every line that passes, wherever it starts.
 
-use logboom_record::{Level, Record, RecordRef, RunId, Stream, Time};
+use logboom_record::{EntryRef, Level, Record, RecordRef, RunId, Stream, Time};
 use logboom_store::{Order, Query, StoreError, Streams, push_text};
 
 use crate::{
-    EntryRef,
     find::Finder,
     place::{Key, Mark, Place, Seen},
     source::{Chunk, Item, RunFacts, goes_on},

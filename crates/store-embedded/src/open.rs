@@ -14,7 +14,11 @@ use logboom_files::{DataDir, Session, list::Sessions};
 use logboom_record::{RunId, SessionId};
 use logboom_store::{Depth, Order, Query, RunQuery, RunState, Scope, StoreError};
 
-use crate::{session::Open, source::failed, view::View};
+use crate::{
+    session::Open,
+    source::{Source, failed},
+    view::View,
+};
 
 /// How many sessions stay open between questions.
 const OPEN_MAX: usize = 16;
@@ -104,7 +108,10 @@ impl Shelf {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(ids.len());
         let work = || {
             while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let opened = self.open_if_there(id, ids.len() > FILES_OPEN_MAX);
+                let mut opened = self.open_if_there(id);
+                if ids.len() > FILES_OPEN_MAX {
+                    opened.iter_mut().flat_map(|open| &mut open.sources).for_each(Source::park);
+                }
                 done.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
             }
         };
@@ -126,14 +133,9 @@ impl Shelf {
     }
 
     /// Opens a session that may have been deleted meanwhile. One that cannot be read does not keep the others from it.
-    fn open_if_there(&self, id: &SessionId, parked: bool) -> Option<Open> {
+    fn open_if_there(&self, id: &SessionId) -> Option<Open> {
         match self.open(id) {
-            Ok(mut open) => {
-                if parked {
-                    open.sources.iter_mut().for_each(|source| source.park());
-                }
-                Some(open)
-            }
+            Ok(open) => Some(open),
             Err(error) => {
                 if self.data.session(id).exists() {
                     self.state().left_out.insert(id.clone(), error);

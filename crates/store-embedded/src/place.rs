@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use logboom_boom::format::{
+    FormatError,
+    input::{Input, put_varint},
+};
 use logboom_record::{RunId, Time};
 use logboom_store::{Cursor, Order, StoreError};
 
@@ -96,70 +100,46 @@ impl At {
         if let Some(key) = key {
             bytes.extend_from_slice(&key.time.as_micros().to_le_bytes());
             bytes.extend_from_slice(key.run.as_bytes());
-            push_varint(&mut bytes, key.seq);
+            put_varint(&mut bytes, key.seq);
         }
         for (run, mark) in self.seen.0.iter().filter(|(_, mark)| **mark != Mark::NONE) {
             bytes.extend_from_slice(run.as_bytes());
             bytes.push(u8::from(mark.open_gap));
-            push_varint(&mut bytes, mark.next);
+            put_varint(&mut bytes, mark.next);
         }
         Cursor::from_bytes(&bytes)
     }
 
     pub fn decode(cursor: &Cursor) -> Result<At, StoreError> {
-        let parsed = cursor.to_bytes().and_then(|bytes| parse(&bytes));
+        let parsed = cursor.to_bytes().and_then(|bytes| parse(&bytes).ok());
         parsed.ok_or_else(|| StoreError::BadCursor { cursor: cursor.to_string() })
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<At> {
-    let [VERSION, tag, rest @ ..] = bytes else { return None };
-    let mut rest = rest;
-    let place = match tag {
+fn parse(bytes: &[u8]) -> Result<At, FormatError> {
+    let mut input = Input::new("cursor", bytes);
+    if input.u8()? != VERSION {
+        return Err(input.wrong());
+    }
+    let place = match input.u8()? {
         0 => Place::Start,
-        1 => Place::Before(take_key(&mut rest)?),
-        2 => Place::After(take_key(&mut rest)?),
+        1 => Place::Before(parse_key(&mut input)?),
+        2 => Place::After(parse_key(&mut input)?),
         3 => Place::End,
-        _ => return None,
+        _ => return Err(input.wrong()),
     };
     let mut seen = Seen::default();
-    while !rest.is_empty() {
-        let run = RunId::from_bytes(take(&mut rest)?);
-        let [open_gap] = take::<1>(&mut rest)?;
-        seen.0.insert(run, Mark { next: take_varint(&mut rest)?, open_gap: open_gap == 1 });
+    while !input.rest().is_empty() {
+        let run = RunId::from_bytes(input.array()?);
+        let open_gap = input.u8()? == 1;
+        seen.0.insert(run, Mark { next: input.varint()?, open_gap });
     }
-    Some(At { seen, place })
+    Ok(At { seen, place })
 }
 
-fn take_key(rest: &mut &[u8]) -> Option<Key> {
-    let time = Time::from_micros(i64::from_le_bytes(take(rest)?));
-    Some(Key { time, run: RunId::from_bytes(take(rest)?), seq: take_varint(rest)? })
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (front, back) = rest.split_first_chunk()?;
-    *rest = back;
-    Some(*front)
-}
-
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let [byte] = take::<1>(rest)?;
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
+fn parse_key(input: &mut Input<'_>) -> Result<Key, FormatError> {
+    let time = Time::from_micros(i64::from_le_bytes(input.array()?));
+    Ok(Key { time, run: RunId::from_bytes(input.array()?), seq: input.varint()? })
 }
 
 #[cfg(test)]

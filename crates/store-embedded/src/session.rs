@@ -171,8 +171,7 @@ impl Open {
         }
         let text = run.text.as_deref().filter(|name| !name.contains('/')).map(|name| dir.join(name));
         if let Some(path) = text.filter(|path| path.exists()) {
-            let mut text = TextSource::open(&path, run.run.id, outcome != Outcome::Running)?;
-            text.set_state(run, outcome);
+            let text = TextSource::open(&path, run, outcome)?;
             let (blocks, runs) = (text.facts(), text.runs());
             self.sources.push(Source { bytes: Bytes::Text(Box::new(text)), blocks, runs, written: Written::default() });
         } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {

@@ -8,15 +8,15 @@ use std::{collections::HashMap, io, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
-    block::{self as boom, Block},
+    block::Block,
     format::BlockFlags,
     gram_query::GramQuery,
     reader::{BlockInfo, Reader, State},
 };
-use logboom_record::{Entry, Flags, Gap, RecordRef, RunId, Time};
+use logboom_record::{Entry, EntryRef, Flags, Gap, RecordRef, RunId, Time};
 use logboom_store::StoreError;
 
-use crate::{EntryRef, text_source::TextSource};
+use crate::text_source::TextSource;
 
 /// A run in a block.
 #[derive(Clone, Debug)]
@@ -332,22 +332,18 @@ impl Chunk {
         }
         if self.is_text {
             for (at, entry) in (0..).zip(&self.text) {
-                each(Item::Record(at), borrowed(entry));
+                each(Item::Record(at), entry.as_ref());
             }
             return Ok(());
         }
         let (mut records, mut gaps) = (0.., 0..);
         for entry in self.boom.records().map_err(|error| failed(Path::new("a block"), error))?.entries() {
-            match entry {
-                boom::EntryRef::Record(record) => {
-                    each(Item::Record(records.next().unwrap_or(0)), EntryRef::Record(record))
-                }
-                boom::EntryRef::Gap(gap) => {
-                    let item = Item::Gap(gaps.next().unwrap_or(0));
-                    if !self.late.contains(gap) {
-                        each(item, EntryRef::Gap(gap));
-                    }
-                }
+            let item = match entry {
+                EntryRef::Record(_) => Item::Record(records.next().unwrap_or(0)),
+                EntryRef::Gap(_) => Item::Gap(gaps.next().unwrap_or(0)),
+            };
+            if !matches!(entry, EntryRef::Gap(gap) if self.late.contains(gap)) {
+                each(item, entry);
             }
         }
         Ok(())
@@ -357,20 +353,13 @@ impl Chunk {
     pub fn get(&mut self, item: Item) -> Result<EntryRef<'_>, StoreError> {
         match item {
             Item::Lead(at) => Ok(EntryRef::Gap(&self.lead[at as usize])),
-            Item::Record(at) if self.is_text => Ok(borrowed(&self.text[at as usize])),
+            Item::Record(at) if self.is_text => Ok(self.text[at as usize].as_ref()),
             Item::Gap(at) => Ok(EntryRef::Gap(&self.boom.gaps()[at as usize])),
             Item::Record(at) => {
                 let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
                 Ok(EntryRef::Record(records.get(at as usize)))
             }
         }
-    }
-}
-
-fn borrowed(entry: &Entry) -> EntryRef<'_> {
-    match entry {
-        Entry::Record(record) => EntryRef::Record(record.as_ref()),
-        Entry::Gap(gap) => EntryRef::Gap(gap),
     }
 }
 

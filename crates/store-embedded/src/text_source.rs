@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use logboom_files::{
     FilesError,
     session::RunMeta,
-    textlog::{TextEntry, TextMark, TextReader},
+    textlog::{Extent, TextEntry, TextMark, TextReader},
 };
 use logboom_record::{Entry, Flags, Gap, Outcome, RecordRef, RunId, Time};
 use logboom_store::StoreError;
@@ -22,13 +22,13 @@ const BLOCK_RECORDS: u64 = 8_192;
 pub(crate) struct TextSource {
     path: PathBuf,
     run: RunId,
-    ended: bool,
+    extent: Extent,
     blocks: Vec<Indexed>,
     end: TextMark,
     /// Which streams have an open line at the end.
     open: [bool; 3],
     /// How the run stood when that was last looked at: before the text was read to its end.
-    state: Option<(RunMeta, Outcome)>,
+    state: (RunMeta, Outcome),
 }
 
 #[derive(Clone)]
@@ -40,15 +40,15 @@ struct Indexed {
 
 impl TextSource {
     /// Opens the text log of a run and reads it once.
-    pub fn open(path: &Path, run: RunId, ended: bool) -> Result<TextSource, StoreError> {
+    pub fn open(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<TextSource, StoreError> {
         let mut source = TextSource {
             path: path.to_owned(),
-            run,
-            ended,
+            run: run.run.id,
+            extent: extent(outcome),
             blocks: Vec::new(),
             end: TextMark::START,
             open: [false; 3],
-            state: None,
+            state: (run.clone(), outcome),
         };
         source.refresh()?;
         Ok(source)
@@ -56,13 +56,13 @@ impl TextSource {
 
     /// Notes how the run stands.
     pub fn set_state(&mut self, run: &RunMeta, outcome: Outcome) {
-        self.ended = outcome != Outcome::Running;
-        self.state = Some((run.clone(), outcome));
+        self.extent = extent(outcome);
+        self.state = (run.clone(), outcome);
     }
 
     /// What is missing at the end.
     fn missing(&self) -> Option<Gap> {
-        let (run, outcome) = self.state.as_ref()?;
+        let (run, outcome) = &self.state;
         let time = self.blocks.iter().map(|block| block.facts.times.1).max().unwrap_or(run.run.started_at);
         run.missing_from(self.end.seq, time, *outcome)
     }
@@ -87,7 +87,7 @@ impl TextSource {
     }
 
     fn reader(&self, mark: TextMark) -> Result<TextReader, StoreError> {
-        let mut reader = TextReader::open(&self.path, self.run, self.ended).map_err(|error| self.failed(error))?;
+        let mut reader = TextReader::open(&self.path, self.run, self.extent).map_err(|error| self.failed(error))?;
         reader.go_to(mark);
         Ok(reader)
     }
@@ -132,6 +132,10 @@ impl TextSource {
         }
         Ok(())
     }
+}
+
+fn extent(outcome: Outcome) -> Extent {
+    if outcome == Outcome::Running { Extent::Growing } else { Extent::Final }
 }
 
 fn entry_next(entry: &TextEntry<'_>) -> u64 {

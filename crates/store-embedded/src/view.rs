@@ -8,11 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use logboom_record::{Record, RecordRef, RunId, Stream, Time};
+use logboom_record::{EntryRef, Record, RecordRef, RunId, Stream, Time};
 use logboom_store::{Query, StoreError};
 
 use crate::{
-    EntryRef,
     place::{Key, Mark, Seen},
     session::Open,
     source::{Chunk, Facts, Source, goes_on},

@@ -15,11 +15,11 @@ use logboom_files::{
     session::{Counts, NewSession, RunMeta, started},
 };
 use logboom_record::{
-    Entry, Flags, Gap, Kind, Level, Outcome, Record, Run, RunEnd, RunId, Stream, Time,
+    Entry, EntryRef, Flags, Gap, Kind, Level, Outcome, Record, Run, RunEnd, RunId, Stream, Time,
     text::{push_gap, push_record},
 };
 use logboom_store::{Case, Order, Query, RunQuery, Scope, Store, Syntax, TextQuery, View, Wake, mem::Mem};
-use logboom_store_embedded::{Embedded, EntryRef};
+use logboom_store_embedded::Embedded;
 
 fn at(ms: i64) -> Time {
     Time::from_micros(1_767_323_045_000_000 + ms * 1_000)

@@ -6,7 +6,6 @@
 use std::{collections::BTreeMap, os::unix::fs::FileExt, path::Path};
 
 use logboom_boom::{
-    block::EntryRef,
     filter::for_each_gram,
     format::{
         BlockFlags, BlockMeta, BlockSummary, ColumnId, ColumnMeta, EndInBlock, FileHeader, FileId, Footer, FrameHead,
@@ -18,7 +17,7 @@ use logboom_boom::{
     },
     reader::{Reader, Totals},
 };
-use logboom_record::{Entry, Flags, Gap, Kind, Level, Outcome, Record, RunEnd, RunId, Stream, Time, ansi};
+use logboom_record::{Entry, EntryRef, Flags, Gap, Kind, Level, Outcome, Record, RunEnd, RunId, Stream, Time, ansi};
 
 /// What a made file is like.
 #[derive(Clone, Copy, Debug)]

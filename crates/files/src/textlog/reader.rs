@@ -11,10 +11,7 @@ use logboom_record::{
     text::{GapText, PREFIX_BYTES, TextLine},
 };
 
-use super::{
-    backward,
-    window::{Line, Window},
-};
+use super::window::{Line, Window};
 use crate::FilesError;
 
 /// The most bytes of a line of ours; a longer one is somebody else's.
@@ -46,13 +43,22 @@ pub enum TextEntry<'a> {
     Gap(Gap),
 }
 
+/// Whether a text log may still grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Its run goes on: what is torn at its end may only be late.
+    Growing,
+    /// Its run has an end, so that nothing will follow.
+    Final,
+}
+
 /// Reads one text log. Sees what is appended meanwhile.
 #[derive(Debug)]
 pub struct TextReader {
     window: Window,
     path: PathBuf,
     run: RunId,
-    ended: bool,
+    extent: Extent,
     seq: u64,
     skipped: u64,
     /// For each stream, the offset of some record of it: those before it are not the last.
@@ -84,14 +90,14 @@ enum Message {
 }
 
 impl TextReader {
-    /// Opens the text log of a run at its beginning. `ended` tells that the run has an end, so that nothing will follow.
+    /// Opens the text log of a run at its beginning.
     ///
     /// # Errors
     /// Those of the system, naming the file.
-    pub fn open(path: &Path, run: RunId, ended: bool) -> Result<TextReader, FilesError> {
+    pub fn open(path: &Path, run: RunId, extent: Extent) -> Result<TextReader, FilesError> {
         let file = File::open(path).map_err(FilesError::at("read", path))?;
         let window = Window::new(file);
-        Ok(TextReader { window, path: path.to_owned(), run, ended, seq: 1, skipped: 0, later: [0; 3], joined: vec![] })
+        Ok(TextReader { window, path: path.to_owned(), run, extent, seq: 1, skipped: 0, later: [0; 3], joined: vec![] })
     }
 
     /// Where it is.
@@ -108,30 +114,6 @@ impl TextReader {
     /// How many lines were no lines of ours so far, one torn at the end of an ended run included.
     pub fn skipped(&self) -> u64 {
         self.skipped
-    }
-
-    /// Finds the place after which the last `lines` lines stand, with all their parts (but for those more than 4 MiB
-    /// further up); parts of some others may stand between them. `end` is the seq after the last record, where the run's
-    /// metadata tell it; else the file is counted.
-    ///
-    /// # Errors
-    /// Those of the system, naming the file.
-    pub fn last(&self, lines: usize, end: Option<u64>) -> Result<TextMark, FilesError> {
-        let found = backward::find(self.window.file(), lines).map_err(FilesError::at("read", &self.path))?;
-        let seq = match (found.offset, found.seq, end) {
-            (0, _, _) => 1,
-            (_, Some(seq), _) => seq,
-            (_, None, Some(end)) => end.saturating_sub(found.records_after),
-            (_, None, None) => self.count_to(found.offset)?,
-        };
-        Ok(TextMark { offset: found.offset, seq: seq.max(1) })
-    }
-
-    /// The seq at an offset where a line begins.
-    fn count_to(&self, offset: u64) -> Result<u64, FilesError> {
-        let mut counter = TextReader::open(&self.path, self.run, false)?;
-        while counter.window.offset() < offset && counter.next()?.is_some() {}
-        Ok(counter.seq)
     }
 
     /// The next entry; `None` at the end of what is written so far.
@@ -194,7 +176,7 @@ impl TextReader {
             match self.window.line(LINE_BYTES_MAX)? {
                 Line::Whole(bytes) => return Ok(Some(bytes)),
                 Line::Torn(0) => return Ok(None),
-                Line::Torn(_) if !self.ended => return Ok(None), // its writer may be at it
+                Line::Torn(_) if self.extent == Extent::Growing => return Ok(None), // its writer may be at it
                 Line::TooLong | Line::Torn(_) => {
                     self.skipped += 1;
                     self.window.skip_line()?;
@@ -245,7 +227,7 @@ impl TextReader {
     fn flags(&mut self, head: Head) -> io::Result<Flags> {
         match head.open {
             false => Ok(Flags::NONE),
-            true if self.ended && !self.goes_on(head.stream)? => Ok(Flags::NO_NEWLINE),
+            true if self.extent == Extent::Final && !self.goes_on(head.stream)? => Ok(Flags::NO_NEWLINE),
             true => Ok(Flags::CONTINUED),
         }
     }
