@@ -12,6 +12,7 @@
 mod descendants;
 mod input;
 mod relay;
+mod rhythm;
 mod signals;
 mod spawn;
 mod watch;

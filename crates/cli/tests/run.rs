@@ -395,3 +395,20 @@ fn drain_forever_waits_for_the_last_word() {
     running.done().expect(0);
     assert_eq!(messages(&logboom, &[]), ["early", "late"]);
 }
+
+#[test]
+fn what_is_printed_after_a_flood_stands_after_it() {
+    let script = "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); echo $i; done; echo here >&2; read -r answer";
+    for options in [&["--quiet"][..], &[]] {
+        for _ in 0..10 {
+            let logboom = Logboom::new();
+            let run = logboom.command(["run"]).args(options).args(["--", "sh", "-c", script]).output().unwrap();
+            assert_eq!(run.status.code(), Some(1), "there is no answer");
+            let here = logboom.json(["show", "--stream", "stderr", "--json"]);
+            assert!(options.is_empty() || here["seq"] == 3_001, "{here}");
+            let numbers: String = (1..=3_000).map(|number| format!("{number}\n")).collect();
+            assert_eq!(logboom.text(["show", "--raw", "--stream", "stdout"]), numbers);
+            assert!(options.is_empty() == (run.stdout == numbers.as_bytes()));
+        }
+    }
+}

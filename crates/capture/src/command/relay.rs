@@ -6,7 +6,8 @@
 //! before the moment of leaving.
 //!
 //! A command that prints many single lines pays for each with the wake-up of its reader, which takes longer than the
-//! write. So while small reads follow one another quickly, each is followed by a pause in which more can gather.
+//! write. So while small reads follow one another quickly, each is followed by a pause in which more can gather. Who has
+//! something from another stream meanwhile first reads what has gathered, so that the order of the streams stays.
 
 use std::{
     io,
@@ -24,10 +25,11 @@ use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::{FileType, fstat},
     io::{Errno, read, write},
+    pipe::fcntl_getpipe_size,
     termios::isatty,
 };
 
-use super::{OutputSink, Passed};
+use super::{OutputSink, Passed, rhythm::Rhythm};
 use crate::pty::Modes;
 
 /// How much one read takes at most.
@@ -38,13 +40,6 @@ const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;
 
 /// How long small reads wait for company.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-
-/// From so many bytes on a read is not small: the pipe must not fill up during a pause.
-const SMALL_BYTES_MAX: usize = 16 << 10;
-
-/// So many small reads in a row, each at most so long after the one before on average, begin the pauses.
-const QUICK_READS: u32 = 16;
-const QUICK_AFTER_US: i64 = 500;
 
 /// An event that stays raised once it is.
 pub(super) struct Bell(OwnedFd);
@@ -139,40 +134,49 @@ pub(super) struct Relay {
     stream: Stream,
     source: Arc<OwnedFd>,
     target: Option<Target>,
-    passed: Passed,
     watch_target: bool,
-    to_terminal: bool,
+    shared: Shared,
+    hands: Arc<Hands>,
+    others: Vec<Other>,
+}
+
+/// What it takes to read a stream once and to pass it on: for its own thread, and for those of other streams that help it.
+struct Hands {
+    reading: Mutex<Reading>,
+    passing: Mutex<Passing>,
+}
+
+/// Held for a read and until the sink has what was read: its order is the order of the stream.
+struct Reading {
+    stream: Stream,
+    /// `None` once the stream is left: the command is to see that it is closed.
+    source: Option<Arc<OwnedFd>>,
     rhythm: Rhythm,
+    /// The stream's own thread will pass on before it sleeps for long.
+    is_awake: bool,
+    /// Another thread has read since the stream's own did.
+    was_helped: bool,
+    /// What is to be passed on.
+    unpassed: Vec<u8>,
     shared: Shared,
 }
 
-/// How quickly small reads follow one another.
-#[derive(Default)]
-struct Rhythm {
-    since: Time,
-    reads: u32,
-    quick: bool,
+/// Held while bytes are passed on, which may take for ever.
+struct Passing {
+    target: Option<BorrowedFd<'static>>,
+    to_terminal: bool,
+    passed: Passed,
+    bytes: Vec<u8>,
+    control: Arc<Control>,
 }
 
-impl Rhythm {
-    /// Notes a read; tells whether to pause after it.
-    fn note(&mut self, bytes: usize, at: Time) -> bool {
-        if bytes >= SMALL_BYTES_MAX {
-            *self = Rhythm::default();
-        } else if !self.quick {
-            self.reads += 1;
-            if self.reads >= QUICK_READS {
-                let took = at.as_micros() - self.since.as_micros();
-                *self = Rhythm { since: at, reads: 0, quick: took <= i64::from(QUICK_READS) * QUICK_AFTER_US };
-            }
-        }
-        self.quick
-    }
-
-    /// Notes that nothing gathered.
-    fn found_nothing(&mut self) {
-        self.quick = false;
-    }
+/// Another stream of the command.
+struct Other {
+    hands: Arc<Hands>,
+    /// Both are passed on to the same place, or to none: who waits for its reader waits for our own.
+    same_place: bool,
+    /// It is helped only where it is the busier one: what is read first is what was printed first, most probably.
+    if_quick: bool,
 }
 
 /// What the relays of a command have in common.
@@ -197,19 +201,50 @@ impl Drop for Farewell {
 }
 
 impl Relay {
-    pub(super) fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: Shared) -> Relay {
-        let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
-        let to_terminal = target.as_ref().is_some_and(|target| isatty(target.fd));
-        Relay {
-            stream,
-            source,
-            target,
-            passed: Passed::All,
-            watch_target,
-            to_terminal,
-            rhythm: Rhythm::default(),
-            shared,
+    /// The relays of a command's streams, each with its source and target.
+    pub(super) fn all(streams: Vec<(Stream, Arc<OwnedFd>, Option<Target>)>, shared: &Shared) -> Vec<Relay> {
+        let place = |target: &Option<Target>| fstat(target.as_ref()?.fd).ok().map(|stat| (stat.st_dev, stat.st_ino));
+        let places: Vec<_> = streams.iter().map(|(stream, _, target)| (*stream, place(target))).collect();
+        let mut relays: Vec<Relay> =
+            streams.into_iter().map(|(stream, source, target)| Relay::new(stream, source, target, shared)).collect();
+        let hands: Vec<Arc<Hands>> = relays.iter().map(|relay| Arc::clone(&relay.hands)).collect();
+        for ((relay, own), at) in relays.iter_mut().zip(&places).zip(0..) {
+            let others = hands.iter().zip(&places).enumerate().filter(|(other, _)| *other != at);
+            relay.others = others
+                .map(|(_, (hands, (stream, place)))| Other {
+                    hands: Arc::clone(hands),
+                    same_place: *place == own.1,
+                    if_quick: *stream != Stream::Stdout,
+                })
+                .collect();
         }
+        relays
+    }
+
+    fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: &Shared) -> Relay {
+        let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
+        let reading = Reading {
+            stream,
+            source: Some(Arc::clone(&source)),
+            rhythm: Rhythm::new(fcntl_getpipe_size(&source).unwrap_or(0)),
+            is_awake: true,
+            was_helped: false,
+            unpassed: Vec::new(),
+            shared: shared.clone(),
+        };
+        let passing = Passing {
+            target: target.as_ref().map(|target| target.fd),
+            to_terminal: target.as_ref().is_some_and(|target| isatty(target.fd)),
+            passed: Passed::All,
+            bytes: Vec::new(),
+            control: Arc::clone(&shared.control),
+        };
+        let hands = Arc::new(Hands { reading: Mutex::new(reading), passing: Mutex::new(passing) });
+        Relay { stream, source, target, watch_target, shared: shared.clone(), hands, others: Vec::new() }
+    }
+
+    pub(super) fn stream(&self) -> Stream {
+        self.stream
     }
 
     /// Starts the thread; its last word goes to `sender`, then `bell` is rung.
@@ -224,35 +259,34 @@ impl Relay {
         })
     }
 
-    fn run(mut self) -> Ended {
+    fn run(self) -> Ended {
         let cut = self.read_all();
+        self.hands.reading().source = None;
         self.shared.modes.update();
         self.shared.control.unless_abandoned(self.stream, || self.shared.sink.end(self.stream));
-        Ended { stream: self.stream, cut, passed: self.passed }
+        let passed = std::mem::replace(&mut self.hands.passing().passed, Passed::All);
+        Ended { stream: self.stream, cut, passed }
     }
 
     /// Reads to the end, or until told to leave; whether it was cut off.
-    fn read_all(&mut self) -> bool {
+    fn read_all(&self) -> bool {
         let mut buffer = vec![0; READ_BYTES_MAX];
         let mut left = LAST_BYTES_MAX;
         loop {
             let (stopping, closing) = (self.shared.control.stopping(), self.closing());
-            match read(&*self.source, &mut buffer) {
+            let read = self.hands.reading().read(&mut buffer, self.target.is_some());
+            self.hands.pass_on();
+            match read {
                 // A terminal says EIO when its last user is gone and everything has been read.
-                Ok(0) | Err(Errno::IO) => return false,
-                Ok(count) => {
-                    let time = Time::now();
-                    self.take(time, &buffer[..count]);
-                    left -= if stopping || closing { count.min(left) } else { 0 };
-                    if self.rhythm.note(count, time) {
+                Ok(Read { bytes: 0, .. }) | Err(Errno::IO) => return false,
+                Ok(Read { bytes, is_quick }) => {
+                    left -= if stopping || closing { bytes.min(left) } else { 0 };
+                    if is_quick {
                         self.pause();
                     }
                 }
                 Err(Errno::AGAIN) if stopping || closing => left = 0,
-                Err(Errno::AGAIN) => {
-                    self.rhythm.found_nothing();
-                    self.wait();
-                }
+                Err(Errno::AGAIN) => self.rest(&mut buffer),
                 Err(Errno::INTR) => {}
                 Err(_) => return true,
             }
@@ -264,23 +298,8 @@ impl Relay {
 
     /// Whether the command's stream is to be closed because nobody reads ours.
     fn closing(&self) -> bool {
-        matches!(self.passed, Passed::Closed) && self.target.as_ref().is_some_and(|target| target.close_with_reader)
-    }
-
-    fn take(&mut self, time: Time, bytes: &[u8]) {
-        // Before the prompt is shown that a change of modes was made for.
-        self.shared.modes.update();
-        self.shared.control.unless_abandoned(self.stream, || self.shared.sink.push(self.stream, time, bytes));
-        if let (Passed::All, Some(target)) = (&self.passed, &self.target) {
-            match write_all(target.fd, bytes) {
-                Ok(()) if self.to_terminal => {
-                    self.shared.control.mid_line.store(bytes.last() != Some(&b'\n'), Ordering::Relaxed);
-                }
-                Ok(()) => {}
-                Err(Errno::PIPE) => self.passed = Passed::Closed,
-                Err(errno) => self.passed = Passed::Failed(errno.into()),
-            }
-        }
+        self.target.as_ref().is_some_and(|target| target.close_with_reader)
+            && matches!(self.hands.passing().passed, Passed::Closed)
     }
 
     /// Lets bytes gather, unless told to stop.
@@ -289,19 +308,121 @@ impl Relay {
         let _ = poll(&mut [PollFd::new(&self.shared.control.stop, PollFlags::IN)], Some(&PAUSE));
     }
 
+    /// Where there is nothing to read: pauses on if others read it, else waits for what comes.
+    fn rest(&self, buffer: &mut [u8]) {
+        let mut reading = self.hands.reading();
+        if std::mem::take(&mut reading.was_helped) {
+            drop(reading);
+            return self.pause();
+        }
+        if !reading.unpassed.is_empty() {
+            return;
+        }
+        reading.rhythm.found_nothing();
+        reading.is_awake = false;
+        drop(reading);
+        self.wait();
+        self.hands.reading().is_awake = true;
+        self.others.iter().for_each(|other| other.help(buffer));
+    }
+
     /// Waits for bytes, for the word to stop, or for our reader to go away.
-    fn wait(&mut self) {
+    fn wait(&self) {
         let mut fds =
             vec![PollFd::new(&*self.source, PollFlags::IN), PollFd::new(&self.shared.control.stop, PollFlags::IN)];
-        let target = self.target.as_ref().filter(|_| self.watch_target && matches!(self.passed, Passed::All));
-        if let Some(target) = target {
+        let watched = self.target.as_ref().filter(|_| self.watch_target);
+        if let Some(target) = watched.filter(|_| matches!(self.hands.passing().passed, Passed::All)) {
             // A pipe without readers raises ERR whatever is asked for.
             fds.push(PollFd::from_borrowed_fd(target.fd, PollFlags::empty()));
         }
         // Interrupted or failed: the next read says what there is.
         let _ = poll(&mut fds, None);
         if fds.get(2).is_some_and(|target| target.revents().contains(PollFlags::ERR)) {
-            self.passed = Passed::Closed;
+            self.hands.passing().passed = Passed::Closed;
+        }
+    }
+}
+
+impl Hands {
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn passing(&self) -> MutexGuard<'_, Passing> {
+        self.passing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass_on(&self) {
+        let mut passing = self.passing();
+        passing.take(&mut self.reading().unpassed);
+        passing.pass_on();
+    }
+}
+
+impl Other {
+    /// Reads what the stream has, which was printed before what its helper has come for; never waits for a reader that is not
+    /// the helper's own.
+    fn help(&self, buffer: &mut [u8]) {
+        let mut passing = match self.hands.passing.try_lock() {
+            Ok(passing) => passing,
+            Err(_) if self.same_place => self.hands.passing(),
+            Err(_) => return, // its own thread is passing on, and has just read
+        };
+        let mut reading = self.hands.reading();
+        let is_passed_on = self.same_place || reading.is_awake;
+        if !is_passed_on || (self.if_quick && !reading.rhythm.is_quick()) {
+            return;
+        }
+        if let Ok(Read { bytes: 1.., .. }) = reading.read(buffer, passing.target.is_some()) {
+            reading.was_helped = true;
+        }
+        if self.same_place {
+            passing.take(&mut reading.unpassed);
+            drop(reading);
+            passing.pass_on();
+        }
+    }
+}
+
+/// What one read brought.
+struct Read {
+    bytes: usize,
+    /// So many reads were that more should gather before the next.
+    is_quick: bool,
+}
+
+impl Reading {
+    fn read(&mut self, buffer: &mut [u8], is_passed_on: bool) -> Result<Read, Errno> {
+        let count = self.source.as_ref().map_or(Err(Errno::AGAIN), |source| read(&**source, &mut *buffer))?;
+        let (time, bytes) = (Time::now(), &buffer[..count]);
+        if count == 0 {
+            return Ok(Read { bytes: 0, is_quick: false });
+        }
+        // Before the prompt is shown that a change of modes was made for.
+        self.shared.modes.update();
+        self.shared.control.unless_abandoned(self.stream, || self.shared.sink.push(self.stream, time, bytes));
+        if is_passed_on {
+            self.unpassed.extend_from_slice(bytes);
+        }
+        Ok(Read { bytes: count, is_quick: self.rhythm.note(count, time) })
+    }
+}
+
+impl Passing {
+    fn take(&mut self, unpassed: &mut Vec<u8>) {
+        self.bytes.clear();
+        std::mem::swap(&mut self.bytes, unpassed);
+    }
+
+    fn pass_on(&mut self) {
+        let (Passed::All, Some(target), false) = (&self.passed, self.target, self.bytes.is_empty()) else { return };
+        match write_all(target, &self.bytes) {
+            Ok(()) if self.to_terminal => {
+                self.control.mid_line.store(self.bytes.last() != Some(&b'\n'), Ordering::Relaxed);
+            }
+            Ok(()) => {}
+            Err(Errno::PIPE) => self.passed = Passed::Closed,
+            Err(errno) => self.passed = Passed::Failed(errno.into()),
         }
     }
 }
@@ -334,23 +455,6 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-
-    #[test]
-    fn only_small_reads_in_quick_succession_are_followed_by_pauses() {
-        let mut rhythm = Rhythm::default();
-        let mut now = 1_000_000;
-        let mut read = |rhythm: &mut Rhythm, bytes, after| {
-            now += after;
-            rhythm.note(bytes, Time::from_micros(now))
-        };
-        assert!(!(0..100).any(|_| read(&mut rhythm, 100, 1_000)), "one line a millisecond is seen at once");
-        assert!((0..100).any(|_| read(&mut rhythm, 100, 20)));
-        assert!(read(&mut rhythm, 1_000, 1_000), "what gathered in a pause is followed by another");
-        assert!(!read(&mut rhythm, 100_000, 10), "a full pipe is not left alone");
-        assert!((0..100).any(|_| read(&mut rhythm, 100, 20)));
-        rhythm.found_nothing();
-        assert!(!read(&mut rhythm, 100, 10), "the first line after silence is seen at once");
-    }
 
     #[test]
     fn a_non_blocking_target_gets_every_byte() {

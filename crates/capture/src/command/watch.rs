@@ -121,10 +121,10 @@ impl<'a> Watch<'a> {
         let input = full.map(|source| Input::start(Arc::clone(&source.fd))).transpose()?;
         let modes = Arc::clone(&running.in_step.modes);
         let shared = Shared { control: Arc::clone(&control), modes, sink: Arc::clone(&sink) };
+        let sources = running.sources.into_iter().map(|source| (source.stream, source.fd, source.target));
         let mut relays = Vec::new();
-        for source in running.sources {
-            let relay = Relay::new(source.stream, source.fd, source.target, shared.clone());
-            relays.push((source.stream, relay.start(sender.clone(), Arc::clone(&bell))?));
+        for relay in Relay::all(sources.collect(), &shared) {
+            relays.push((relay.stream(), relay.start(sender.clone(), Arc::clone(&bell))?));
         }
         let limit =
             spec.time_limit.map_or(Limit::None, |limit| Limit::Running { until: running.started + limit.after });
