@@ -106,7 +106,9 @@ impl Open {
         let stamp = Stamp::of(self.session.dir());
         let same = stamp.is_some_and(|stamp| stamp.is_settled) && stamp == self.stamp;
         for source in &mut self.sources {
-            source.refresh()?;
+            if source.refresh()? {
+                self.heads = Heads::default();
+            }
         }
         if !same {
             self.stamp = stamp;

@@ -148,14 +148,14 @@ impl Source {
         self.runs = reader.runs().iter().map(run).collect();
     }
 
-    /// Sees what was added to the file. Tells whether anything was.
+    /// Sees what was added to the file. Tells whether it was cut back, so that its blocks are others now.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         match &mut self.bytes {
             Bytes::Parked(_) => Ok(false),
             Bytes::Text(text) => {
-                let changed = text.refresh()?;
+                let cut = text.refresh()?;
                 (self.blocks, self.runs) = (text.facts(), text.runs());
-                Ok(changed)
+                Ok(cut)
             }
             Bytes::Boom(reader) => {
                 let path = reader.path().to_owned();
@@ -163,12 +163,12 @@ impl Source {
                 let state = reader.state();
                 if changed || (state == State::Abandoned) != self.is_abandoned() {
                     let Bytes::Boom(reader) = std::mem::replace(&mut self.bytes, Bytes::Parked(path.into())) else {
-                        return Ok(changed);
+                        return Ok(false);
                     };
                     self.stock(&reader);
                     self.bytes = Bytes::Boom(reader);
                 }
-                Ok(changed)
+                Ok(false)
             }
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! The text has no index, so its blocks are made by reading it once: every [`BLOCK_RECORDS`] entries the place is noted. A
 //! block is read by going there. A line over the edge of a block is told by which streams are open there.
+//!
+//! Its writer cuts it back where the disk lost what was written, and goes on from there with a gap: how the last entry
+//! begins is kept, and where that is not there any more all is read again.
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,9 @@ use crate::source::{Facts, RunFacts, failed};
 /// How many entries a block has.
 const BLOCK_RECORDS: u64 = 8_192;
 
+/// By so many of its first bytes the last entry is known again: they hold its time and, of a gap, its seqs.
+const LAST_BYTES: u64 = 256;
+
 /// A text log.
 pub(crate) struct TextSource {
     path: PathBuf,
@@ -25,6 +31,8 @@ pub(crate) struct TextSource {
     extent: Extent,
     blocks: Vec<Indexed>,
     end: TextMark,
+    /// Where the last entry begins, and with what.
+    last: (u64, Vec<u8>),
     /// Which streams have an open line at the end.
     open: [bool; 3],
     /// How the run stood when that was last looked at: before the text was read to its end.
@@ -47,6 +55,7 @@ impl TextSource {
             extent: extent(outcome),
             blocks: Vec::new(),
             end: TextMark::START,
+            last: (0, Vec::new()),
             open: [false; 3],
             state: (run.clone(), outcome),
         };
@@ -72,18 +81,35 @@ impl TextSource {
         self.run == run
     }
 
-    /// Reads what was appended. Tells whether anything was.
+    /// Reads what was appended. Tells whether it was cut back: what was known of its blocks holds no more.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         let mut reader = self.reader(self.end)?;
-        let mut changed = false;
+        let cut = self.was_cut(&reader).map_err(|error| self.failed(error))?;
+        if cut {
+            self.blocks.clear();
+            (self.end, self.last, self.open) = (TextMark::START, (0, Vec::new()), [false; 3]);
+            reader.go_to(TextMark::START);
+        }
+        let mut last = None;
         loop {
             let mark = reader.mark();
-            let Some(entry) = reader.next().map_err(|error| failed(&self.path, error))? else { return Ok(changed) };
-            changed = true;
+            let Some(entry) = reader.next().map_err(|error| failed(&self.path, error))? else { break };
             let next = entry_next(&entry);
             note(&mut self.blocks, &mut self.open, mark, self.run, &entry, next);
             self.end = reader.mark();
+            last = Some(mark.offset);
         }
+        if let Some(at) = last {
+            let count = (self.end.offset - at).min(LAST_BYTES) as usize;
+            self.last = (at, reader.bytes_at(at, count).map_err(|error| self.failed(error))?);
+        }
+        Ok(cut)
+    }
+
+    fn was_cut(&self, reader: &TextReader) -> Result<bool, FilesError> {
+        let (at, begins) = &self.last;
+        let is_there = self.end.offset == 0 || (reader.has(*at, begins)? && reader.has(self.end.offset - 1, b"\n")?);
+        Ok(!is_there)
     }
 
     fn reader(&self, mark: TextMark) -> Result<TextReader, StoreError> {

@@ -63,6 +63,31 @@ fn end() -> RunEnd {
     RunEnd { ended_at: at(90_000), outcome: Outcome::Passed, exit_code: Some(0), signal: None }
 }
 
+#[test]
+fn a_reader_of_a_text_log_notices_that_it_was_cut_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, run, entries) = text_session(dir.path(), |run| life(run, 4));
+    let session = fs::read_dir(dir.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
+    let mut names = fs::read_dir(session).unwrap().map(|name| name.unwrap().path());
+    let path = names.find(|path| path.extension().is_some_and(|end| end == "log")).unwrap();
+    let store = Embedded::open(dir.path()).unwrap();
+    let query = Query::new(Scope::Session(root.id));
+    assert_eq!(store.page(&query, None).unwrap().entries.len(), entries.len());
+    let (mut bytes, mut now) = (Vec::new(), entries[..2].to_vec());
+    let gap = Gap { run: run.id, from: 3, to: Some(10), time: at(11), why: "disk full".into() };
+    now.push(Entry::Gap(gap));
+    now.extend((11..40).map(|seq| Entry::Record(record(run.id, seq, "and on"))));
+    for entry in &now {
+        match entry {
+            Entry::Record(record) => push_record(&mut bytes, &record.as_ref()),
+            Entry::Gap(gap) => push_gap(&mut bytes, gap),
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let page = store.page(&query, None).unwrap();
+    assert_eq!(page.entries, now);
+}
+
 /// A session of one run that has a text log and no boom file.
 fn text_session(dir: &Path, entries: impl Fn(RunId) -> Vec<Entry>) -> (Run, Run, Vec<Entry>) {
     let new = NewSession { name: "s".into(), labels: BTreeMap::new(), open: false, user: None, now: at(0) };

@@ -4,7 +4,12 @@
 //! gap lines too; an open line goes on unless it is the last of its stream in a run that ended. A line torn by a crash, and
 //! any that somebody else wrote, is skipped and counted.
 
-use std::{fs::File, io, path::Path, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use logboom_record::{
     Flags, Gap, Level, RECORD_BYTES_MAX, RecordRef, RunId, Stream, Time,
@@ -109,6 +114,31 @@ impl TextReader {
     pub fn go_to(&mut self, mark: TextMark) {
         self.window.seek(mark.offset);
         self.seq = mark.seq;
+    }
+
+    /// Whether the file has these bytes there.
+    ///
+    /// # Errors
+    /// Those of the system, naming the file.
+    pub fn has(&self, at: u64, bytes: &[u8]) -> Result<bool, FilesError> {
+        self.bytes_at(at, bytes.len()).map(|found| found == bytes)
+    }
+
+    /// So many bytes of the file from there on; fewer where it ends.
+    ///
+    /// # Errors
+    /// Those of the system, naming the file.
+    pub fn bytes_at(&self, at: u64, count: usize) -> Result<Vec<u8>, FilesError> {
+        let (mut bytes, mut had) = (vec![0; count], 0);
+        while had < count {
+            let read = self.window.file().read_at(&mut bytes[had..], at + had as u64);
+            match read.map_err(FilesError::at("read", &self.path))? {
+                0 => break,
+                more => had += more,
+            }
+        }
+        bytes.truncate(had);
+        Ok(bytes)
     }
 
     /// How many lines were no lines of ours so far, one torn at the end of an ended run included.
