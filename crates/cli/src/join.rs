@@ -77,9 +77,11 @@ impl Joiner {
         }
     }
 
-    /// Some records of the run are lost: nobody knows how its open lines went on.
+    /// Some records of the run are lost: nobody knows how its open lines went on. What says so cannot stand within another
+    /// run's line, so one that goes out part by part ends here.
     pub fn gap(&mut self, run: RunId, mut hand_on: impl FnMut(Piece<'_>)) {
         self.held.iter_mut().filter(|held| held.record.run == run).for_each(|held| held.open = false);
+        self.held.iter_mut().filter(|held| held.begun).for_each(|held| held.open = false);
         while self.held.front().is_some_and(|held| !held.open) {
             self.let_go(&mut hand_on);
         }

@@ -294,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_of_one_run_does_not_stand_within_a_long_line_of_another() {
+        let other = RunId::from_bytes([2; 16]);
+        let mut renderer = Renderer::new(PLAIN, BTreeMap::from([(run(), "a".to_owned()), (other, "b".to_owned())]));
+        let part = "x".repeat(5 << 20);
+        renderer.record(&record(Stream::Stdout, Flags::CONTINUED, &part));
+        renderer.gap(&Gap { run: other, ..gap(Some(3)) });
+        let text = shown(&mut renderer, &[record(Stream::Stdout, Flags::NONE, "end")]).replace(&part, "…");
+        assert_eq!(text, "@ O I [a] …\n@ S W [b] lost seq 2-3: disk full\n@ O I [a] end\n");
+    }
+
+    #[test]
     fn a_gap_is_a_line_of_the_system() {
         let mut renderer = Renderer::new(PLAIN, BTreeMap::new());
         renderer.gap(&gap(None));
