@@ -10,6 +10,9 @@ use logboom_capture::command;
 /// Exit code of `run` and `exec` when logboom itself could not do its work.
 pub const WRAPPER_FAILED: u8 = 125;
 
+/// Exit code of the other commands when they could not do all of what was asked.
+pub const FAILED: u8 = 2;
+
 /// How the program is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

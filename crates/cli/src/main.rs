@@ -34,16 +34,13 @@ use logboom_record::Time;
 
 use crate::{
     args::{Cli, Command},
-    exit::{Exit, WRAPPER_FAILED},
+    exit::{Exit, FAILED, WRAPPER_FAILED},
     output::OutputError,
     say::say,
 };
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Exit code of every other command for wrong usage and for failure.
-const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let now = Time::now();

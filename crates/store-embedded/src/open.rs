@@ -110,7 +110,8 @@ impl Shelf {
             while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut opened = self.open_if_there(id);
                 if ids.len() > FILES_OPEN_MAX {
-                    opened.iter_mut().flat_map(|open| &mut open.sources).for_each(Source::park);
+                    let open = opened.iter_mut().flatten();
+                    open.flat_map(|open| &mut open.sources).for_each(Source::park);
                 }
                 done.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
             }
@@ -122,7 +123,7 @@ impl Shelf {
             work();
         });
         let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut open: Vec<Open> = done.into_iter().flatten().collect();
+        let mut open: Vec<Open> = done.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
         open.sort_by(|a, b| a.status.id.cmp(&b.status.id));
         Ok(open)
     }
@@ -133,14 +134,15 @@ impl Shelf {
     }
 
     /// Opens a session that may have been deleted meanwhile. One that cannot be read does not keep the others from it.
-    fn open_if_there(&self, id: &SessionId) -> Option<Open> {
+    fn open_if_there(&self, id: &SessionId) -> Result<Option<Open>, StoreError> {
         match self.open(id) {
-            Ok(open) => Some(open),
+            Ok(open) => Ok(Some(open)),
+            Err(error) if is_ours(&error) => Err(error),
             Err(error) => {
                 if self.data.session(id).exists() {
                     self.state().left_out.insert(id.clone(), error);
                 }
-                None
+                Ok(None)
             }
         }
     }
@@ -192,6 +194,14 @@ impl Shelf {
         states.truncate(query.runs_max);
         Ok(states)
     }
+}
+
+/// Whether it is no fault of what was read: we, or the system, have too many files open.
+fn is_ours(error: &StoreError) -> bool {
+    let first: &(dyn std::error::Error + 'static) = error;
+    let codes = std::iter::successors(Some(first), |error| error.source());
+    let mut codes = codes.filter_map(|error| error.downcast_ref::<std::io::Error>()?.raw_os_error());
+    codes.any(|code| matches!(code, 23 | 24)) // ENFILE, EMFILE
 }
 
 fn states<'a>(session: &'a Open, query: &'a RunQuery) -> impl Iterator<Item = RunState> + 'a {

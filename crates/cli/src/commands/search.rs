@@ -8,12 +8,13 @@ use logboom_store_embedded::Embedded;
 use crate::{
     args::{Filter, Format, Global, Which},
     around::{Around, Lines},
-    exit::Exit,
+    exit::{Exit, FAILED},
     group,
     output::{Look, Out},
     pages::Pages,
     place,
     reading::{Reading, open_store, pick_runs},
+    say::say,
     visible,
 };
 
@@ -60,7 +61,7 @@ pub struct Search {
 }
 
 impl Search {
-    /// Exits 1 if no line was found.
+    /// Exits 1 if no line was found, 2 if a session could not be read.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let (text, session) = self.parse()?;
         let data = place::data_dir(global)?;
@@ -81,11 +82,13 @@ impl Search {
             query.text.iter().for_each(|text| reading.highlight(text.clone()));
             self.print(&store, &query, reading)?
         };
-        for (id, why) in store.take_left_out() {
+        let left_out = store.take_left_out();
+        let is_whole = left_out.is_empty();
+        for (id, why) in left_out {
             let why = format!("{:#}", anyhow::Error::new(why));
-            eprintln!("logboom: session {} is left out: {}", id.short(), visible::plain(&why));
+            say(format_args!("session {} is left out: {}", id.short(), visible::plain(&why)));
         }
-        Ok(exit)
+        Ok(if is_whole { exit } else { Exit::Code(FAILED) })
     }
 
     /// The text to look for, and the session.
