@@ -87,11 +87,15 @@ fn seen(status: &Status) -> Seen {
     }
 }
 
-/// Deletes what the plan names, and what earlier ones left, for as long as it takes. For `logboom clean`.
+/// Deletes what the plan names, and what earlier ones left, for as long as it takes. For `logboom clean`. Where there is
+/// neither, nothing is touched and nobody waited for.
 ///
 /// # Errors
 /// Those of the system; [`FilesError::Busy`] if another process is at it.
 pub fn apply(data: &DataDir, plan: &[(SessionId, Reason)], now: Time) -> Result<Report, FilesError> {
+    if plan.is_empty() && Scan::of(&data.sessions())?.trash.is_empty() {
+        return Ok(Report::default());
+    }
     let path = data.path.join("clean.lock");
     let file = open_lock(&path)?;
     if !try_lock(&file).map_err(FilesError::at("lock", &path))? {
