@@ -107,13 +107,14 @@ impl TextWriter {
     /// # Errors
     /// As for [`TextWriter::append`] and [`TextWriter::note_sync`].
     pub fn finish(&mut self) -> Result<(), FilesError> {
-        self.write_after_gap(&[]).map_err(FilesError::at("write", &self.path))?;
+        let said = self.write_after_gap(&[]).map_err(FilesError::at("write", &self.path));
         let mark = self.sync_mark();
         let synced = self.file.sync_data();
-        self.note_sync(mark, synced).inspect_err(|_| {
+        let noted = self.note_sync(mark, synced).inspect_err(|_| {
             // For the line that says so; the error is known.
             let _ = self.file.sync_data();
-        })
+        });
+        said.and(noted)
     }
 
     /// To be taken before a sync of [`TextWriter::file`] begins.
