@@ -66,6 +66,15 @@ pub enum Durable {
     Soon,
 }
 
+/// Where a change of the metadata finds room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Where the disk has some.
+    Free,
+    /// On a full one, also in what [`Session::reserve`] set aside: for ends, of which each run has but one.
+    Reserved,
+}
+
 /// A session's directory. Holds nothing open.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -95,8 +104,9 @@ impl Session {
     ) -> Result<(Session, T), E> {
         let (session, run) = Session::claim(data, new.now)?;
         let mut meta = Meta::new(session.id.clone(), run, new);
-        let begun = begin(&session, &mut meta)
-            .and_then(|begun| session.write_meta(&meta.to_bytes(), Durable::Soon).map(|()| begun).map_err(E::from));
+        let begun = begin(&session, &mut meta).and_then(|begun| {
+            session.write_meta(&meta.to_bytes(), Room::Free, Durable::Soon).map(|()| begun).map_err(E::from)
+        });
         match begun {
             Ok(begun) => Ok((session, begun)),
             Err(error) => {
@@ -118,7 +128,7 @@ impl Session {
         data.create()?;
         DirBuilder::new().mode(0o700).create(&dir).map_err(FilesError::at("create the session", &dir))?;
         let session = Session { id, dir };
-        session.write_meta(&Meta::of_root(session.id.clone(), root).to_bytes(), Durable::Now)?;
+        session.write_meta(&Meta::of_root(session.id.clone(), root).to_bytes(), Room::Free, Durable::Now)?;
         Ok(session)
     }
 
@@ -185,14 +195,23 @@ impl Session {
         durable: Durable,
         change: impl FnOnce(&mut Meta) -> Result<T, FilesError>,
     ) -> Result<T, FilesError> {
+        self.update_in(Room::Free, durable, change)
+    }
+
+    fn update_in<T>(
+        &self,
+        room: Room,
+        durable: Durable,
+        change: impl FnOnce(&mut Meta) -> Result<T, FilesError>,
+    ) -> Result<T, FilesError> {
         let _lock = MetaLock::take(&self.dir)?;
         let path = self.dir.join(META);
         let old = fs::read(&path).map_err(FilesError::at("read", &path))?;
         let before = Meta::parse(&old, &path, Some(&self.id))?;
         let mut after = before.clone();
         let result = change(&mut after)?;
-        self.write_meta(&after.to_bytes_over(&before, &old), durable)?;
-        if after.run.end.is_some() {
+        self.write_meta(&after.to_bytes_over(&before, &old), room, durable)?;
+        if after.run.end.is_some() && after.runs.iter().all(|run| run.run.end.is_some()) {
             // Most sessions have none, and of some it became the metadata.
             let _ = fs::remove_file(self.dir.join(META_RESERVE));
         }
@@ -220,7 +239,7 @@ impl Session {
     /// # Errors
     /// [`FilesError::AlreadyEnded`], [`FilesError::NoSuchRun`], and those of [`Session::update`].
     pub fn end_run(&self, id: RunId, end: &RunEnd, counts: Counts) -> Result<(), FilesError> {
-        self.update(Durable::Whole, |meta| {
+        self.update_in(Room::Reserved, Durable::Whole, |meta| {
             meta.end_run(id, end, counts)?;
             let others_live = meta.runs.iter().any(|run| run.run.end.is_none() && status::is_written(&self.dir, run));
             if !meta.open && meta.run.end.is_none() && !others_live {
@@ -239,10 +258,15 @@ impl Session {
     pub fn reserve(&self) -> Result<(), FilesError> {
         let _lock = MetaLock::take(&self.dir)?;
         let path = self.dir.join(META_RESERVE);
-        match File::create_new(&path).and_then(|mut file| file.write_all(&[0; META_RESERVE_BYTES])) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(FilesError::at("write", &path)(error)),
-            _ => Ok(()),
-        }
+        let mut file = match File::create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            created => created.map_err(FilesError::at("create", &path))?,
+        };
+        file.write_all(&[0; META_RESERVE_BYTES]).map_err(|error| {
+            // The next run would take what is there for enough.
+            let _ = fs::remove_file(&path);
+            FilesError::at("write", &path)(error)
+        })
     }
 
     /// Ends the session. The first to end it wins.
@@ -250,7 +274,7 @@ impl Session {
     /// # Errors
     /// [`FilesError::AlreadyEnded`], and those of [`Session::update`].
     pub fn end(&self, end: &RunEnd) -> Result<(), FilesError> {
-        self.update(Durable::Now, |meta| {
+        self.update_in(Room::Reserved, Durable::Now, |meta| {
             meta.refuse_ended()?;
             meta.open = false;
             meta.run.end = Some(end.clone());
@@ -303,14 +327,16 @@ impl Session {
             .sum()
     }
 
-    fn write_meta(&self, bytes: &[u8], durable: Durable) -> Result<(), FilesError> {
+    fn write_meta(&self, bytes: &[u8], room: Room, durable: Durable) -> Result<(), FilesError> {
         let (new, path) = (self.dir.join(META_NEW), self.dir.join(META));
         let written = File::create(&new).and_then(|mut file| {
             file.write_all(bytes)?;
             if durable == Durable::Soon { Ok(()) } else { file.sync_all() }
         });
         let written = written.or_else(|error| match error.kind() {
-            io::ErrorKind::StorageFull => self.use_reserve(bytes, &new).map_err(|_| error),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded if room == Room::Reserved => {
+                self.use_reserve(bytes, &new).map_err(|_| error)
+            }
             _ => Err(error),
         });
         if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {

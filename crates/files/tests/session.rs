@@ -180,6 +180,48 @@ fn a_full_disk_leaves_the_old_metadata() {
     session.add_run(command("a")).unwrap();
 }
 
+/// The next metadata find no room.
+fn fill_disk(session: &Session) {
+    std::os::unix::fs::symlink("/dev/full", session.dir().join("session.json.tmp")).unwrap();
+}
+
+#[test]
+fn only_an_end_uses_the_room_that_was_set_aside_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), true);
+    let (run, _lock) = live_run(&session);
+    session.reserve().unwrap();
+    fill_disk(&session);
+    assert!(matches!(session.add_run(command("b")), Err(FilesError::DiskFull { .. })));
+    fill_disk(&session);
+    session.end_run(run.run.id, &ended(Outcome::Passed, noon()), Counts::default()).unwrap();
+}
+
+#[test]
+fn room_that_is_set_aside_in_part_is_not_taken_for_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |program: &str, args: &[&str]| std::process::Command::new(program).args(args).arg(dir.path()).status();
+    let mounted = run("mount", &["-t", "tmpfs", "-o", "size=16k", "tmpfs"]).unwrap();
+    assert!(mounted.success(), "mounting a tmpfs needs root: run the tests as root or in `unshare -rm`");
+    let session = session(dir.path(), true);
+    let reserved = [session.reserve(), session.reserve()].map(|reserved| reserved.map_err(|error| error.to_string()));
+    assert!(run("umount", &["-l"]).unwrap().success());
+    assert!(reserved.iter().all(Result::is_err), "{reserved:?}");
+}
+
+#[test]
+fn the_room_set_aside_stays_until_the_last_run_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), true);
+    let (run, _lock) = live_run(&session);
+    session.reserve().unwrap();
+    let reserve = session.dir().join(".session.json.reserve");
+    session.end(&ended(Outcome::Passed, noon())).unwrap();
+    assert!(reserve.exists());
+    session.end_run(run.run.id, &ended(Outcome::Passed, noon()), Counts::default()).unwrap();
+    assert!(!reserve.exists());
+}
+
 #[test]
 fn a_session_whose_first_run_cannot_begin_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
