@@ -29,8 +29,9 @@ const RESERVE_STEP_BYTES: u64 = 256 << 10;
 const FOOTER_BYTES: u64 = 16 << 10;
 /// How many runs, and with their gaps, fit into these bytes and into [`RESERVE_BYTES`].
 const RUNS: u64 = 256;
-/// How much more is kept for every further run: at most 51 bytes in the footer, and the rest in a block of gaps.
-const RUN_BYTES: [u64; 2] = [64, 256];
+/// How much more is kept for every further run: at most 51 bytes in the footer, and the rest in a block of gaps, where the
+/// run and a reason of [`crate::format::WHY_BYTES_MAX`] bytes take some 310.
+const RUN_BYTES: [u64; 2] = [64, 512];
 /// The most bytes that the footer has for an index frame.
 const INDEX_OFFSET_BYTES: u64 = 10;
 /// Of what no sync is known to have brought to the disk, so much is written again after one that failed. What is older is

@@ -49,8 +49,8 @@ struct State {
     written: u64,
     /// Why the last append failed.
     failing: Option<String>,
-    /// A block whose encoder panicked: nothing after it can be written.
-    broken: Option<(u64, Columns)>,
+    /// Blocks whose encoding or appending panicked: nothing after them can be written.
+    broken: BTreeMap<u64, Unwritten>,
     /// Why the last sync failed.
     sync_failing: Option<String>,
     /// Blocks that were in the file and that the disk dropped.
@@ -63,7 +63,7 @@ struct State {
 impl State {
     /// Why nothing more is written, if so.
     fn failing(&self) -> Option<String> {
-        let panicked = self.broken.as_ref().map(|(number, _)| format!("block {number}: {PANICKED}"));
+        let panicked = self.broken.keys().next().map(|number| format!("block {number}: {PANICKED}"));
         panicked.or_else(|| self.failing.clone())
     }
 }
@@ -95,12 +95,17 @@ pub(crate) struct Pipeline {
 
 /// Encodes a block; an error if that panics, and then the encoder is not to be used again.
 pub(crate) fn encode(encoder: &mut Encoder, number: u64, block: &Columns) -> io::Result<EncodedBlock> {
-    caught(|| Ok(encoder.encode(number, block)))
+    caught(|| encoder.encode(number, block)).ok_or_else(|| io::Error::other(PANICKED))
 }
 
-/// A panic is a bug, but it must not take the writer with it, which has the block in its tail.
-fn caught<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(io::Error::other(PANICKED)))
+/// Appends a block; an error also if that panics.
+pub(crate) fn append(file: &mut BoomFile, block: &mut EncodedBlock, reserve: Reserve) -> io::Result<()> {
+    caught(|| file.append(block, reserve)).unwrap_or_else(|| Err(io::Error::other(PANICKED)))
+}
+
+/// `None` for a panic: it is a bug, but it must not take the writer with it, which has the block in its tail.
+fn caught<T>(act: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
 /// A poisoned lock means that a thread panicked; what it guards is still what it was between two operations.
@@ -237,8 +242,8 @@ impl Pipeline {
             .into_iter()
             .map(|(number, block)| (number, Unwritten::Encoded(block)))
             .collect();
-        let broken = state.broken.take();
-        left.extend(state.jobs.drain(..).chain(broken).map(|(number, block)| (number, Unwritten::Columns(block))));
+        left.append(&mut state.broken);
+        left.extend(state.jobs.drain(..).map(|(number, block)| (number, Unwritten::Columns(block))));
         left
     }
 
@@ -288,7 +293,7 @@ impl Shared {
         let mut state = lock(&self.state);
         let Ok(encoded) = encoded else {
             *encoder = Encoder::new(self.id, self.compression_level);
-            state.broken.get_or_insert((number, block));
+            state.broken.insert(number, Unwritten::Columns(block));
             self.progress.notify_all();
             return state;
         };
@@ -315,7 +320,11 @@ impl Shared {
             };
             state = lock(&self.state);
             match result {
-                Ok(()) => {
+                None => {
+                    state.broken.insert(next, Unwritten::Encoded(block));
+                    self.progress.notify_all();
+                }
+                Some(Ok(())) => {
                     (state.written, state.failing) = (next + 1, None);
                     state.sync_wanted |= unsynced_bytes >= SYNC_BYTES;
                     self.progress.notify_all();
@@ -323,7 +332,7 @@ impl Shared {
                         self.sync_work.notify_one();
                     }
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     state.encoded.insert(next, block);
                     state.failing = Some(error.to_string());
                     self.progress.notify_all();
@@ -410,19 +419,32 @@ mod tests {
         block
     }
 
-    #[test]
-    fn a_block_that_no_encoder_survives_is_given_back_and_nobody_waits_for_it() {
-        let disk = Disk::new();
+    fn pipeline(disk: &Disk) -> Pipeline {
         let header = FileHeader { id: FileId::new([3; 16]), created_at: logboom_record::Time::default() };
         let file = BoomFile::create(disk.boom(), header).unwrap();
-        let mut pipeline = Pipeline::new(1, file, TailWriter::new(disk.tail(), &header));
+        Pipeline::new(1, file, TailWriter::new(disk.tail(), &header))
+    }
+
+    #[test]
+    fn a_block_that_no_encoder_survives_is_given_back_and_nobody_waits_for_it() {
+        let mut pipeline = pipeline(&Disk::new());
         pipeline.submit(0, Columns::default());
+        pipeline.wait_until_written(1).unwrap();
         pipeline.submit(1, broken());
         pipeline.submit(2, Columns::default());
         assert!(pipeline.wait_until_written(3).unwrap_err().contains("block 1"));
-        pipeline.wait_until_written(1).unwrap_or_default();
         let left = pipeline.finish(3);
-        assert_eq!(left.keys().copied().filter(|number| *number > 0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(left.keys().copied().collect::<Vec<_>>(), [1, 2]);
         assert!(matches!(left[&1], Unwritten::Columns(_)));
+    }
+
+    #[test]
+    fn a_block_whose_append_panics_is_not_tried_again_and_is_given_back() {
+        let disk = Disk::new();
+        let mut pipeline = pipeline(&disk);
+        disk.plan(|_| unreachable!("a bug in the storage"));
+        pipeline.submit(0, Columns::default());
+        assert!(pipeline.wait_until_written(1).unwrap_err().contains("block 0"));
+        assert!(matches!(pipeline.finish(1)[&0], Unwritten::Encoded(_)));
     }
 }

@@ -346,6 +346,11 @@ impl Writer {
         self.pipeline.request_sync();
     }
 
+    /// How many records were lost so far: [`Health::lost`], at no cost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// How the writer does.
     pub fn health(&self) -> Health {
         let failing = self.tail_failing.clone().or_else(|| self.pipeline.failing());

@@ -67,9 +67,13 @@ fn remove_stale(dir: &Path, hidden_stem: &str) {
 }
 
 fn is_stale(entry: &DirEntry) -> io::Result<bool> {
-    let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+    let metadata = entry.metadata()?; // of the name itself, not of what it links to
+    let age = metadata.modified()?.elapsed().unwrap_or_default();
+    if age <= STALE_AFTER || !metadata.is_file() {
+        return Ok(false); // to open a FIFO would wait for its writer
+    }
     // A shared lock is enough to see an exclusive one, and goes with the descriptor.
-    Ok(age > STALE_AFTER && rustix::fs::flock(File::open(entry.path())?, FlockOperation::NonBlockingLockShared).is_ok())
+    Ok(rustix::fs::flock(File::open(entry.path())?, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
 fn open_locked(path: &Path) -> io::Result<File> {
@@ -148,6 +152,16 @@ mod tests {
         drop((left, new));
         drop(Writer::create_in(dir.path(), "records", Options::default()).unwrap());
         assert_eq!(names(dir.path()), [".records.boom.live", ".records.boom.new", "records.boom"]);
+    }
+
+    #[test]
+    fn an_old_fifo_with_a_hidden_name_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join(".records.boom.fifo");
+        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        let aged = std::process::Command::new("touch").args(["-d", "2020-01-01"]).arg(&fifo).status().unwrap();
+        assert!(made.success() && aged.success());
+        drop(Writer::create_in(dir.path(), "records", Options::default()).unwrap());
     }
 
     #[test]

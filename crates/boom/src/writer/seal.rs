@@ -14,7 +14,7 @@ use crate::{
     columns::Columns,
     encode::Encoder,
     format::{BLOCK_RUNS_MAX, Footer, RunInBlock, RunInFooter},
-    pipeline::{Unwritten, encode},
+    pipeline::{Unwritten, append, encode},
 };
 
 /// How often the end is written when a sync loses what was there.
@@ -33,10 +33,12 @@ impl Writer {
         let last = (!self.block.is_empty()).then(|| encode(&mut encoder, self.number, &self.block)).transpose();
         let mut left = self.pipeline.finish(self.number);
         self.resolve_incomplete();
-        let appended = last.and_then(|last| {
-            left.extend(last.map(|block| (self.number, Unwritten::Encoded(block))));
-            self.append_all(&mut left, &mut encoder)
-        });
+        if last.is_err() {
+            encoder = self.pipeline.encoder();
+        }
+        // The blocks before a last one that cannot be encoded are good.
+        let last = last.map(|last| left.extend(last.map(|block| (self.number, Unwritten::Encoded(block)))));
+        let appended = self.append_all(&mut left, &mut encoder).and(last);
         let failing = appended.err().map(|error| error.to_string());
         if failing.is_some() {
             encoder = self.pipeline.encoder();
@@ -71,7 +73,7 @@ impl Writer {
                     }
                 },
             };
-            let appended = self.pipeline.file().append(&mut encoded, Reserve::Use);
+            let appended = append(&mut self.pipeline.file(), &mut encoded, Reserve::Use);
             if let Err(error) = appended {
                 left.insert(number, Unwritten::Encoded(encoded));
                 return Err(error);
@@ -129,8 +131,9 @@ impl Writer {
 
     fn append_last(&mut self, encoder: &mut Encoder, block: &Columns) -> io::Result<()> {
         let mut encoded = encode(encoder, self.number, block)?;
+        append(&mut self.pipeline.file(), &mut encoded, Reserve::Use)?;
         self.number += 1;
-        self.pipeline.file().append(&mut encoded, Reserve::Use)
+        Ok(())
     }
 
     /// Appends the footer and waits for the disk. Gives why not all may be there.
