@@ -137,7 +137,8 @@ impl Worker {
             self.note_unfinished(now);
             self.flush_if_due(now);
             self.sync_if_due(now);
-            self.out.note_sync();
+            // What tells of the records that a failed sync lost is not on the disk either.
+            self.unsynced |= !self.out.note_sync();
         }
     }
 
@@ -329,13 +330,11 @@ impl Out {
         }
     }
 
-    /// Takes note of a sync of the text log that has ended.
-    fn note_sync(&mut self) {
-        if let Some(text) = &mut self.text_log
-            && let Err(error) = self.text_sync.note_ended(text)
-        {
-            self.warn(&error);
-        }
+    /// Takes note of a sync of the text log that has ended. False if it failed.
+    fn note_sync(&mut self) -> bool {
+        let Some(text) = &mut self.text_log else { return true };
+        let noted = self.text_sync.note_ended(text);
+        noted.inspect_err(|error| self.warn(error)).is_ok()
     }
 
     /// Seals the boom file while the text log is synced beside it.
@@ -392,7 +391,7 @@ fn finish_text(mut text: TextWriter, sync: Syncer) -> End {
 
 fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End {
     boom.end_run(run, end);
-    let (lost, path) = (boom.health().lost, boom.path().to_owned());
+    let (lost, path) = (boom.lost(), boom.path().to_owned());
     let (lost, trouble) = match boom.seal() {
         Ok(sealed) => (sealed.totals.lost, sealed.failing),
         Err(error) => (lost, Some(with_causes(&error))),

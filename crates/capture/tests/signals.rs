@@ -100,6 +100,27 @@ fn a_signal_ends_the_drain() {
 }
 
 #[test]
+fn a_signal_between_the_end_and_our_notice_of_it_ends_the_drain() {
+    let mut run = capture(&["drain=forever"], &["sh", "-c", "sleep 100 & echo $!; read line"]);
+    let mut child = run.command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    run.wait_for_kept("\n");
+    let state = |pid: &str| {
+        fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().rsplit_once(") ").unwrap().1[..1].to_owned()
+    };
+    let (own, told) = (child.id().to_string(), driver::told(run.path()));
+    let pid = told.trim_start_matches("started ").trim().to_owned();
+    send("STOP", &child);
+    wait_until("us to stop", || state(&own) == "T");
+    drop(child.stdin.take());
+    wait_until("the command's end", || state(&pid) == "Z");
+    send("TERM", &child);
+    send("CONT", &child);
+    let done = run.wait(child);
+    assert!(done.report.contains("(Stdout, Interrupted)"), "{}", done.report);
+    assert!(Command::new("kill").arg(text(&done.kept_stdout).trim()).status().unwrap().success());
+}
+
+#[test]
 fn control_c_is_counted_once_by_the_command() {
     let run = capture(&[], &["bash", "-c", COUNTER]);
     let mut command = Command::new(program());

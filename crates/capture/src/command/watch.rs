@@ -76,6 +76,8 @@ pub(super) struct Watch<'a> {
     open: Vec<Stream>,
     limit: Limit,
     exit: Option<(Status, Time, Instant)>,
+    /// What came when the command was dead and that not yet known.
+    too_late: Vec<Arrived>,
     childless: bool,
     stopped: Option<Instant>,
     give_up: Option<Instant>,
@@ -145,6 +147,7 @@ impl<'a> Watch<'a> {
             open,
             limit,
             exit: None,
+            too_late: Vec::new(),
             childless: false,
             stopped: None,
             give_up: None,
@@ -192,10 +195,14 @@ impl<'a> Watch<'a> {
 
     fn exited(&mut self, status: Status) {
         // What ended the command may have reached us with it; what comes from now on had no part in that.
-        for signal in self.signals.take().into_iter().filter(|signal| signal.is_for_the_command()) {
-            self.note(signal.number, false);
-        }
+        let arrived = std::mem::take(&mut self.too_late).into_iter().chain(self.signals.take());
         self.exit = Some((status, Time::now(), Instant::now()));
+        for signal in arrived.filter(|signal| signal.is_for_the_command()) {
+            self.note(signal.number, false);
+            if signal.ours_alone && !self.open.is_empty() && status != Status::Signaled(signal.number) {
+                self.hear_while_draining(signal.number);
+            }
+        }
         self.stopped = None;
         self.in_step.modes.update();
     }
@@ -342,6 +349,9 @@ impl<'a> Watch<'a> {
     }
 
     fn forward(&mut self, signal: Arrived) {
+        if self.has_state(b'Z') {
+            return self.too_late.push(signal); // a dead command takes signals, and does not hear them
+        }
         // A command that stopped already was told by the one who stops the whole group.
         let wanted = signal.ours_alone && !(signal.number == SIGTSTP && self.is_stopped());
         let forwarded = wanted
@@ -366,7 +376,11 @@ impl<'a> Watch<'a> {
     }
 
     fn is_stopped(&self) -> bool {
-        Process::read(self.pid.as_raw_nonzero().get()).is_some_and(|process| process.state == b'T')
+        self.has_state(b'T')
+    }
+
+    fn has_state(&self, state: u8) -> bool {
+        Process::read(self.pid.as_raw_nonzero().get()).is_some_and(|process| process.state == state)
     }
 
     /// The shell that started us looks at us, not at the command: it must see a stopped job.
