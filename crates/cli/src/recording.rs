@@ -94,8 +94,12 @@ impl Journal {
     fn note(&self, events: impl IntoIterator<Item = (Time, What)>) -> Result<(), FilesError> {
         let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
         let events = events.into_iter().map(|(time, what)| Event { time, run: self.run, what });
-        let events: Vec<Event> = start.take().into_iter().chain(events).collect();
-        if events.is_empty() { Ok(()) } else { timeline::append(self.session.dir(), &events) }
+        let events: Vec<Event> = start.iter().cloned().chain(events).collect();
+        if !events.is_empty() {
+            timeline::append(self.session.dir(), &events)?;
+            *start = None;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! Recording never breaks the run: where nothing can be written there is one warning, and the command runs all the same.
 
-use std::{ffi::OsString, io, sync::Arc};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
@@ -135,7 +139,9 @@ impl Supervise<'_> {
 
 /// Whether the terminal's cursor is in mid-line: behind what the command printed, or behind the `^C` that the terminal echoed.
 fn leaves_line_open(finished: &Finished) -> bool {
-    finished.mid_line || matches!(finished.status, Status::Signaled(SIGINT))
+    let by_key = finished.signals.iter().any(|received| received.signal == SIGINT && !received.forwarded);
+    let echoed = by_key && finished.status == Status::Signaled(SIGINT);
+    (finished.mid_line || echoed) && io::stderr().is_terminal()
 }
 
 fn with_cause(error: &CommandError) -> String {
