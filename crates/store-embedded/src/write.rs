@@ -270,12 +270,12 @@ impl Writing {
         match entry {
             Entry::Gap(gap) => push_gap(boom, slot, gap),
             Entry::Record(record) => {
-                let lost = boom.health().lost;
+                let lost = boom.lost();
                 let pushed = boom.push(slot, &new_record(record));
-                let health = boom.health();
+                let why = (boom.lost() > lost).then(|| boom.health().failing.unwrap_or_default());
                 pushed.map_err(|error| self.failed("add to", error))?;
-                if health.lost > lost {
-                    return Err(self.give_up(health.failing.unwrap_or_default()));
+                if let Some(why) = why {
+                    return Err(self.give_up(why));
                 }
             }
         }
@@ -382,7 +382,9 @@ fn sync_files(dir: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Io { action: "sync the records of", path: dir.to_owned(), source };
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().to_string_lossy().starts_with(STEM) {
+        // To open a FIFO would wait for its writer.
+        let is_file = entry.file_type().is_ok_and(|of| of.is_file());
+        if is_file && entry.file_name().to_string_lossy().starts_with(STEM) {
             File::open(entry.path()).and_then(|file| file.sync_all()).map_err(failed)?;
         }
     }
