@@ -219,11 +219,12 @@ fn tidying_deletes_the_oldest_of_far_too_many_by_their_names_alone() {
 }
 
 /// Sessions that passed, one a day, without waiting for the disk each time.
-fn create_many(dir: &Path, count: i64) -> Vec<PathBuf> {
+/// A session a day, the first of them lost.
+fn create_many(dir: &Path, lost: i64, count: i64) -> Vec<PathBuf> {
     let create = |number| {
         let run = RunId::new(day(number));
         let (id, end) = (SessionId::new(day(number), run), ended(Outcome::Passed, day(number)));
-        let run = Run { end: Some(end), ..started(run, Kind::Session, "x".into(), day(number)) };
+        let run = Run { end: (number >= lost).then_some(end), ..started(run, Kind::Session, "x".into(), day(number)) };
         let session = dir.join("sessions").join(id.as_str());
         fs::create_dir_all(&session).unwrap();
         fs::write(session.join("session.json"), serde_json::json!({"format": 1, "id": id, "run": run}).to_string())
@@ -237,7 +238,7 @@ fn create_many(dir: &Path, count: i64) -> Vec<PathBuf> {
 fn tidying_that_cannot_look_at_all_sessions_at_once_comes_to_an_end_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::at(dir.path());
-    let sessions = create_many(dir.path(), 150);
+    let sessions = create_many(dir.path(), 60, 150);
     let tidied = |hour: i64, budget| {
         let now = Time::from_micros(day(151).as_micros() + hour * 3_600_000_000);
         let Tidied::Done(report) = tidy(&data, &limits(1_000, 50, u64::MAX), now, budget).unwrap() else {
@@ -248,14 +249,18 @@ fn tidying_that_cannot_look_at_all_sessions_at_once_comes_to_an_end_all_the_same
     let unfinished = (0..9).filter(|hour| tidied(*hour, Duration::ZERO).unfinished).count();
     assert_eq!((unfinished, listed(dir.path()).len()), (9, 150));
     sessions.iter().for_each(|session| fs::write(session.join("session.json"), "not needed any more").unwrap());
-    assert_eq!(tidied(10, Duration::MAX).deleted.len(), 100);
+    assert_eq!(
+        tidied(10, Duration::MAX).deleted.len(),
+        40,
+        "of those that passed; of the lost three times as many are kept"
+    );
 }
 
 #[test]
 fn of_sessions_that_cannot_all_be_looked_at_the_oldest_go_by_their_age() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::at(dir.path());
-    create_many(dir.path(), 300);
+    create_many(dir.path(), 0, 300);
     let mut hours = 0;
     while listed(dir.path()).len() > 31 {
         let now = Time::from_micros(day(300).as_micros() + hours * 3_600_000_000);

@@ -133,7 +133,7 @@ pub fn tidy(data: &DataDir, limits: &Limits, now: Time, budget: Duration) -> Res
     // The other half is for what is found to be too old.
     let seen = survey_within(&sessions, known::read(&path), now, Deadline::after(Some(budget / 2)));
     // Without room for it the next one looks at them again: more reason to go on.
-    let _ = known::write(&path, &seen);
+    let _ = known::write(&path, &seen, now);
     stamp(&file, &path, now)?;
     let is_whole = seen.len() == sessions.ids().len();
     // Of a part, age alone can be told.

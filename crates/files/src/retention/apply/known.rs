@@ -4,18 +4,18 @@
 //! any more, so what was seen of it need not be looked at again: `<id> <ended at, in µs> <outcome> <bytes>`, one a line. It
 //! is only ever a short cut: a line that is not understood, or none, means that the session is looked at.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use logboom_record::{Outcome, Time};
 
 use super::Seen;
-use crate::FilesError;
+use crate::{FilesError, session::SIGN_OF_LIFE_S_MAX};
 
 /// Of so many sessions at most it is kept: to read about them all takes well under a millisecond.
 const SESSIONS_MAX: usize = 4_096;
 
-/// How a session ended that does not change any more. A lost one may yet get a run, or be mended.
-const FINAL: [Outcome; 4] = [Outcome::Passed, Outcome::Failed, Outcome::TimedOut, Outcome::Interrupted];
+/// How a session ended that does not change any more; a lost one only after [`SIGN_OF_LIFE_S_MAX`].
+const FINAL: [Outcome; 5] = [Outcome::Passed, Outcome::Failed, Outcome::TimedOut, Outcome::Interrupted, Outcome::Lost];
 
 /// What is kept in the file.
 pub(super) fn read(path: &Path) -> Vec<Seen> {
@@ -33,8 +33,10 @@ fn parse(line: &str) -> Option<Seen> {
 }
 
 /// Keeps what does not change of what was seen.
-pub(super) fn write(path: &Path, seen: &[Seen]) -> Result<(), FilesError> {
-    let is_final = |seen: &&Seen| !seen.live && FINAL.contains(&seen.outcome);
+pub(super) fn write(path: &Path, seen: &[Seen], now: Time) -> Result<(), FilesError> {
+    let old = now.as_micros().saturating_sub(Duration::from_secs(SIGN_OF_LIFE_S_MAX).as_micros() as i64);
+    let may_change = |seen: &&Seen| seen.outcome == Outcome::Lost && seen.ended_at.as_micros() > old;
+    let is_final = |seen: &&Seen| !seen.live && FINAL.contains(&seen.outcome) && !may_change(seen);
     let line = |Seen { id, ended_at, outcome, bytes, .. }: &Seen| {
         format!("{id} {} {} {bytes};\n", ended_at.as_micros(), outcome.as_str())
     };
