@@ -1,0 +1,1 @@
+//! Calls whose formatting is left to the writer.

@@ -1,0 +1,5 @@
+//! The library that programs embed: their `log` and `tracing` calls, and direct calls, in session files of their choice.
+
+pub mod deferred;
+mod frame;
+mod ring;
