@@ -7,7 +7,6 @@ pub mod command;
 mod intake;
 pub mod lines;
 pub mod pty;
-mod sync;
 pub mod writer;
 
 pub use intake::Intake;

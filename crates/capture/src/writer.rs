@@ -16,7 +16,7 @@ use std::{
 use logboom_boom as boom;
 use logboom_files::{
     session::Counts,
-    textlog::{TextBatch, TextWriter},
+    textlog::{Syncer, TextBatch, TextWriter},
     with_causes,
 };
 use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time, level, text::Prefix};
@@ -24,7 +24,6 @@ use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time, level, text::Prefi
 use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
-    sync::Syncer,
 };
 
 /// The least time between two flushes.

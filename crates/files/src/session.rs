@@ -102,7 +102,7 @@ impl Session {
         new: NewSession,
         begin: impl FnOnce(&Session, &mut Meta) -> Result<T, E>,
     ) -> Result<(Session, T), E> {
-        let (session, run) = Session::claim(data, new.now)?;
+        let (session, run) = Session::claim_dir(data, new.now)?;
         let mut meta = Meta::new(session.id.clone(), run, new);
         let begun = begin(&session, &mut meta).and_then(|begun| {
             session.write_meta(&meta.to_bytes(), Room::Free, Durable::Soon).map(|()| begun).map_err(E::from)
@@ -132,7 +132,7 @@ impl Session {
         Ok(session)
     }
 
-    fn claim(data: &DataDir, now: Time) -> Result<(Session, RunId), FilesError> {
+    fn claim_dir(data: &DataDir, now: Time) -> Result<(Session, RunId), FilesError> {
         for _ in 0..NAME_TRIES_MAX {
             let run = RunId::new(now);
             let id = SessionId::new(now, run);
@@ -251,6 +251,19 @@ impl Session {
         .and_then(|in_boom| if in_boom { Ok(()) } else { self.sync_names() })
     }
 
+    /// Notes that one run ended and another began in its place, at once. Unlike [`Session::end_run`] it never ends the session.
+    ///
+    /// # Errors
+    /// Those of [`Session::add_run`] and [`Session::end_run`].
+    pub fn hand_over(&self, old: (RunId, &RunEnd, Counts), new: RunMeta) -> Result<(), FilesError> {
+        self.update(Durable::Soon, |meta| {
+            meta.refuse_ended()?;
+            meta.end_run(old.0, old.1, old.2)?;
+            meta.runs.push(new);
+            Ok(())
+        })
+    }
+
     /// Sets room aside, so that the end of a run without a boom file can be noted on a full disk.
     ///
     /// # Errors
@@ -289,8 +302,22 @@ impl Session {
     /// Those of the system, naming the file.
     pub fn claim_text(&self, program: &OsStr) -> Result<(File, String), FilesError> {
         let program = names::file_part(program);
+        self.claim(|number| names::text_log(&program, number))
+    }
+
+    /// Makes a new text log of this name for this caller alone: `<name>.log` (`.log` is added where it is missing), or with a
+    /// number where that is taken. What does not fit a file name becomes `_`; of a very long name the start is kept.
+    ///
+    /// # Errors
+    /// Those of the system, naming the file.
+    pub fn claim_named(&self, name: &str) -> Result<(File, String), FilesError> {
+        let stem = names::stem(name);
+        self.claim(|number| names::named_log(&stem, number))
+    }
+
+    fn claim(&self, name: impl Fn(u32) -> String) -> Result<(File, String), FilesError> {
         for number in 1..=NAME_TRIES_MAX {
-            let name = names::text_log(&program, number);
+            let name = name(number);
             let path = self.dir.join(&name);
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok((file, name)),
@@ -298,7 +325,7 @@ impl Session {
                 Err(error) => return Err(FilesError::at("create", &path)(error)),
             }
         }
-        Err(FilesError::NoFreeName { path: self.dir.join(names::text_log(&program, 1)), tries: NAME_TRIES_MAX })
+        Err(FilesError::NoFreeName { path: self.dir.join(name(1)), tries: NAME_TRIES_MAX })
     }
 
     /// How the session and its runs stand, derived without writing anything; see `docs/formats.md`, "Outcome". Never fails:

@@ -4,8 +4,10 @@
 //! their seq, which has no column. The line itself is [`logboom_record::text`]'s.
 
 mod reader;
+mod sync;
 mod window;
 mod writer;
 
 pub use reader::{Extent, TextEntry, TextMark, TextReader};
+pub use sync::Syncer;
 pub use writer::{SyncMark, TextBatch, TextWriter};

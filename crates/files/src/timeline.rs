@@ -88,6 +88,30 @@ pub enum What {
         /// Which.
         stream: Stream,
     },
+    /// A collector began to take the log calls of a program.
+    Registered {
+        /// Its number in the process, from 1.
+        collector: u64,
+        /// The process.
+        pid: u32,
+    },
+    /// What is logged goes to another session file from now on.
+    SessionSwitched {
+        /// Which one it is in its collector, from 1.
+        generation: u32,
+        /// Its name.
+        file: String,
+    },
+    /// Everything logged so far was fsync'ed because the program asked for it.
+    Flushed {
+        /// How many records the current session file had.
+        records: u64,
+    },
+    /// The collector ended.
+    Unregistered {
+        /// Its number in the process.
+        collector: u64,
+    },
     /// An event of a newer logboom: its name and members.
     #[serde(untagged)]
     Other(Map<String, Value>),

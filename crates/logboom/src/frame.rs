@@ -83,13 +83,24 @@ pub struct Slot<'a> {
     place: &'a mut [u8],
     len: usize,
     overflowed: bool,
+    cuts: bool,
 }
 
 impl<'a> Slot<'a> {
     /// A frame at the start of these bytes, which need not be zero.
     pub fn new(place: &'a mut [u8]) -> Slot<'a> {
         let overflowed = place.len() < HEAD_BYTES;
-        Slot { place, len: HEAD_BYTES, overflowed }
+        Slot { place, len: HEAD_BYTES, overflowed, cuts: false }
+    }
+
+    /// The same for what is known to be too long: as much of it as fits is kept.
+    pub fn cutting(place: &'a mut [u8]) -> Slot<'a> {
+        Slot { cuts: true, ..Slot::new(place) }
+    }
+
+    /// A frame whose payload stands in its place already.
+    pub fn written(place: &'a mut [u8], payload_bytes: usize) -> Slot<'a> {
+        Slot { len: HEAD_BYTES + payload_bytes, ..Slot::new(place) }
     }
 
     /// Appends bytes to the payload.
@@ -100,8 +111,18 @@ impl<'a> Slot<'a> {
                 place.copy_from_slice(bytes);
                 self.len += bytes.len();
             }
-            _ => self.overflowed = true,
+            _ => self.overflow(bytes),
         }
+    }
+
+    #[cold]
+    fn overflow(&mut self, bytes: &[u8]) {
+        if self.cuts && !self.overflowed {
+            let room = self.place.len().saturating_sub(self.len).min(bytes.len());
+            self.place[self.len..self.len + room].copy_from_slice(&bytes[..room]);
+            self.len += room;
+        }
+        self.overflowed = true;
     }
 
     /// How many bytes of payload there are.

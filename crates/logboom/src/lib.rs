@@ -1,5 +1,32 @@
 //! The library that programs embed: their `log` and `tracing` calls, and direct calls, in session files of their choice.
+//!
+//! [`LogCollector`] takes calls from any thread, in any async runtime or in none, and keeps them in the session files of a
+//! directory: text that a person can read, and beside it a boom file that `logboom show`, `search` and `verify` read. Any number of
+//! collectors work side by side; `docs/guide.md` has more.
 
+mod ack;
+mod clock;
+mod collector;
 pub mod deferred;
+mod dispatch;
+mod error;
+mod filter;
+mod fork;
 mod frame;
+mod inner;
+mod lines;
+mod live;
+mod output;
+mod queue;
 mod ring;
+mod stats;
+mod writer;
+
+pub use collector::{Builder, LogCollector};
+pub use dispatch::{BoundTask, BoundThread};
+pub use error::{AlreadyInstalled, CollectorError};
+pub use inner::MESSAGE_BYTES_MAX;
+pub use live::Live;
+pub use logboom_record::{Level, Record};
+pub use queue::OnFull;
+pub use stats::Stats;

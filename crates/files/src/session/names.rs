@@ -8,16 +8,41 @@ const PROGRAM_BYTES_MAX: usize = 64;
 /// The most bytes of a command that are kept in the metadata, which every listing reads.
 const COMMAND_BYTES_MAX: usize = 32 << 10;
 
+/// The most bytes of a session file's name, without its number and ending.
+const STEM_BYTES_MAX: usize = 120;
+
 /// The last part of a command's first word, fit for a file name; `command` where nothing is left.
 pub(super) fn file_part(program: &OsStr) -> String {
     let bytes = program.as_bytes();
     let last = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
+    let name = fit(last, PROGRAM_BYTES_MAX);
+    if name.bytes().all(|byte| byte == b'.') { "command".to_owned() } else { name }
+}
+
+/// What stands before `.log` in the file of a name that somebody chose, whatever it is; `session` where nothing is left.
+pub(super) fn stem(name: &str) -> String {
+    let stem = fit(name.strip_suffix(".log").unwrap_or(name).as_bytes(), STEM_BYTES_MAX);
+    match stem.strip_prefix('.') {
+        _ if stem.bytes().all(|byte| matches!(byte, b'.' | b'_')) => "session".to_owned(),
+        Some(rest) => format!("_{rest}"), // hidden files are logboom's own
+        None => stem,
+    }
+}
+
+/// The name of the session file with this number: `a.log`, `a.2.log`.
+pub(super) fn named_log(stem: &str, number: u32) -> String {
+    match number {
+        1 => format!("{stem}.log"),
+        _ => format!("{stem}.{number}.log"),
+    }
+}
+
+fn fit(bytes: &[u8], bytes_max: usize) -> String {
     let fit = |byte: &u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'+' | b'-' => char::from(*byte),
         _ => '_',
     };
-    let name: String = last.iter().take(PROGRAM_BYTES_MAX).map(fit).collect();
-    if name.bytes().all(|byte| byte == b'.') { "command".to_owned() } else { name }
+    bytes.iter().take(bytes_max).map(fit).collect()
 }
 
 /// The name of the text log with this number: `exec_cargo.log`, `exec_cargo.2.log`.
@@ -66,6 +91,26 @@ mod tests {
         for nothing in [&b""[..], b".", b"..", b"...", b"/", b"bin/", b"../.."] {
             assert_eq!(part(nothing), "command");
         }
+    }
+
+    #[test]
+    fn names_that_somebody_chose_become_log_files_of_the_session() {
+        for (name, want) in [
+            ("a.log", "a.log"),
+            ("a", "a.log"),
+            ("../../etc/passwd", "_._.._etc_passwd.log"),
+            ("a/b\0c", "a_b_c.log"),
+            (".hidden", "_hidden.log"),
+            ("records.boom", "records.boom.log"),
+            ("..", "session.log"),
+            ("", "session.log"),
+            ("/", "session.log"),
+            (".log", "session.log"),
+        ] {
+            assert_eq!(named_log(&stem(name), 1), want, "{name:?}");
+        }
+        assert_eq!(stem(&"x".repeat(300)).len(), STEM_BYTES_MAX);
+        assert_eq!(named_log("a", 2), "a.2.log");
     }
 
     #[test]

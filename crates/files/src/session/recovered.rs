@@ -100,7 +100,7 @@ fn files(dir: &Path) -> Vec<String> {
 }
 
 fn is_text_log(name: &str) -> bool {
-    name.starts_with("exec_") && name.ends_with(".log")
+    name.ends_with(".log") && !name.starts_with('.')
 }
 
 fn is_boom(name: &str) -> bool {

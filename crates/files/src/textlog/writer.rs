@@ -102,6 +102,18 @@ impl TextWriter {
         written.map_err(FilesError::at("write", &self.path))
     }
 
+    /// Counts a batch as lost that is not written, for the reason given.
+    pub fn lose(&mut self, batch: &TextBatch<'_>, why: &io::Error) {
+        (self.next_seq, self.time) = (batch.seqs.end, batch.time);
+        self.note_lost(batch, why);
+    }
+
+    /// Whether the file has no name any more: what is written to it is gone when it is closed.
+    pub fn is_unlinked(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().is_ok_and(|file| file.nlink() == 0)
+    }
+
     /// The last chance to say what is missing; then what was appended is made to survive a power cut.
     ///
     /// # Errors

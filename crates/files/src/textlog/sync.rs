@@ -10,13 +10,11 @@ use std::{
     thread::JoinHandle,
 };
 
-use logboom_files::{
-    FilesError,
-    textlog::{SyncMark, TextWriter},
-};
+use super::{SyncMark, TextWriter};
+use crate::FilesError;
 
 /// Syncs a file when asked. Its thread starts with the first request: a run that ends within a second has none.
-pub(crate) struct Syncer {
+pub struct Syncer {
     sync: fn(&File) -> io::Result<()>,
     wake: Arc<dyn Fn() + Send + Sync>,
     thread: Option<Thread>,
@@ -32,7 +30,7 @@ struct Thread {
 
 impl Syncer {
     /// `sync` is what it does, `wake` is called when it has been done.
-    pub(crate) fn new(sync: fn(&File) -> io::Result<()>, wake: impl Fn() + Send + Sync + 'static) -> Syncer {
+    pub fn new(sync: fn(&File) -> io::Result<()>, wake: impl Fn() + Send + Sync + 'static) -> Syncer {
         Syncer { sync, wake: Arc::new(wake), thread: None, under_way: None, again: false }
     }
 
@@ -40,7 +38,7 @@ impl Syncer {
     ///
     /// # Errors
     /// If there is no thread to do it.
-    pub(crate) fn request(&mut self, text: &TextWriter) -> io::Result<()> {
+    pub fn request(&mut self, text: &TextWriter) -> io::Result<()> {
         self.again = self.under_way.is_some();
         if self.again {
             return Ok(());
@@ -58,7 +56,7 @@ impl Syncer {
     ///
     /// # Errors
     /// Why it failed.
-    pub(crate) fn note_ended(&mut self, text: &mut TextWriter) -> Result<(), FilesError> {
+    pub fn note_ended(&mut self, text: &mut TextWriter) -> Result<(), FilesError> {
         let result = self.thread.as_ref().and_then(|thread| thread.results.try_recv().ok());
         let noted = self.note(text, result);
         if self.again && self.under_way.is_none() {
@@ -71,7 +69,7 @@ impl Syncer {
     ///
     /// # Errors
     /// Why it failed.
-    pub(crate) fn settle(mut self, text: &mut TextWriter) -> Result<(), FilesError> {
+    pub fn settle(mut self, text: &mut TextWriter) -> Result<(), FilesError> {
         let waited_for = self.thread.as_ref().filter(|_| self.under_way.is_some());
         let result = waited_for.and_then(|thread| thread.results.recv().ok());
         self.note(text, result)
@@ -80,6 +78,12 @@ impl Syncer {
     fn note(&mut self, text: &mut TextWriter, result: Option<io::Result<()>>) -> Result<(), FilesError> {
         let Some(result) = result else { return Ok(()) };
         self.under_way.take().map_or(Ok(()), |mark| text.note_sync(mark, result))
+    }
+}
+
+impl std::fmt::Debug for Syncer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Syncer").field("under_way", &self.under_way).finish_non_exhaustive()
     }
 }
 
@@ -109,7 +113,7 @@ fn start(file: File, sync: fn(&File) -> io::Result<()>, wake: Arc<dyn Fn() + Sen
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logboom_files::textlog::TextBatch;
+    use crate::textlog::TextBatch;
     use logboom_record::Time;
 
     #[test]

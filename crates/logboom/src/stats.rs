@@ -1,0 +1,102 @@
+//! How a collector does: counted by its callers and its writer, read by anybody.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// How a collector does. Every count is since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// How many records the current session file has come to, lost ones included.
+    pub records: u64,
+    /// How many records are lost, in all session files; each is in a gap there.
+    pub lost: u64,
+    /// How many of them were dropped because the buffer was full ([`OnFull::Drop`](crate::OnFull::Drop)).
+    pub dropped: u64,
+    /// How many calls had to wait because the buffer was full.
+    pub stalls: u64,
+    /// How long they waited in all.
+    pub stalled: Duration,
+    /// How many records the live consumer was too slow for; the files have them.
+    pub live_dropped: u64,
+    /// How many messages were longer than [`MESSAGE_BYTES_MAX`](crate::MESSAGE_BYTES_MAX), and lost their ends.
+    pub cut: u64,
+    /// Why not all is kept at the moment, if so.
+    pub failing: Option<String>,
+}
+
+/// The counters behind [`Stats`].
+#[derive(Default)]
+pub struct Counters {
+    records: AtomicU64,
+    lost: AtomicU64,
+    dropped: AtomicU64,
+    dropped_told: AtomicU64,
+    stalls: AtomicU64,
+    stalled_ns: AtomicU64,
+    live_dropped: AtomicU64,
+    cut: AtomicU64,
+    failing: Mutex<Option<String>>,
+}
+
+impl Counters {
+    /// The counts of now.
+    pub fn read(&self) -> Stats {
+        Stats {
+            records: self.records.load(Relaxed),
+            lost: self.lost.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            stalls: self.stalls.load(Relaxed),
+            stalled: Duration::from_nanos(self.stalled_ns.load(Relaxed)),
+            live_dropped: self.live_dropped.load(Relaxed),
+            cut: self.cut.load(Relaxed),
+            failing: self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// What the writer has to say.
+    pub fn tell(&self, records: u64, lost: u64, failing: Option<&str>) {
+        self.records.store(records, Relaxed);
+        self.lost.store(lost, Relaxed);
+        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != failing {
+            *known = failing.map(str::to_owned);
+        }
+    }
+
+    /// A record was dropped by its caller.
+    pub fn note_dropped(&self) {
+        self.dropped.fetch_add(1, Relaxed);
+    }
+
+    /// How many records were dropped since this was last asked.
+    pub fn take_dropped(&self) -> u64 {
+        let dropped = self.dropped.load(Relaxed);
+        dropped - self.dropped_told.swap(dropped, Relaxed)
+    }
+
+    /// A call begins to wait.
+    pub fn note_stall(&self) {
+        self.stalls.fetch_add(1, Relaxed);
+    }
+
+    /// It waited so long.
+    pub fn note_stalled(&self, time: Duration) {
+        self.stalled_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// The live consumer did not take a record.
+    pub fn note_live_dropped(&self) {
+        self.live_dropped.fetch_add(1, Relaxed);
+    }
+
+    /// A message lost its end.
+    pub fn note_cut(&self) {
+        self.cut.fetch_add(1, Relaxed);
+    }
+}

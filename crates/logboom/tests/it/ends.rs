@@ -1,0 +1,159 @@
+//! How a collector ends: in odd places, and never without what was logged.
+
+use std::sync::{Arc, Mutex};
+
+use logboom::{CollectorError, Live, LogCollector};
+
+use crate::common::{again, collector, messages, role};
+
+#[test]
+fn the_last_handle_writes_what_is_left() {
+    let (_dir, collector) = collector();
+    let (path, clone) = (collector.path(), collector.clone());
+    drop(collector);
+    clone.log_str("by the clone");
+    drop(clone);
+    assert_eq!(messages(&path), ["by the clone"]);
+}
+
+#[test]
+fn it_ends_inside_any_runtime() {
+    let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let several = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    for runtime in [&current, &several] {
+        let (_dir, collector) = collector();
+        let path = runtime.block_on(async {
+            let path = collector.start_new_session("async").await.unwrap();
+            collector.log_str("waited for");
+            collector.wait_for_empty().await.unwrap();
+            assert_eq!(messages(&path), ["waited for"]);
+            collector.log_str("dropped in the runtime");
+            drop(collector);
+            path
+        });
+        assert_eq!(messages(&path), ["waited for", "dropped in the runtime"]);
+    }
+}
+
+#[test]
+fn it_works_in_nested_runtimes() {
+    let (_dir, collector) = collector();
+    let path = collector.path();
+    let outer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    outer.block_on(async {
+        let inner_collector = collector.clone();
+        let inner = tokio::task::spawn_blocking(move || {
+            let inner = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            inner.block_on(async {
+                inner_collector.log_str("inner");
+                inner_collector.wait_for_empty().await.unwrap();
+            });
+        });
+        inner.await.unwrap();
+        collector.log_str("outer");
+        collector.wait_for_empty().await.unwrap();
+    });
+    assert_eq!(messages(&path), ["inner", "outer"]);
+}
+
+#[test]
+fn it_ends_in_a_panic() {
+    let (_dir, collector) = collector();
+    let path = collector.path();
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        collector.log_str("before the panic");
+        panic!("on purpose: {:?}", collector);
+    }));
+    assert!(result.is_err());
+    assert_eq!(messages(&path), ["before the panic"]);
+}
+
+#[test]
+fn it_ends_from_its_own_consumer() {
+    let dir = tempfile::tempdir().unwrap();
+    let last: Arc<Mutex<Option<LogCollector>>> = Arc::default();
+    let (dropped, seen) = std::sync::mpsc::channel();
+    let mine = Arc::clone(&last);
+    let live = Live::new(move |_| {
+        if let Some(collector) = mine.lock().unwrap().take() {
+            assert!(matches!(collector.flush(), Err(CollectorError::OwnWriter)));
+            collector.log_str("by its own consumer");
+            drop(collector);
+            dropped.send(()).unwrap();
+        }
+        true
+    });
+    let collector = LogCollector::new(dir.path(), live).unwrap();
+    let path = collector.path();
+    let session = logboom_files::Session::open(collector.dir()).unwrap();
+    collector.log_str("first");
+    *last.lock().unwrap() = Some(collector.clone());
+    collector.log_str("second");
+    drop(collector);
+    seen.recv().unwrap();
+    // The writer ends by itself, since nobody can wait for it.
+    while session.status(logboom_record::Time::now()).is_live() {
+        std::thread::yield_now();
+    }
+    let written = messages(&path);
+    assert_eq!((written[0].as_str(), written.len()), ("first", 3), "{written:?}");
+}
+
+#[test]
+fn a_consumer_that_panics_or_is_slow_loses_its_copies_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(2);
+    let slow = LogCollector::new(dir.path(), sender).unwrap();
+    (0..10).for_each(|_| slow.log_str("line"));
+    slow.flush().unwrap();
+    assert_eq!((slow.stats().live_dropped, receiver.try_iter().count(), messages(&slow.path()).len()), (8, 2, 10));
+    let panics = LogCollector::new(dir.path(), Live::new(|_| panic!("on purpose"))).unwrap();
+    (0..10).for_each(|_| panics.log_str("line"));
+    panics.flush().unwrap();
+    assert_eq!((panics.stats().live_dropped, messages(&panics.path()).len()), (10, 10));
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+    let tokio = LogCollector::new(dir.path(), sender).unwrap();
+    tokio.log_str("ERROR: line");
+    tokio.flush().unwrap();
+    let record = receiver.try_recv().unwrap();
+    assert_eq!((record.seq, &record.message[..], record.level), (1, &b"ERROR: line"[..], logboom::Level::Error));
+}
+
+#[test]
+fn a_forked_child_is_detached_and_can_have_a_collector_of_its_own() {
+    let test = "ends::a_forked_child_is_detached_and_can_have_a_collector_of_its_own";
+    let Some((_, dir)) = role() else {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(again(test, "forks", dir.path()).status().unwrap().success());
+        return;
+    };
+    let collector = LogCollector::builder(&dir).build().unwrap();
+    collector.log_str("parent");
+    let path = collector.path();
+    // SAFETY: the test's only other threads are the harness's, which hold no lock that the child needs.
+    #[allow(unsafe_code)]
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        collector.log_str("child");
+        let detached = matches!(collector.flush(), Err(CollectorError::Ended))
+            && matches!(collector.start_new_session_blocking("x"), Err(CollectorError::Ended));
+        drop(collector);
+        let own = LogCollector::builder(&dir).build().unwrap();
+        own.log_str("child's own");
+        own.flush().unwrap();
+        let kept = messages(&own.path()) == ["child's own"];
+        drop(own);
+        // SAFETY: ends the child at once, as a fork of a program with threads should.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::_exit(if detached && kept { 0 } else { 1 })
+        }
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    #[allow(unsafe_code)]
+    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!((waited, status), (pid, 0));
+    collector.flush().unwrap();
+    assert_eq!(messages(&path), ["parent"]);
+}
