@@ -7,10 +7,12 @@ pub mod ansi;
 pub mod level;
 mod record;
 mod run;
+mod sink;
 pub mod text;
 mod time;
 
 pub use level::Level;
 pub use record::{Entry, EntryRef, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, RecordRef, Stream};
 pub use run::{IdError, Kind, Outcome, Run, RunEnd, RunId, SessionId};
+pub use sink::{Sink, SinkError};
 pub use time::{Time, TimeError};

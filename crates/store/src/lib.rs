@@ -10,6 +10,7 @@ pub mod mem;
 mod mem_cursor;
 mod page;
 mod query;
+mod sink;
 mod text;
 
 use std::time::Instant;
@@ -20,6 +21,7 @@ pub use batch::{refuse_large, what_is_new};
 pub use error::StoreError;
 pub use page::{Cursor, CursorError, Page, RunState, Wake};
 pub use query::{Depth, Order, PAGE_LINES_MAX, Query, RunPick, RunQuery, Scope, Streams};
+pub use sink::StoreSink;
 pub use text::{Case, SEARCHED_BYTES_MAX, Syntax, TextError, TextQuery, View, push_text};
 
 /// Keeps records by run and gives them back.

@@ -1,0 +1,264 @@
+//! The queue of the typed loggers, and the thread that feeds the sink.
+//!
+//! A record gets its seq where it is queued, under the lock, so that a run's records are in order however many threads log
+//! for it. The thread takes all that waits and hands it on in as few batches as there are runs starting and ending in
+//! between. A batch that the sink refuses is lost: a gap of the runs concerned goes ahead of what the sink takes next.
+
+use std::{
+    collections::BTreeMap,
+    fmt, mem,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use logboom_record::{
+    Entry, Flags, Gap, Kind, Level, Outcome, RECORD_BYTES_MAX, Record, Run, RunEnd, RunId, Sink, SinkError, Stream, Time,
+};
+
+use crate::ack::{Answer, ack};
+
+/// How many bytes of records may wait for the sink; then calls wait.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// What a record takes beside its text, about.
+const RECORD_OVERHEAD_BYTES: usize = 160;
+
+enum Step {
+    Start(Run),
+    Entry(Entry),
+    End(RunId, RunEnd),
+    Flush(Answer<Result<(), SinkError>>),
+    Close,
+}
+
+#[derive(Default)]
+struct Waiting {
+    steps: Vec<Step>,
+    bytes: usize,
+    next_seq: BTreeMap<RunId, u64>,
+}
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    data: Condvar,
+    room: Condvar,
+    lost: AtomicU64,
+}
+
+/// The near end of the queue.
+pub(super) struct Outlet {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Outlet {
+    /// Starts a run of kind system in the sink, and the thread.
+    pub(super) fn start(name: &str, sink: Box<dyn Sink>) -> Result<(RunId, Outlet), SinkError> {
+        let root = new_run(Kind::System, None, name);
+        sink.start_run(&root)?;
+        let waiting = Waiting { next_seq: BTreeMap::from([(root.id, 1)]), ..Waiting::default() };
+        let (data, room) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), data, room, lost: AtomicU64::new(0) });
+        let feeder = Feeder { shared: Arc::clone(&shared), sink, lost: BTreeMap::new(), refused: None };
+        let thread = std::thread::Builder::new().name(format!("logger {name}"));
+        let thread = thread.spawn(move || feeder.run()).map_err(|error| SinkError(Box::new(error)))?;
+        Ok((root.id, Outlet { shared, thread: Some(thread) }))
+    }
+
+    /// Starts a run.
+    pub(super) fn run(&self, kind: Kind, parent: Option<RunId>, external_id: &str) -> RunId {
+        let run = Run { external_id: Some(external_id.to_owned()), ..new_run(kind, parent, external_id) };
+        let id = run.id;
+        let mut waiting = self.shared.lock();
+        waiting.next_seq.insert(id, 1);
+        self.push(waiting, [Step::Start(run)]);
+        id
+    }
+
+    /// Adds a record to a run that has not ended; one that is too long comes in parts.
+    pub(super) fn record(&self, run: RunId, level: Level, stream: Stream, (message, fields): (String, Option<String>)) {
+        let time = Time::now();
+        let full = |waiting: &mut Waiting| waiting.bytes > WAITING_BYTES_MAX;
+        let waiting = self.shared.lock();
+        let mut waiting = self.shared.room.wait_while(waiting, full).unwrap_or_else(PoisonError::into_inner);
+        let Some(next_seq) = waiting.next_seq.get_mut(&run) else { return };
+        let first = *next_seq;
+        let parts = parts(&message);
+        *next_seq += parts.len() as u64;
+        waiting.bytes += message.len() + RECORD_OVERHEAD_BYTES;
+        let last = parts.len() - 1;
+        let mut fields = fields;
+        let records = parts.into_iter().enumerate().map(|(at, part)| {
+            let flags = if at < last { Flags::CONTINUED } else { Flags::NONE };
+            let (seq, message, fields) = (first + at as u64, part.as_bytes().to_vec(), fields.take());
+            Step::Entry(Entry::Record(Record { run, seq, time, origin_time_ns: None, stream, level, flags, message, fields }))
+        });
+        let records: Vec<Step> = records.collect();
+        self.push(waiting, records);
+    }
+
+    /// Ends a run; nothing is added to it any more.
+    pub(super) fn end_run(&self, run: RunId, outcome: Outcome) {
+        let mut waiting = self.shared.lock();
+        if waiting.next_seq.remove(&run).is_some() {
+            let end = RunEnd { ended_at: Time::now(), outcome, exit_code: None, signal: None };
+            self.push(waiting, [Step::End(run, end)]);
+        }
+    }
+
+    /// Waits until the sink has seen everything so far.
+    pub(super) fn flush(&self) -> Result<(), SinkError> {
+        let (answer, ack) = ack();
+        self.push(self.shared.lock(), [Step::Flush(answer)]);
+        ack.wait().unwrap_or_else(|| Err(SinkError("the thread that feeds the sink is gone".into())))
+    }
+
+    /// How many records the sink did not take.
+    pub(super) fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    fn push(&self, mut waiting: MutexGuard<'_, Waiting>, steps: impl IntoIterator<Item = Step>) {
+        waiting.steps.extend(steps);
+        self.shared.data.notify_one();
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.push(self.shared.lock(), [Step::Close]);
+        if let Some(thread) = self.thread.take() {
+            // A sink that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outlet").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The far end.
+struct Feeder {
+    shared: Arc<Shared>,
+    sink: Box<dyn Sink>,
+    /// What each run has lost that its gap does not tell yet.
+    lost: BTreeMap<RunId, Gap>,
+    refused: Option<SinkError>,
+}
+
+impl Feeder {
+    fn run(mut self) {
+        loop {
+            let steps = self.fetch();
+            let mut batch = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Entry(entry) => batch.push(entry),
+                    other => {
+                        self.append(mem::take(&mut batch));
+                        if !self.step(other) {
+                            return;
+                        }
+                    }
+                }
+            }
+            self.append(batch);
+        }
+    }
+
+    fn fetch(&self) -> Vec<Step> {
+        let nothing = |waiting: &mut Waiting| waiting.steps.is_empty();
+        let waiting = self.shared.lock();
+        let mut waiting = self.shared.data.wait_while(waiting, nothing).unwrap_or_else(PoisonError::into_inner);
+        waiting.bytes = 0;
+        self.shared.room.notify_all();
+        mem::take(&mut waiting.steps)
+    }
+
+    fn step(&mut self, step: Step) -> bool {
+        match step {
+            Step::Start(run) => self.note(|sink| sink.start_run(&run)),
+            Step::End(run, end) => {
+                self.append_gaps(Some(run));
+                self.note(|sink| sink.end_run(run, &end));
+            }
+            Step::Flush(answer) => {
+                self.append_gaps(None);
+                answer.give(self.refused.take().map_or(Ok(()), Err));
+            }
+            Step::Entry(entry) => self.append(vec![entry]),
+            Step::Close => return false,
+        }
+        true
+    }
+
+    fn append(&mut self, batch: Vec<Entry>) {
+        if batch.is_empty() {
+            return;
+        }
+        self.append_gaps(None);
+        // A run with a gap that the sink does not take has a hole for now.
+        let (batch, behind): (Vec<_>, Vec<_>) = batch.into_iter().partition(|entry| !self.lost.contains_key(&entry.run()));
+        self.lose(&behind);
+        if !batch.is_empty() && !self.note(|sink| sink.append(&batch)) {
+            self.lose(&batch);
+        }
+    }
+
+    /// Tells the sink what is missing, of one run or of all.
+    fn append_gaps(&mut self, run: Option<RunId>) {
+        let gaps: Vec<Gap> = self.lost.values().filter(|gap| run.is_none_or(|run| gap.run == run)).cloned().collect();
+        for gap in gaps {
+            let run = gap.run;
+            if self.note(|sink| sink.append(&[Entry::Gap(gap)])) {
+                self.lost.remove(&run);
+            }
+        }
+    }
+
+    fn lose(&mut self, entries: &[Entry]) {
+        let why = self.refused.as_ref().map_or_else(|| "the sink refused it".to_owned(), ToString::to_string);
+        for entry in entries {
+            let (run, from, time) = (entry.run(), entry.seq(), entry.time());
+            let gap = self.lost.entry(run).or_insert_with(|| Gap { run, from, to: None, time, why: why.clone() });
+            gap.to = Some(from);
+        }
+        self.shared.lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
+    }
+
+    fn note(&mut self, give: impl FnOnce(&dyn Sink) -> Result<(), SinkError>) -> bool {
+        let given = give(&*self.sink);
+        let taken = given.is_ok();
+        self.refused = given.err().or(self.refused.take());
+        taken
+    }
+}
+
+fn new_run(kind: Kind, parent: Option<RunId>, name: &str) -> Run {
+    let now = Time::now();
+    Run { parent, ..logboom_files::session::started(RunId::new(now), kind, name.to_owned(), now) }
+}
+
+/// The message in pieces that a record can hold, none of which ends inside a character.
+fn parts(mut message: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while message.len() > RECORD_BYTES_MAX {
+        let (part, rest) = message.split_at(message.floor_char_boundary(RECORD_BYTES_MAX));
+        parts.push(part);
+        message = rest;
+    }
+    parts.push(message);
+    parts
+}
