@@ -2,4 +2,7 @@
 
 pub mod deferred;
 mod frame;
+mod macros;
+#[doc(hidden)]
+pub mod private;
 mod ring;
