@@ -12,7 +12,6 @@ mod group;
 mod highlight;
 mod human;
 mod join;
-mod json;
 mod options;
 mod output;
 mod pager;

@@ -11,7 +11,6 @@ use logboom_store::TextQuery;
 use crate::{
     highlight,
     join::{Joiner, Piece},
-    json,
     output::Look,
     visible::{self, Sgr},
 };
@@ -74,7 +73,7 @@ impl Renderer {
     /// Takes a record; of a line in parts nothing comes out before its last, unless it is very long.
     pub fn record(&mut self, record: &RecordRef<'_>) {
         match self.shape {
-            Shape::Json => json::push_record(&mut self.out, record),
+            Shape::Json => logboom_record::json::push_record(&mut self.out, record),
             Shape::Raw => {
                 self.out.extend_from_slice(record.message);
                 if record.flags.ends_line_with_newline() {
@@ -91,7 +90,7 @@ impl Renderer {
     /// Takes a gap.
     pub fn gap(&mut self, gap: &Gap) {
         match self.shape {
-            Shape::Json => json::push_gap(&mut self.out, gap),
+            Shape::Json => logboom_record::json::push_gap(&mut self.out, gap),
             Shape::Raw => self.hidden.push(gap.clone()),
             Shape::Text(look) => {
                 let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);

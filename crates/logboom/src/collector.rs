@@ -25,6 +25,7 @@ use crate::{
     lines,
     live::Live,
     output::NewFile,
+    private::{Call, Slot, Takes},
     queue::OnFull,
     stats::Stats,
     writer::{Request, Start, Writer, entry},
@@ -362,6 +363,19 @@ impl LogCollector {
     /// Binds a task, on whichever threads it runs.
     pub fn bind_task<F: Future>(&self, task: F) -> BoundTask<F> {
         dispatch::bind_task(self.id(), task)
+    }
+}
+
+/// Macros log here whatever the filters of the facades say.
+impl Takes for LogCollector {
+    #[inline]
+    fn enabled(&self, _level: Level, _target: &'static str) -> bool {
+        true
+    }
+
+    #[inline]
+    fn take<F: Fn(&mut Slot<'_>)>(&self, call: Call<F>) {
+        self.0.inner.log_call(&call);
     }
 }
 

@@ -38,11 +38,6 @@ impl Filter {
         let decides = self.targets.iter().find(|(prefix, _)| is_within(target, prefix));
         level <= decides.map_or(self.level, |(_, level)| *level)
     }
-
-    /// The most detailed level that any record may have.
-    pub fn most_detailed(&self) -> LevelFilter {
-        self.targets.iter().map(|(_, level)| *level).fold(self.level, Ord::max)
-    }
 }
 
 fn is_within(target: &str, prefix: &str) -> bool {
@@ -63,6 +58,5 @@ mod tests {
         assert!(!filter.wants(Level::Error, "app::noisy::inner"));
         assert!(!filter.wants(Level::Info, "application"));
         assert!(filter.wants(Level::Warn, "other"));
-        assert_eq!(filter.most_detailed(), LevelFilter::Debug);
     }
 }

@@ -98,11 +98,6 @@ impl<'a> Slot<'a> {
         Slot { cuts: true, ..Slot::new(place) }
     }
 
-    /// A frame whose payload stands in its place already.
-    pub fn written(place: &'a mut [u8], payload_bytes: usize) -> Slot<'a> {
-        Slot { len: HEAD_BYTES + payload_bytes, ..Slot::new(place) }
-    }
-
     /// Appends bytes to the payload.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
@@ -182,7 +177,7 @@ mod tests {
     fn a_frame_comes_back_with_what_follows_it_untouched() {
         let mut place = [0xFF; 64];
         let mut slot = Slot::new(&mut place);
-        write!(slot, "hel{}", "lo").unwrap();
+        slot.write_fmt(format_args!("{}llo", "he")).unwrap();
         assert_eq!(slot.finish(&HEAD), Some(32));
         let frame = Frame::parse(&place).unwrap();
         assert_eq!((frame.head, frame.payload, frame.bytes), (HEAD, &b"hello"[..], 32));

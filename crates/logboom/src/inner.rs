@@ -12,10 +12,12 @@ use logboom_record::Level;
 use crate::{
     ack::{Ack, Answer, ack},
     clock,
+    deferred::{Fields, FieldsWriter, Source},
     error::CollectorError,
     filter::Filter,
     fork::forks,
     frame::{FrameKind, HEAD_BYTES, Head, Slot},
+    private::Call,
     queue::{OnFull, Pushed, QUEUE_BYTES_MAX, Queue},
     stats::Counters,
     writer::Request,
@@ -110,6 +112,19 @@ impl Inner {
         }
     }
 
+    /// Logs a call of one of the macros.
+    pub fn log_call<F: Fn(&mut Slot<'_>)>(&self, call: &Call<F>) {
+        let fits = self.log(FrameKind::Deferred, call.level, |slot| {
+            (call.encode)(slot);
+            call.site.number()
+        });
+        if !fits {
+            self.stats.note_cut();
+            let Source { file, line, .. } = call.site.source();
+            self.log_args(call.level, format_args!("a message of more than 16 MiB from {file}:{line} is left out"));
+        }
+    }
+
     /// Logs what `fill` writes, which gives the head's number. It is called again with more room where that was short.
     /// False if it never fits.
     pub fn log(&self, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
@@ -162,10 +177,28 @@ impl Inner {
     /// Logs a record of the `log` facade.
     pub fn log_record(&self, record: &log::Record<'_>) {
         let level = level_of(record.level());
+        if record.key_values().count() > 0 {
+            return self.log_with_fields(level, record);
+        }
         match record.args().as_str() {
             Some(message) => self.log_bytes(Some(level), message.as_bytes()),
             None => self.log_args(level, *record.args()),
         }
+    }
+
+    #[cold]
+    fn log_with_fields(&self, level: Level, record: &log::Record<'_>) {
+        let mut fields = FieldsOfRecord(FieldsWriter::default());
+        // This visitor refuses nothing.
+        let _ = record.key_values().visit(&mut fields);
+        let Fields { suffix, json, .. } = fields.0.finish();
+        self.log_text(FrameKind::Text, level, |slot| {
+            let _ = slot.write_fmt(*record.args());
+            slot.put(suffix.as_bytes());
+            let message_bytes = slot.payload_bytes();
+            slot.put(json.unwrap_or_default().as_bytes());
+            message_bytes as u32
+        });
     }
 
     /// Has everything that was logged before fsync'ed.
@@ -209,5 +242,25 @@ pub fn level_of(level: log::Level) -> Level {
         log::Level::Info => Level::Info,
         log::Level::Debug => Level::Debug,
         log::Level::Trace => Level::Trace,
+    }
+}
+
+struct FieldsOfRecord(FieldsWriter);
+
+impl<'kvs> log::kv::VisitSource<'kvs> for FieldsOfRecord {
+    fn visit_pair(&mut self, key: log::kv::Key<'kvs>, value: log::kv::Value<'kvs>) -> Result<(), log::kv::Error> {
+        let (key, fields) = (key.as_str(), &mut self.0);
+        if let Some(value) = value.to_u64() {
+            fields.push_u64(key, value);
+        } else if let Some(value) = value.to_i64() {
+            fields.push_i64(key, value);
+        } else if let Some(value) = value.to_f64() {
+            fields.push_f64(key, value);
+        } else if let Some(value) = value.to_bool() {
+            fields.push_bool(key, value);
+        } else {
+            fields.push_display(key, &value);
+        }
+        Ok(())
     }
 }

@@ -16,9 +16,14 @@ mod frame;
 mod inner;
 mod lines;
 mod live;
+mod loggers;
+mod macros;
 mod output;
+#[doc(hidden)]
+pub mod private;
 mod queue;
 mod ring;
+mod spans;
 mod stats;
 mod writer;
 
@@ -27,6 +32,8 @@ pub use dispatch::{BoundTask, BoundThread};
 pub use error::{AlreadyInstalled, CollectorError};
 pub use inner::MESSAGE_BYTES_MAX;
 pub use live::Live;
-pub use logboom_record::{Level, Record};
+pub use logboom_record::{Level, Outcome, Record, Sink, SinkError, Stream};
+pub use loggers::{FieldValue, Fields, JobRunLogger, JsonLines, Logger, Sample};
 pub use queue::OnFull;
+pub use spans::{TracingLayer, init};
 pub use stats::Stats;

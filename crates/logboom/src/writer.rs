@@ -24,8 +24,9 @@ use logboom_record::{Flags, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, T
 use crate::{
     ack::Answer,
     clock,
+    deferred::{FieldsWriter, Site, SiteInfo},
     error::CollectorError,
-    frame::{Frame, FrameKind},
+    frame::{Frame, FrameKind, Head},
     inner::Inner,
     live::Live,
     output::{NewFile, NewRecord, Output},
@@ -81,6 +82,22 @@ pub struct Writer {
     lost_before: u64,
     /// Why not all is kept at the moment.
     trouble: Option<String>,
+    sites: Sites,
+    words: (Vec<u8>, FieldsWriter),
+}
+
+/// What is known of the call sites, by number.
+#[derive(Default)]
+struct Sites(Vec<SiteInfo>);
+
+impl Sites {
+    fn get(&mut self, number: u32) -> Option<&SiteInfo> {
+        if self.0.len() < number as usize {
+            let known = self.0.len() as u32;
+            self.0.extend(Site::after(known).into_iter().map(Site::info));
+        }
+        self.0.get((number as usize).checked_sub(1)?)
+    }
 }
 
 impl Writer {
@@ -94,7 +111,21 @@ impl Writer {
         let output = Output::new(first, slot, waker(&inner));
         let last_sync = Instant::now();
         let (unsynced, lost_before, trouble) = (false, 0, None);
-        let writer = Writer { inner, session, parent, boom, output, live, last_sync, unsynced, lost_before, trouble };
+        let (sites, words) = (Sites::default(), Default::default());
+        let writer = Writer {
+            inner,
+            session,
+            parent,
+            boom,
+            output,
+            live,
+            last_sync,
+            unsynced,
+            lost_before,
+            trouble,
+            sites,
+            words,
+        };
         let (time, collector) = (writer.output.new.time, writer.inner.id);
         writer.note(time, What::Start { name: writer.output.new.name.clone() });
         writer.note(time, What::Registered { collector, pid: std::process::id() });
@@ -175,8 +206,25 @@ impl Writer {
                 self.record(&NewRecord { time, level, guessed, message: payload, fields: None });
             }
             FrameKind::Dropped => self.lose(u64::from(head.number), "buffer full"),
-            FrameKind::Deferred => {}
+            FrameKind::Deferred => self.take_deferred(head, payload),
         }
+    }
+
+    fn take_deferred(&mut self, head: &Head, payload: &[u8]) {
+        let (time, level, guessed) = (clock::time(head.ticks), head.level, false);
+        let (mut message, mut fields) = mem::take(&mut self.words);
+        message.clear();
+        fields.clear();
+        // A site's number is given out before its first frame is, so it is known.
+        if let Some(site) = self.sites.get(head.number)
+            && let Err(error) = site.render(payload, &mut message, &mut fields)
+        {
+            message.extend_from_slice(error.to_string().as_bytes());
+        }
+        let shown = fields.finish();
+        message.extend_from_slice(shown.suffix.as_bytes());
+        self.record(&NewRecord { time, level, guessed, message: &message, fields: shown.json });
+        self.words = (message, fields);
     }
 
     #[inline]

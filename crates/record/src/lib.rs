@@ -1,9 +1,10 @@
 //! The words of logboom, shared by every other crate: what a record, a run, a level, a stream and a gap are.
 //!
-//! Nothing here does I/O. Types are parsed at the edge and trusted inside; the text line codec is in [`text`], the
+//! Nothing here does I/O. Types are parsed at the edge and trusted inside; the text line codec is in [`text`], that of JSON lines in [`json`], the
 //! guess of a line's level in [`level`], the removal of colours in [`ansi`].
 
 pub mod ansi;
+pub mod json;
 pub mod level;
 mod record;
 mod run;

@@ -1,5 +1,7 @@
 //! A store as a sink, for whoever writes to it and never asks.
 
+use std::sync::Arc;
+
 use logboom_record::{Entry, Run, RunEnd, RunId, Sink, SinkError};
 
 use crate::{Store, StoreError};
@@ -9,15 +11,16 @@ use crate::{Store, StoreError};
 /// ```
 /// # use logboom_store::{StoreSink, mem::Mem};
 /// # use logboom_record::Sink;
-/// let sink: Box<dyn Sink> = Box::new(StoreSink(Mem::default()));
+/// # use std::sync::Arc;
+/// let sink: Box<dyn Sink> = Box::new(StoreSink(Arc::new(Mem::new())));
 /// ```
-#[derive(Clone, Debug)]
-pub struct StoreSink<S>(
+#[derive(Clone)]
+pub struct StoreSink(
     /// The store.
-    pub S,
+    pub Arc<dyn Store>,
 );
 
-impl<S: Store> Sink for StoreSink<S> {
+impl Sink for StoreSink {
     fn start_run(&self, run: &Run) -> Result<(), SinkError> {
         self.0.start_run(run).map_err(refused)
     }
@@ -28,6 +31,12 @@ impl<S: Store> Sink for StoreSink<S> {
 
     fn end_run(&self, id: RunId, end: &RunEnd) -> Result<(), SinkError> {
         self.0.end_run(id, end).map_err(refused)
+    }
+}
+
+impl std::fmt::Debug for StoreSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreSink")
     }
 }
 

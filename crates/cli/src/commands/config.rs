@@ -4,7 +4,7 @@ use anyhow::Result;
 use logboom_files::config::{Flags, Origin};
 use serde_json::{Value, json};
 
-use crate::{args::Global, exit::Exit, json, output::Out, place};
+use crate::{args::Global, exit::Exit, output::Out, place};
 
 /// Print each setting and where it comes from
 ///
@@ -32,7 +32,7 @@ fn as_json(rows: &[(&str, String, &Origin)]) -> Vec<u8> {
         ((*name).to_owned(), json!({"value": value, "from": from.to_string()}))
     };
     let mut text = Vec::new();
-    json::push_line(&mut text, &Value::Object(rows.iter().map(member).collect()));
+    logboom_record::json::push_line(&mut text, &Value::Object(rows.iter().map(member).collect()));
     text
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     args::Global,
     exit::Exit,
-    human, json,
+    human,
     output::{Look, Out},
     place,
     say::say,
@@ -172,7 +172,7 @@ struct RunLine<'a> {
 
 fn as_json(rows: &[Row<'_>]) -> Vec<u8> {
     let mut text = Vec::new();
-    rows.iter().for_each(|row| json::push_line(&mut text, &session_line(row)));
+    rows.iter().for_each(|row| logboom_record::json::push_line(&mut text, &session_line(row)));
     text
 }
 

@@ -13,7 +13,7 @@ use crate::{
     args::{Global, Which},
     check::{Damaged, Findings, check},
     exit::Exit,
-    human, json,
+    human,
     output::{Look, Out},
     place, visible,
 };
@@ -82,7 +82,7 @@ impl Verify {
         }
         if self.json {
             let mut text = Vec::new();
-            json::push_line(&mut text, &report);
+            logboom_record::json::push_line(&mut text, &report);
             out.put(&text)?;
         }
         Ok(if report.findings.is_whole() { Exit::Done } else { Exit::No })

@@ -15,7 +15,8 @@ use std::{
 };
 
 use logboom_record::{
-    Entry, Flags, Gap, Kind, Level, Outcome, RECORD_BYTES_MAX, Record, Run, RunEnd, RunId, Sink, SinkError, Stream, Time,
+    Entry, Flags, Gap, Kind, Level, Outcome, RECORD_BYTES_MAX, Record, Run, RunEnd, RunId, Sink, SinkError, Stream,
+    Time,
 };
 
 use crate::ack::{Answer, ack};
@@ -94,7 +95,17 @@ impl Outlet {
         let records = parts.into_iter().enumerate().map(|(at, part)| {
             let flags = if at < last { Flags::CONTINUED } else { Flags::NONE };
             let (seq, message, fields) = (first + at as u64, part.as_bytes().to_vec(), fields.take());
-            Step::Entry(Entry::Record(Record { run, seq, time, origin_time_ns: None, stream, level, flags, message, fields }))
+            Step::Entry(Entry::Record(Record {
+                run,
+                seq,
+                time,
+                origin_time_ns: None,
+                stream,
+                level,
+                flags,
+                message,
+                fields,
+            }))
         });
         let records: Vec<Step> = records.collect();
         self.push(waiting, records);
@@ -189,7 +200,9 @@ impl Feeder {
 
     fn step(&mut self, step: Step) -> bool {
         match step {
-            Step::Start(run) => self.note(|sink| sink.start_run(&run)),
+            Step::Start(run) => {
+                self.note(|sink| sink.start_run(&run));
+            }
             Step::End(run, end) => {
                 self.append_gaps(Some(run));
                 self.note(|sink| sink.end_run(run, &end));
@@ -210,7 +223,8 @@ impl Feeder {
         }
         self.append_gaps(None);
         // A run with a gap that the sink does not take has a hole for now.
-        let (batch, behind): (Vec<_>, Vec<_>) = batch.into_iter().partition(|entry| !self.lost.contains_key(&entry.run()));
+        let (batch, behind): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|entry| !self.lost.contains_key(&entry.run()));
         self.lose(&behind);
         if !batch.is_empty() && !self.note(|sink| sink.append(&batch)) {
             self.lose(&batch);

@@ -7,4 +7,6 @@ mod ends;
 mod facade;
 mod faults;
 mod isolation;
+mod loggers;
 mod sessions;
+mod spans;

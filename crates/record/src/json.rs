@@ -1,10 +1,11 @@
-//! Records and gaps as JSON, one object a line: what `--json` prints, for every reader the same.
+//! Records and gaps as JSON, one object a line, for every reader the same.
 
 use std::borrow::Cow;
 
-use logboom_record::{Flags, Gap, Level, RecordRef, RunId, Stream, Time};
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::{Flags, Gap, Level, RecordRef, RunId, Stream, Time};
 
 #[derive(Serialize)]
 struct RecordLine<'a> {

@@ -1,0 +1,156 @@
+//! How the macros choose, for the type of each argument and field, between storing and formatting.
+//!
+//! Stable Rust has no specialization, but a method call takes the first type in the chain `&&&T`, `&&T`, `&T` that has the
+//! method. So [`ArgByType`] is there for `&&Arg` where the argument can be stored, [`ArgByTrait`] for `&Arg` where it has
+//! the trait that the template uses, and [`ArgInMessage`] for every `Arg`; the macros call on `&&&Arg`. All of it is decided by
+//! the compiler, and is gone from the code that it makes.
+
+use std::fmt::{Debug, Display};
+
+use super::template::{USE_DEBUG, USE_DISPLAY, USE_PRETTY};
+use super::value::{Stored, put_text};
+use crate::frame::Slot;
+
+/// How an argument goes into a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As it is.
+    Stored,
+    /// As text, formatted at the call by code of its own.
+    Formatted,
+    /// Only inside of the whole message, formatted at the call.
+    InMessage,
+}
+
+/// An argument of a template, and how the template uses it: see [`use_of`](super::use_of).
+#[derive(Clone, Copy, Debug)]
+pub struct Arg<'a, T: ?Sized, const USE: u8>(pub &'a T);
+
+/// The first choice: the argument is stored.
+pub trait ArgByType {
+    /// How the argument goes into a payload.
+    #[inline]
+    fn way(&self) -> Way {
+        Way::Stored
+    }
+
+    /// Appends it.
+    fn put(&self, slot: &mut Slot<'_>);
+}
+
+impl<T: Stored + ?Sized, const USE: u8> ArgByType for &&Arg<'_, T, USE> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        self.0.put(slot);
+    }
+}
+
+/// The second choice: the argument is formatted at the call, the rest of the message later.
+pub trait ArgByTrait {
+    /// How the argument goes into a payload.
+    #[inline]
+    fn way(&self) -> Way {
+        Way::Formatted
+    }
+
+    /// Appends it.
+    fn put(&self, slot: &mut Slot<'_>);
+}
+
+impl<T: Display + ?Sized> ArgByTrait for &Arg<'_, T, USE_DISPLAY> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{}", self.0));
+    }
+}
+
+impl<T: Debug + ?Sized> ArgByTrait for &Arg<'_, T, USE_DEBUG> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{:?}", self.0));
+    }
+}
+
+impl<T: Debug + ?Sized> ArgByTrait for &Arg<'_, T, USE_PRETTY> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{:#?}", self.0));
+    }
+}
+
+/// The last choice: the whole message is formatted at the call.
+pub trait ArgInMessage {
+    /// How the argument goes into a payload.
+    #[inline]
+    fn way(&self) -> Way {
+        Way::InMessage
+    }
+
+    /// Appends nothing: the message holds it.
+    #[inline]
+    fn put(&self, _: &mut Slot<'_>) {}
+}
+
+impl<T: ?Sized, const USE: u8> ArgInMessage for Arg<'_, T, USE> {}
+
+/// The value of a field `key = value`.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a, T: ?Sized>(pub &'a T);
+/// The value of a field `key = %value`.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a, T: ?Sized>(pub &'a T);
+/// The value of a field `key = ?value`.
+#[derive(Clone, Copy, Debug)]
+pub struct Debugged<'a, T: ?Sized>(pub &'a T);
+
+/// The first choice of a field: its value is stored.
+pub trait FieldByType {
+    /// How the value goes into a payload.
+    #[inline]
+    fn way(&self) -> Way {
+        Way::Stored
+    }
+
+    /// Appends it.
+    fn put(&self, slot: &mut Slot<'_>);
+}
+
+impl<T: Stored + ?Sized> FieldByType for &Plain<'_, T> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        self.0.put(slot);
+    }
+}
+
+/// The second choice of a field: its value is formatted at the call.
+pub trait FieldByTrait {
+    /// How the value goes into a payload.
+    #[inline]
+    fn way(&self) -> Way {
+        Way::Formatted
+    }
+
+    /// Appends it.
+    fn put(&self, slot: &mut Slot<'_>);
+}
+
+impl<T: Display + ?Sized> FieldByTrait for Plain<'_, T> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{}", self.0));
+    }
+}
+
+impl<T: Display + ?Sized> FieldByTrait for Shown<'_, T> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{}", self.0));
+    }
+}
+
+impl<T: Debug + ?Sized> FieldByTrait for Debugged<'_, T> {
+    #[inline]
+    fn put(&self, slot: &mut Slot<'_>) {
+        put_text(slot, format_args!("{:?}", self.0));
+    }
+}

@@ -1,0 +1,154 @@
+//! The loggers of systems, job runs and tasks.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use logboom::{JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
+use logboom_record::{Entry, Kind, Run, RunEnd, RunId};
+use logboom_store::{Query, RunQuery, Store, StoreSink, mem::Mem};
+use logboom_store_embedded::Embedded;
+
+fn log_a_day(logger: &Logger) {
+    logger.system(Level::Info, "ready", &[("workers", 4_u32.into())]);
+    let job = logger.job_run("nightly-7");
+    job.log_job(Level::Info, "started", &[]);
+    job.log_task("build", Level::Warn, "2 warnings", Stream::Stderr, &[("file", "a b.c".into())]);
+    job.log_task("test", Level::Info, "ok", Stream::Stdout, &[]);
+    job.end_task("build", Outcome::Failed);
+    job.close(Outcome::TimedOut);
+    let dropped = logger.job_run("hourly-1");
+    dropped.log_job(Level::Debug, "dropped", &[]);
+}
+
+#[test]
+fn runs_of_every_store_tell_who_belongs_to_whom() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(Mem::default()), Arc::new(Embedded::open(dir.path()).unwrap())];
+    for store in stores {
+        let logger = Logger::new("scheduler", StoreSink(Arc::clone(&store))).unwrap();
+        log_a_day(&logger);
+        logger.flush().unwrap();
+        drop(logger);
+        let runs = store.runs(&RunQuery::new(logboom_store::Scope::All)).unwrap();
+        let seen: Vec<_> =
+            runs.iter().map(|state| (state.run.kind, state.run.external_id.as_deref(), state.run.outcome())).collect();
+        assert_eq!(seen.len(), 5, "{seen:?}");
+        for want in [
+            (Kind::System, None, Outcome::Passed),
+            (Kind::Job, Some("nightly-7"), Outcome::TimedOut),
+            (Kind::Task, Some("build"), Outcome::Failed),
+            (Kind::Task, Some("test"), Outcome::TimedOut),
+            (Kind::Job, Some("hourly-1"), Outcome::Passed),
+        ] {
+            assert!(seen.contains(&want), "{want:?} in {seen:?}");
+        }
+        let page = store.page(&Query::new(logboom_store::Scope::All), None).unwrap();
+        let records: Vec<_> = page
+            .entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Record(record) => {
+                    Some((String::from_utf8_lossy(&record.message).into_owned(), record.stream, record.seq))
+                }
+                Entry::Gap(_) => None,
+            })
+            .collect();
+        assert_eq!(records.len(), 5, "{records:?}");
+        assert!(records.contains(&("2 warnings file=\"a b.c\"".to_owned(), Stream::Stderr, 1)), "{records:?}");
+    }
+}
+
+/// Memory that the test can look at while it is written.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn json_lines_have_every_record_and_what_became_of_the_runs() {
+    let output = Output::default();
+    let logger = Logger::new("scheduler", JsonLines::new(output.clone())).unwrap();
+    log_a_day(&logger);
+    drop(logger);
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.iter().filter(|line| line.contains("\"message\":")).count(), 5, "{text}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("{\"start\":")).count(), 5, "{text}");
+    assert_eq!(lines.iter().filter(|line| line.starts_with("{\"end\":")).count(), 5, "{text}");
+    assert!(
+        text.contains(r#""level":"warn","message":"2 warnings file=\"a b.c\"","fields":{"file":"a b.c"}"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_skipped_is_counted() {
+    let output = Output::default();
+    let logger = Logger::new("s", JsonLines::new(output.clone())).unwrap();
+    for tick in 0..25 {
+        logger.sample("tick", 10).log(Level::Debug, format_args!("tick {tick}"), &[]);
+        logger.sample("all", 1).log(Level::Debug, "each", &[]);
+    }
+    drop(logger);
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    for want in [
+        "\"tick 0\"",
+        "\"tick 10 skipped=9\"",
+        "\"tick 20 skipped=9\"",
+        "\"sampled events were skipped key=tick skipped=4\"",
+    ] {
+        assert!(text.contains(want), "{want} in {text}");
+    }
+    assert_eq!((text.matches("\"tick ").count(), text.matches("\"each\"").count()), (3, 25));
+}
+
+/// Refuses records while it is told to.
+struct Moody(Arc<AtomicBool>, StoreSink);
+
+impl Sink for Moody {
+    fn start_run(&self, run: &Run) -> Result<(), SinkError> {
+        self.1.start_run(run)
+    }
+    fn append(&self, batch: &[Entry]) -> Result<(), SinkError> {
+        if self.0.load(Ordering::Relaxed) { Err(SinkError("out of paper".into())) } else { self.1.append(batch) }
+    }
+    fn end_run(&self, id: RunId, end: &RunEnd) -> Result<(), SinkError> {
+        self.1.end_run(id, end)
+    }
+}
+
+#[test]
+fn what_the_sink_refuses_is_a_gap() {
+    let (refuses, store): (_, Arc<dyn Store>) = (Arc::new(AtomicBool::new(false)), Arc::new(Mem::default()));
+    let logger = Logger::new("s", Moody(Arc::clone(&refuses), StoreSink(Arc::clone(&store)))).unwrap();
+    logger.system(Level::Info, "1", &[]);
+    logger.flush().unwrap();
+    refuses.store(true, Ordering::Relaxed);
+    (2..5).for_each(|n| logger.system(Level::Info, n, &[]));
+    let error = logger.flush().unwrap_err();
+    assert!(error.to_string().contains("out of paper"), "{error}");
+    refuses.store(false, Ordering::Relaxed);
+    logger.system(Level::Info, "5", &[]);
+    logger.flush().unwrap();
+    assert_eq!(logger.lost(), 3);
+    let page = store.page(&Query::new(logboom_store::Scope::All), None).unwrap();
+    let seen: Vec<_> = page
+        .entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Record(record) => (record.seq, record.seq),
+            Entry::Gap(gap) => (gap.from, gap.to.unwrap()),
+        })
+        .collect();
+    assert_eq!(seen, [(1, 1), (2, 4), (5, 5)]);
+}
