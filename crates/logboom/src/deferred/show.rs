@@ -10,8 +10,8 @@ use super::pad::{pad, pad_number};
 use super::template::{Align, Shape, Spec};
 use super::value::Value;
 
-/// A value as `{}` shows it.
-#[inline]
+/// A value as `{}` shows it. Inlined where the value was just read, so that its kind is told once.
+#[inline(always)]
 pub(super) fn show_plain(value: Value<'_>, out: &mut Vec<u8>) -> Option<()> {
     match value {
         Value::U8(value) => digits(value, out),

@@ -111,7 +111,7 @@ const fn is_key(key: &[u8]) -> bool {
         }
         at += 1;
     }
-    0 < key.len() && key.len() <= KEY_BYTES_MAX
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX
 }
 
 const fn stands_before(keys: &[&str], at: usize) -> bool {

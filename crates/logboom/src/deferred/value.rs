@@ -61,15 +61,21 @@ macro_rules! numbers {
         })*
 
         impl<'a> Value<'a> {
-            /// Takes the first value off these bytes.
-            #[inline]
-            pub(super) fn take(bytes: &mut &'a [u8]) -> Option<Value<'a>> {
+            /// Takes the first value off these bytes and hands it on. Each kind does so by itself, so that code which is
+            /// inlined here is made for one kind at a time, and no value goes through memory.
+            #[inline(always)]
+            pub(super) fn take_to<R>(bytes: &mut &'a [u8], then: impl FnOnce(Value<'a>) -> Option<R>) -> Option<R> {
                 let (&tag, rest) = bytes.split_first()?;
                 *bytes = rest;
-                Some(match tag {
-                    $($tag => Value::$variant($type::from_le_bytes(take_array(bytes)?)),)*
-                    _ => Value::take_other(tag, bytes)?,
-                })
+                match tag {
+                    $($tag => then(Value::$variant($type::from_le_bytes(take_array(bytes)?))),)*
+                    BOOL => then(Value::Bool(take_array::<1>(bytes)?[0] != 0)),
+                    CHAR => then(Value::Char(char::from_u32(u32::from_le_bytes(take_array(bytes)?))?)),
+                    STR => then(Value::Str(take_string(bytes)?)),
+                    TEXT => then(Value::Text(take_string(bytes)?)),
+                    MESSAGE => then(Value::Message(take_string(bytes)?)),
+                    _ => None,
+                }
             }
         }
     };
@@ -82,16 +88,9 @@ numbers! {
 }
 
 impl<'a> Value<'a> {
-    #[inline]
-    fn take_other(tag: u8, bytes: &mut &'a [u8]) -> Option<Value<'a>> {
-        Some(match tag {
-            BOOL => Value::Bool(take_array::<1>(bytes)?[0] != 0),
-            CHAR => Value::Char(char::from_u32(u32::from_le_bytes(take_array(bytes)?))?),
-            STR => Value::Str(take_string(bytes)?),
-            TEXT => Value::Text(take_string(bytes)?),
-            MESSAGE => Value::Message(take_string(bytes)?),
-            _ => return None,
-        })
+    /// Takes the first value off these bytes.
+    pub(super) fn take(bytes: &mut &'a [u8]) -> Option<Value<'a>> {
+        Value::take_to(bytes, Some)
     }
 }
 
