@@ -1,7 +1,8 @@
 //! How long does a deferred call take to store its arguments, and the writer to render them?
 //!
-//! `cargo bench -p logboom --bench deferred` prints, over short rounds, the nanoseconds a call: storing without the frame's
-//! head and what comes after it, rendering with the fields in both texts, and `write!` of the same line beside it.
+//! `cargo bench -p logboom --bench deferred` prints, over short rounds, the nanoseconds a call: storing without the
+//! frame's head and what comes after it, rendering with the fields in both texts, and `write!` of the same line beside
+//! it.
 
 use std::cell::RefCell;
 use std::hint::black_box;

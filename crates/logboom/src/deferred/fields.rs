@@ -11,11 +11,11 @@ const RESERVED_BYTES: usize = 40;
 
 /// Writes fields as ` key=value` (logfmt, each with a space in front) and as a JSON object, both at once.
 ///
-/// Values that are not numbers or `bool` are strings in JSON, and so are NaN, the infinities and integers beyond 64 bits. In
-/// logfmt a string is quoted where it is empty or has spaces, quotes, `=` or control characters; these are escaped as in
-/// JSON, so that neither text ever holds a newline. Floats are written as `{:?}` has them, whose length is bounded.
-/// The JSON text has at most [`FIELDS_BYTES_MAX`] bytes: a field that would pass this stands in the logfmt text alone, and
-/// `fields_left_out` counts it. Two fields of one name are both written.
+/// Values that are not numbers or `bool` are strings in JSON, and so are NaN, the infinities and integers beyond 64
+/// bits. In logfmt a string is quoted where it is empty or has spaces, quotes, `=` or control characters; these are
+/// escaped as in JSON, so that neither text ever holds a newline. Floats are written as `{:?}` has them, whose length
+/// is bounded. The JSON text has at most [`FIELDS_BYTES_MAX`] bytes: a field that would pass this stands in the logfmt
+/// text alone, and `fields_left_out` counts it. Two fields of one name are both written.
 ///
 /// ```
 /// # use logboom::deferred::FieldsWriter;

@@ -1,7 +1,7 @@
 //! What rendering needs to know of a call site, in the process that logged and in any that comes after it.
 //!
-//! The bytes of a site: `u32` their number in all, `u32` the site's number, `u32` line, `u16` number of fields; then, as a
-//! `u16` length and UTF-8 each, target, file, template, and the fields' names.
+//! The bytes of a site: `u32` their number in all, `u32` the site's number, `u32` line, `u16` number of fields; then,
+//! as a `u16` length and UTF-8 each, target, file, template, and the fields' names.
 
 use std::ops::Range;
 
@@ -56,7 +56,8 @@ struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Range<usize>),
-    /// As above, of at most [`SHORT_BYTES`]: a copy of a fixed size costs a third of one that must look at the size first.
+    /// As above, of at most [`SHORT_BYTES`]: a copy of a fixed size costs a third of one that must look at the size
+    /// first.
     Short([u8; SHORT_BYTES], usize),
     Plain(usize),
     Spec(usize, Spec),
@@ -106,8 +107,8 @@ impl SiteInfo {
         out[from..from + 4].copy_from_slice(&bytes.to_le_bytes());
     }
 
-    /// Reads the site at the start of these bytes, and how many bytes it has; `None` if there is none, or a part of one.
-    /// The bytes may be anything.
+    /// Reads the site at the start of these bytes, and how many bytes it has; `None` if there is none, or a part of
+    /// one. The bytes may be anything.
     pub fn parse(bytes: &[u8]) -> Option<(SiteInfo, usize)> {
         let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
         let mut rest = bytes.get(4..len)?;

@@ -1,7 +1,7 @@
 //! One value as text, byte for byte as `format!` writes it.
 //!
-//! Widths are filled by `pad.rs`, because a fill that is known only at run time cannot be said to `write!`; everything else is
-//! left to the standard library.
+//! Widths are filled by `pad.rs`, because a fill that is known only at run time cannot be said to `write!`; everything
+//! else is left to the standard library.
 
 use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
 use std::io::Write;
