@@ -1,11 +1,11 @@
 //! Calls whose formatting is left to the writer.
 //!
 //! A call of [`info!`](crate::info) and its like stores its arguments as they are, a tag and a few bytes each, and the
-//! number of its call site; [`SiteInfo::render`] makes the text of them later, on the writer's thread or, after a crash,
-//! in another process, byte for byte as `format!` would have. What can be stored is told by type: integers, floats,
-//! `bool`, `char` and strings, and references to them. Whatever else a template shows is formatted at the call, and so
-//! is the whole message where a template says something that `template.rs` does not know (captured names, a width that
-//! is an argument): such a call prints the same and costs more.
+//! number of its call site; [`SiteInfo::render`] makes the text of them later, on the writer's thread or, after a
+//! crash, in another process, byte for byte as `format!` would have. What can be stored is told by type: integers,
+//! floats, `bool`, `char` and strings, and references to them. Whatever else a template shows is formatted at the call,
+//! and so is the whole message where a template says something that `template.rs` does not know (captured names, a
+//! width that is an argument): such a call prints the same and costs more.
 //!
 //! A payload is the values of the template's arguments in their order, or the whole message, then those of the fields.
 //! `value.rs` has the bytes of a value, `info.rs` those of a site.

@@ -1,23 +1,24 @@
 //! The macros that programs log with.
 //!
-//! `__take` munches what follows the template one argument at a time, because `$value:expr` would swallow `key = value` as an
-//! assignment; every argument gets a name of its own, since each round of a macro has names that no other round sees. The
-//! names end up in one `match`, so that every argument is evaluated once and its temporaries live until the call is over.
-//! `format_args!` sees every template and its arguments, whatever is deferred: its errors are the compiler's usual ones.
+//! `__take` munches what follows the template one argument at a time, because `$value:expr` would swallow `key = value`
+//! as an assignment; every argument gets a name of its own, since each round of a macro has names that no other round
+//! sees. The names end up in one `match`, so that every argument is evaluated once and its temporaries live until the
+//! call is over. `format_args!` sees every template and its arguments, whatever is deferred: its errors are the
+//! compiler's usual ones.
 
 /// Logs at a level: `log!(level, collector, "template {}", argument, key = value)`.
 ///
-/// The template and its arguments are those of `format!`, but for named arguments: what is written `key = value` is a field,
-/// which the template does not show. A field is a number, a `bool`, a string, or whatever has `Display`; `key = %value` takes
-/// what the value shows as `{}`, `key = ?value` what it shows as `{:?}`, both as strings. A name that is no identifier stands in
-/// quotes. Nothing is evaluated but the collector and the level if the collector does not want the level; all
-/// arguments are evaluated once if it does.
+/// The template and its arguments are those of `format!`, but for named arguments: what is written `key = value` is a
+/// field, which the template does not show. A field is a number, a `bool`, a string, or whatever has `Display`; `key =
+/// %value` takes what the value shows as `{}`, `key = ?value` what it shows as `{:?}`, both as strings. A name that is
+/// no identifier stands in quotes. Nothing is evaluated but the collector and the level if the collector does not want
+/// the level; all arguments are evaluated once if it does.
 ///
-/// Integers, floats, `bool`, `char` and strings, and references to them, are stored as they are and formatted later by the
-/// collector's own thread; anything else is formatted at the call.
+/// Integers, floats, `bool`, `char` and strings, and references to them, are stored as they are and formatted later by
+/// the collector's own thread; anything else is formatted at the call.
 ///
-/// Arguments that do not fit the template do not compile, as with `format!`, nor do fields before arguments, a field whose name
-/// stands twice, or a field that cannot be shown:
+/// Arguments that do not fit the template do not compile, as with `format!`, nor do fields before arguments, a field
+/// whose name stands twice, or a field that cannot be shown:
 ///
 /// ```compile_fail,E0277
 /// # fn log(collector: impl logboom::private::Takes) {
@@ -126,7 +127,8 @@ macro_rules! __take {
                     ($($arg,)* $($field,)*) => {
                         #[allow(unused_imports)]
                         use $crate::private::{
-                            ArgByTrait as _, ArgByType as _, ArgInMessage as _, FieldByTrait as _, FieldByType as _, Way,
+                            ArgByTrait as _, ArgByType as _, ArgInMessage as _, FieldByTrait as _, FieldByType as _,
+                            Way,
                         };
                         static SITE: $crate::private::Site = $crate::private::Site::new(
                             $crate::private::Source { target: module_path!(), file: file!(), line: line!() },

@@ -1,9 +1,9 @@
 //! How the macros choose, for the type of each argument and field, between storing and formatting.
 //!
-//! Stable Rust has no specialization, but a method call takes the first type in the chain `&&&T`, `&&T`, `&T` that has the
-//! method. So [`ArgByType`] is there for `&&Arg` where the argument can be stored, [`ArgByTrait`] for `&Arg` where it has
-//! the trait that the template uses, and [`ArgInMessage`] for every `Arg`; the macros call on `&&&Arg`. All of it is decided by
-//! the compiler, and is gone from the code that it makes.
+//! Stable Rust has no specialization, but a method call takes the first type in the chain `&&&T`, `&&T`, `&T` that has
+//! the method. So [`ArgByType`] is there for `&&Arg` where the argument can be stored, [`ArgByTrait`] for `&Arg` where
+//! it has the trait that the template uses, and [`ArgInMessage`] for every `Arg`; the macros call on `&&&Arg`. All of
+//! it is decided by the compiler, and is gone from the code that it makes.
 
 use std::fmt::{Debug, Display};
 

@@ -11,11 +11,11 @@ const RESERVED_BYTES: usize = 40;
 
 /// Writes fields as ` key=value` (logfmt, each with a space in front) and as a JSON object, both at once.
 ///
-/// Values that are not numbers or `bool` are strings in JSON, and so are NaN, the infinities and integers beyond 64 bits. In
-/// logfmt a string is quoted where it is empty or has spaces, quotes, `=` or control characters; these are escaped as in
-/// JSON, so that neither text ever holds a newline. Floats are written as `{:?}` has them, whose length is bounded.
-/// The JSON text has at most [`FIELDS_BYTES_MAX`] bytes: a field that would pass this stands in the logfmt text alone, and
-/// `fields_left_out` counts it. Two fields of one name are both written.
+/// Values that are not numbers or `bool` are strings in JSON, and so are NaN, the infinities and integers beyond 64
+/// bits. In logfmt a string is quoted where it is empty or has spaces, quotes, `=` or control characters; these are
+/// escaped as in JSON, so that neither text ever holds a newline. Floats are written as `{:?}` has them, whose length
+/// is bounded. The JSON text has at most [`FIELDS_BYTES_MAX`] bytes: a field that would pass this stands in the logfmt
+/// text alone, and `fields_left_out` counts it. Two fields of one name are both written.
 ///
 /// ```
 /// # use logboom::deferred::FieldsWriter;
@@ -108,13 +108,14 @@ impl FieldsWriter {
 
     /// Adds a string.
     pub fn push_str(&mut self, key: &str, value: &str) {
+        let care = Care::of(value);
         self.push_suffix_key(key);
-        if needs_quotes(value) {
-            push_quoted(&mut self.suffix, value);
+        if value.is_empty() || care.has(Care::QUOTE) {
+            push_quoted(&mut self.suffix, value, care);
         } else {
             self.suffix.push_str(value);
         }
-        self.push_json(key, value, push_quoted);
+        self.push_json(key, value, |json, value| push_quoted(json, value, care));
     }
 
     /// Adds what a value shows as `{}`.
@@ -181,10 +182,11 @@ impl FieldsWriter {
 
     fn push_suffix_key(&mut self, key: &str) {
         self.suffix.push(' ');
-        if is_key(key) {
+        if !key.is_empty() && !Care::of(key).has(Care::QUOTE) {
             self.suffix.push_str(key);
         } else {
-            let allowed = |char| if needs_care(char) { '_' } else { char };
+            let allowed =
+                |char: char| if Care::of(char.encode_utf8(&mut [0; 4])).has(Care::QUOTE) { '_' } else { char };
             self.suffix.extend(key.chars().map(allowed));
             self.suffix.extend(key.is_empty().then_some('_'));
         }
@@ -196,7 +198,7 @@ impl FieldsWriter {
         let room = FIELDS_BYTES_MAX - RESERVED_BYTES;
         if key.len() + value.len() < room {
             self.json.push(if self.open == 0 { '{' } else { ',' });
-            push_quoted(&mut self.json, key);
+            push_quoted(&mut self.json, key, Care::of(key));
             self.json.push(':');
             push(&mut self.json, value);
         }
@@ -218,35 +220,76 @@ impl FieldsWriter {
     }
 }
 
-/// Whether a key stands in logfmt as it is.
-fn is_key(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'='))
-}
+/// What the bytes of a text ask for, together.
+#[derive(Clone, Copy)]
+struct Care(u8);
 
-fn needs_quotes(value: &str) -> bool {
-    value.is_empty() || value.chars().any(needs_care)
-}
+impl Care {
+    /// Quotes in logfmt.
+    const QUOTE: u8 = 1;
+    /// An escape where it is quoted.
+    const ESCAPE: u8 = 2;
+    /// A look at each character.
+    const LOOK: u8 = 4;
 
-fn needs_care(char: char) -> bool {
-    matches!(char, '"' | '=') || char.is_whitespace() || char.is_control()
+    const OF_BYTE: [u8; 256] = {
+        let (mut care, mut byte) = ([0; 256], 0);
+        while byte < 256 {
+            care[byte] = match byte as u8 {
+                0..b' ' | b'"' | 0x7F => Care::QUOTE | Care::ESCAPE,
+                b' ' | b'=' => Care::QUOTE,
+                b'\\' => Care::ESCAPE,
+                0x80.. => Care::LOOK,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        care
+    };
+
+    fn of(text: &str) -> Care {
+        let seen = Care(text.bytes().fold(0, |seen, byte| seen | Care::OF_BYTE[usize::from(byte)]));
+        if seen.has(Care::LOOK) { seen.with_chars(text) } else { seen }
+    }
+
+    fn with_chars(self, text: &str) -> Care {
+        let care = |char: char| match (char.is_control(), char.is_whitespace()) {
+            (true, _) => Care::QUOTE | Care::ESCAPE,
+            (false, true) => Care::QUOTE,
+            (false, false) => 0,
+        };
+        Care(text.chars().fold(self.0, |seen, char| seen | care(char)))
+    }
+
+    fn has(self, what: u8) -> bool {
+        self.0 & what != 0
+    }
 }
 
 /// A JSON string, which logfmt takes as well.
-fn push_quoted(out: &mut String, text: &str) {
+fn push_quoted(out: &mut String, text: &str, care: Care) {
     out.push('"');
+    if care.has(Care::ESCAPE) {
+        push_escaped(out, text);
+    } else {
+        out.push_str(text);
+    }
+    out.push('"');
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     let mut from = 0;
     for (at, char) in text.char_indices() {
         if matches!(char, '"' | '\\') || char.is_control() {
             out.push_str(&text[from..at]);
-            push_escaped(out, char);
+            push_escape(out, char);
             from = at + char.len_utf8();
         }
     }
     out.push_str(&text[from..]);
-    out.push('"');
 }
 
-fn push_escaped(out: &mut String, char: char) {
+fn push_escape(out: &mut String, char: char) {
     match char {
         '"' => out.push_str("\\\""),
         '\\' => out.push_str("\\\\"),

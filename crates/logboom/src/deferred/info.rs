@@ -1,7 +1,7 @@
 //! What rendering needs to know of a call site, in the process that logged and in any that comes after it.
 //!
-//! The bytes of a site: `u32` their number in all, `u32` the site's number, `u32` line, `u16` number of fields; then, as a
-//! `u16` length and UTF-8 each, target, file, template, and the fields' names.
+//! The bytes of a site: `u32` their number in all, `u32` the site's number, `u32` line, `u16` number of fields; then,
+//! as a `u16` length and UTF-8 each, target, file, template, and the fields' names.
 
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ const FILE_BYTES_MAX: usize = 4096;
 /// The most bytes of an encoded site; a longer target, file or template is cut.
 pub const SITE_BYTES_MAX: usize =
     HEAD_BYTES + 6 + TARGET_BYTES_MAX + FILE_BYTES_MAX + TEMPLATE_BYTES_MAX + KEYS_MAX * (2 + KEY_BYTES_MAX);
+
+const SHORT_BYTES: usize = 16;
 
 /// Where a message whose template repeats long arguments is cut, in bytes; the cut is marked.
 const REPEATED_BYTES_MAX: usize = 64 << 20;
@@ -54,6 +56,9 @@ struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(Range<usize>),
+    /// As above, of at most [`SHORT_BYTES`]: a copy of a fixed size costs a third of one that must look at the size
+    /// first.
+    Short([u8; SHORT_BYTES], usize),
     Plain(usize),
     Spec(usize, Spec),
 }
@@ -102,11 +107,11 @@ impl SiteInfo {
         out[from..from + 4].copy_from_slice(&bytes.to_le_bytes());
     }
 
-    /// Reads the site at the start of these bytes, and how many bytes it has; `None` if there is none, or a part of one.
-    /// The bytes may be anything.
+    /// Reads the site at the start of these bytes, and how many bytes it has; `None` if there is none, or a part of
+    /// one. The bytes may be anything.
     pub fn parse(bytes: &[u8]) -> Option<(SiteInfo, usize)> {
         let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
-        let mut rest = bytes.get(4..len).filter(|_| len <= SITE_BYTES_MAX)?;
+        let mut rest = bytes.get(4..len)?;
         let number = u32::from_le_bytes(*rest.split_off(..4)?.first_chunk()?);
         let line = u32::from_le_bytes(*rest.split_off(..4)?.first_chunk()?);
         let keys = u16::from_le_bytes(*rest.split_off(..2)?.first_chunk()?);
@@ -151,7 +156,7 @@ impl SiteInfo {
         }
         let plan = self.plan.as_ref()?;
         if plan.in_order {
-            return plan.parts.iter().try_for_each(|part| self.render_part(part, |_| Value::take(payload), out));
+            return plan.parts.iter().try_for_each(|part| self.render_next(part, payload, out));
         }
         let args = (0..plan.args).map(|_| Value::take(payload)).collect::<Option<Vec<_>>>()?;
         let from = out.len();
@@ -166,6 +171,15 @@ impl SiteInfo {
         Some(())
     }
 
+    /// A part whose argument, if it has one, is the first of the payload.
+    #[inline(always)]
+    fn render_next(&self, part: &Part, payload: &mut &[u8], out: &mut Vec<u8>) -> Option<()> {
+        match part {
+            Part::Plain(_) => Value::take_to(payload, |value| show_plain(value, out)),
+            part => self.render_part(part, |_| Value::take(payload), out),
+        }
+    }
+
     #[inline]
     fn render_part<'a>(
         &self,
@@ -176,6 +190,12 @@ impl SiteInfo {
         match part {
             Part::Text(range) => {
                 out.extend_from_slice(&self.template.as_bytes()[range.clone()]);
+                Some(())
+            }
+            Part::Short(bytes, len) => {
+                let end = out.len() + len;
+                out.extend_from_slice(bytes);
+                out.truncate(end);
                 Some(())
             }
             Part::Plain(index) => show_plain(arg(*index)?, out),
@@ -192,7 +212,7 @@ impl Plan {
             match walk.step() {
                 Step::End => break,
                 Step::Unknown => return None,
-                Step::Piece(Piece::Text { from, to }) => plan.parts.push(Part::Text(from..to)),
+                Step::Piece(Piece::Text { from, to }) => plan.parts.push(Part::text(template, from..to)),
                 Step::Piece(Piece::Place { arg, spec }) => plan.add_place(arg, spec),
             }
         }
@@ -203,6 +223,20 @@ impl Plan {
         self.in_order &= arg == self.args;
         self.args = self.args.max(arg + 1);
         self.parts.push(if spec == Spec::PLAIN { Part::Plain(arg) } else { Part::Spec(arg, spec) });
+    }
+}
+
+impl Part {
+    fn text(template: &str, range: Range<usize>) -> Part {
+        let text = &template.as_bytes()[range.clone()];
+        let mut bytes = [0; SHORT_BYTES];
+        match bytes.get_mut(..text.len()) {
+            Some(short) => {
+                short.copy_from_slice(text);
+                Part::Short(bytes, text.len())
+            }
+            None => Part::Text(range),
+        }
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) fn pad(out: &mut Vec<u8>, from: usize, chars: usize, spec: &Spec, oth
     fill(out, spec.fill, missing - before);
 }
 
-/// Fills the room of a number, which is ASCII and stands behind `from`: with zeros between its sign and its digits, if the
-/// template says so.
+/// Fills the room of a number, which is ASCII and stands behind `from`: with zeros between its sign and its digits, if
+/// the template says so.
 pub(super) fn pad_number(out: &mut Vec<u8>, from: usize, spec: &Spec) {
     let chars = out.len() - from;
     if !spec.zero {

@@ -1,7 +1,7 @@
 //! One value as text, byte for byte as `format!` writes it.
 //!
-//! Widths are filled by `pad.rs`, because a fill that is known only at run time cannot be said to `write!`; everything else is
-//! left to the standard library.
+//! Widths are filled by `pad.rs`, because a fill that is known only at run time cannot be said to `write!`; everything
+//! else is left to the standard library.
 
 use std::fmt::{Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
 use std::io::Write;
@@ -10,8 +10,8 @@ use super::pad::{pad, pad_number};
 use super::template::{Align, Shape, Spec};
 use super::value::Value;
 
-/// A value as `{}` shows it.
-#[inline]
+/// A value as `{}` shows it. Inlined where the value was just read, so that its kind is told once.
+#[inline(always)]
 pub(super) fn show_plain(value: Value<'_>, out: &mut Vec<u8>) -> Option<()> {
     match value {
         Value::U8(value) => digits(value, out),

@@ -40,8 +40,8 @@ impl Site {
     /// A site; of the template as `format!` takes it, and the names of the fields.
     ///
     /// # Panics
-    /// In the compiler, where a static is made of it: if there are more than 64 fields, if a name stands twice, is empty, is
-    /// longer than 128 bytes or has spaces, quotes, `=` or anything but printing ASCII.
+    /// In the compiler, where a static is made of it: if there are more than 64 fields, if a name stands twice, is
+    /// empty, is longer than 128 bytes or has spaces, quotes, `=` or anything but printing ASCII.
     pub const fn new(source: Source, template: &'static str, keys: &'static [&'static str]) -> Site {
         assert!(keys.len() <= KEYS_MAX, "a call can have 64 fields at most");
         let mut at = 0;
@@ -111,7 +111,7 @@ const fn is_key(key: &[u8]) -> bool {
         }
         at += 1;
     }
-    0 < key.len() && key.len() <= KEY_BYTES_MAX
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX
 }
 
 const fn stands_before(keys: &[&str], at: usize) -> bool {

@@ -1,8 +1,8 @@
 //! Templates as `format!` has them, as far as the writer can render them.
 //!
-//! The same walk runs in the compiler, to tell which call sites can be deferred, and in the writer. It is strict: what it
-//! does not know for sure is [`Step::Unknown`], the message is then formatted at the call, and nobody can tell. That a
-//! template is right and its arguments fit it is `format_args!`'s affair, which sees every one of them too.
+//! The same walk runs in the compiler, to tell which call sites can be deferred, and in the writer. It is strict: what
+//! it does not know for sure is [`Step::Unknown`], the message is then formatted at the call, and nobody can tell. That
+//! a template is right and its arguments fit it is `format_args!`'s affair, which sees every one of them too.
 
 /// The longest template that is deferred, in bytes.
 pub(super) const TEMPLATE_BYTES_MAX: usize = 4096;
@@ -253,8 +253,8 @@ pub const fn deferrable(template: &str) -> bool {
     }
 }
 
-/// How a template shows one argument, for arguments that cannot be stored: in more ways than one, or with a width and the
-/// like, which the argument itself would have to obey.
+/// How a template shows one argument, for arguments that cannot be stored: in more ways than one, or with a width and
+/// the like, which the argument itself would have to obey.
 pub const USE_OTHER: u8 = 0;
 /// Always as `{}`.
 pub const USE_DISPLAY: u8 = 1;

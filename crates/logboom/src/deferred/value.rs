@@ -1,8 +1,8 @@
 //! One argument or field as bytes: a tag, then the value, little-endian; strings as a `u32` length and their bytes.
 //!
-//! Tags: 1 to 5 `u8` to `u128`, 6 to 10 `i8` to `i128`, 11 `f32`, 12 `f64`, 13 `bool`, 14 `char`, 15 a string, 16 text that
-//! is shown as it is, because the call formatted it, 17 the whole message in place of all arguments. `usize` and `isize`
-//! are the integers of their width.
+//! Tags: 1 to 5 `u8` to `u128`, 6 to 10 `i8` to `i128`, 11 `f32`, 12 `f64`, 13 `bool`, 14 `char`, 15 a string, 16 text
+//! that is shown as it is, because the call formatted it, 17 the whole message in place of all arguments. `usize` and
+//! `isize` are the integers of their width.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -17,7 +17,8 @@ const STR: u8 = 15;
 const TEXT: u8 = 16;
 pub(super) const MESSAGE: u8 = 17;
 
-/// What stands in a text where a `Display` or `Debug` of the program's own reported an error, which `format!` panics at.
+/// What stands in a text where a `Display` or `Debug` of the program's own reported an error, which `format!` panics
+/// at.
 pub(super) const FORMAT_FAILED: &str = "[formatting failed]";
 
 /// A type whose values are stored as they are and formatted later.
@@ -61,15 +62,21 @@ macro_rules! numbers {
         })*
 
         impl<'a> Value<'a> {
-            /// Takes the first value off these bytes.
-            #[inline]
-            pub(super) fn take(bytes: &mut &'a [u8]) -> Option<Value<'a>> {
+            /// Takes the first value off these bytes and hands it on. Each kind does so by itself, so that code which
+            /// is inlined here is made for one kind at a time, and no value goes through memory.
+            #[inline(always)]
+            pub(super) fn take_to<R>(bytes: &mut &'a [u8], then: impl FnOnce(Value<'a>) -> Option<R>) -> Option<R> {
                 let (&tag, rest) = bytes.split_first()?;
                 *bytes = rest;
-                Some(match tag {
-                    $($tag => Value::$variant($type::from_le_bytes(take_array(bytes)?)),)*
-                    _ => Value::take_other(tag, bytes)?,
-                })
+                match tag {
+                    $($tag => then(Value::$variant($type::from_le_bytes(take_array(bytes)?))),)*
+                    BOOL => then(Value::Bool(take_array::<1>(bytes)?[0] != 0)),
+                    CHAR => then(Value::Char(char::from_u32(u32::from_le_bytes(take_array(bytes)?))?)),
+                    STR => then(Value::Str(take_string(bytes)?)),
+                    TEXT => then(Value::Text(take_string(bytes)?)),
+                    MESSAGE => then(Value::Message(take_string(bytes)?)),
+                    _ => None,
+                }
             }
         }
     };
@@ -82,16 +89,9 @@ numbers! {
 }
 
 impl<'a> Value<'a> {
-    #[inline]
-    fn take_other(tag: u8, bytes: &mut &'a [u8]) -> Option<Value<'a>> {
-        Some(match tag {
-            BOOL => Value::Bool(take_array::<1>(bytes)?[0] != 0),
-            CHAR => Value::Char(char::from_u32(u32::from_le_bytes(take_array(bytes)?))?),
-            STR => Value::Str(take_string(bytes)?),
-            TEXT => Value::Text(take_string(bytes)?),
-            MESSAGE => Value::Message(take_string(bytes)?),
-            _ => return None,
-        })
+    /// Takes the first value off these bytes.
+    pub(super) fn take(bytes: &mut &'a [u8]) -> Option<Value<'a>> {
+        Value::take_to(bytes, Some)
     }
 }
 

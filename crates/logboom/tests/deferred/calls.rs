@@ -142,9 +142,9 @@ fn templates_may_be_joined_and_hold_braces_and_anything() {
 #[test]
 fn collectors_behind_pointers_and_in_expressions_are_taken() {
     struct Holder {
-        collector: Arc<Collected>,
+        collector: Rc<Collected>,
     }
-    let holder = Holder { collector: Arc::new(Collected::all()) };
+    let holder = Holder { collector: Rc::new(Collected::all()) };
     let made = Cell::new(0);
     let make = || {
         made.set(made.get() + 1);

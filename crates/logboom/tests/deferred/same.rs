@@ -71,7 +71,7 @@ macro_rules! floats {
     ($($type:ident)*) => {
         $(
             let values = [
-                0.0, -0.0, 1.0, -1.0, 0.1, 0.5, 1.5, 2.5, 0.05, 9.995, 123456.789, -99999.5, 1e7, 1e15, 1e16, 1e17, 1e-4, 1e-5,
+                0.0, -0.0, 1.0, -1.0, 0.1, 0.5, 1.5, 2.5, 0.05, 9.995, 123456.79, -99999.5, 1e7, 1e15, 1e16, 1e17, 1e-4, 1e-5,
                 1e-7, 3.4e38, 1e-40, $type::MIN, $type::MAX, $type::EPSILON, $type::MIN_POSITIVE, $type::NAN, -$type::NAN,
                 $type::INFINITY, $type::NEG_INFINITY,
             ];
