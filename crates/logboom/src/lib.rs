@@ -2,4 +2,4 @@
 
 pub mod deferred;
 mod frame;
-mod ring;
+pub mod ring;
