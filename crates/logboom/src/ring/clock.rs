@@ -275,3 +275,6 @@ impl ClockAnchor {
 fn ahead(now: Reading, rate: u64, ns: i64) -> Reading {
     Reading { ticks: now.ticks.saturating_add(ticks_of(ns, rate)), unix_ns: now.unix_ns.saturating_add(ns) }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

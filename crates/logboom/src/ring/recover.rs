@@ -65,6 +65,8 @@ pub struct DeadRings {
     number: u64,
     rings: Vec<DeadRing>,
     order: BinaryHeap<Reverse<(Key, usize)>>,
+    /// The frame that was taken last.
+    frame: Vec<u8>,
     damage: Damage,
 }
 
@@ -103,6 +105,7 @@ impl DeadRings {
             number: 0,
             rings: Vec::new(),
             order: BinaryHeap::new(),
+            frame: Vec::new(),
             damage: Damage::default(),
         };
         rings.read_positions()?;
@@ -172,20 +175,20 @@ impl DeadRings {
     fn take(&mut self, generation: Option<u32>) -> Result<Option<Frame<'_>>, RingError> {
         let taken = self.advance(generation);
         let taken = taken.map_err(|source| self.failed("read", source))?;
-        Ok(taken.and_then(|at| self.rings[at].taken()))
+        Ok(if taken { Frame::parse(&self.frame) } else { None })
     }
 
-    /// The ring whose frame is next, which is taken.
-    fn advance(&mut self, generation: Option<u32>) -> io::Result<Option<usize>> {
+    /// Copies the next frame; false if there is none.
+    fn advance(&mut self, generation: Option<u32>) -> io::Result<bool> {
         while self.generation().is_some_and(|next| generation.is_none_or(|wanted| wanted == next)) {
             let Some(Reverse((key, at))) = self.order.pop() else { break };
-            let found = self.rings[at].take(&self.file, key)?;
+            let found = self.rings[at].take(&self.file, key, &mut self.frame)?;
             self.enqueue(at)?;
             if found {
-                return Ok(Some(at));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Says that what was taken since the last batch is about to be written. As [`super::Drain::begin_batch`]; the dead

@@ -1,7 +1,12 @@
 //! What the parts of a ring file promise together.
 
 mod crash;
+mod disk;
+mod hostile;
+mod killed;
+mod program;
 mod reuse;
+mod threads;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

@@ -27,8 +27,6 @@ pub(super) struct DeadRing {
     head: u64,
     window: Vec<u8>,
     window_from: u64,
-    /// The position and length in the window of the frame that was taken last.
-    taken: (usize, usize),
     damaged: bool,
     damaged_bytes: u64,
 }
@@ -71,7 +69,6 @@ impl DeadRing {
             head: if fits { head } else { tail },
             window: Vec::new(),
             window_from: tail,
-            taken: (0, 0),
             damaged: !fits,
             damaged_bytes: 0,
         }
@@ -121,8 +118,8 @@ impl DeadRing {
         Ok(None)
     }
 
-    /// Takes the next frame, which has this key; false if it is damaged or the live writer was faster.
-    pub fn take(&mut self, file: &File, key: Key) -> io::Result<bool> {
+    /// Takes the next frame, which has this key, into `frame`; false if it is damaged or the live writer was faster.
+    pub fn take(&mut self, file: &File, key: Key, frame: &mut Vec<u8>) -> io::Result<bool> {
         if self.key(file)? != Some(key) {
             return Ok(false);
         }
@@ -135,15 +132,18 @@ impl DeadRing {
             self.give_up();
             return Ok(false);
         };
-        self.taken = ((self.position - self.window_from) as usize, bytes);
+        frame.clear();
+        frame.extend_from_slice(&self.unread()[..bytes]);
         self.position += bytes as u64;
+        self.forget_large_window();
         Ok(true)
     }
 
-    /// The frame that was taken last.
-    pub fn taken(&self) -> Option<Frame<'_>> {
-        let (from, bytes) = self.taken;
-        Frame::parse(self.window.get(from..from + bytes)?)
+    /// Long frames in many rings must not add up.
+    fn forget_large_window(&mut self) {
+        if self.window.len() as u64 > WINDOW_BYTES {
+            self.window = Vec::new();
+        }
     }
 
     /// The bytes found damaged since the last call.
@@ -176,7 +176,6 @@ impl DeadRing {
             return Ok(Filled::Short);
         }
         self.window.clear();
-        self.window.shrink_to(WINDOW_BYTES as usize);
         self.window.resize(bytes.max(WINDOW_BYTES).min(self.left()) as usize, 0);
         self.window_from = self.position;
         let got = self.read_around(file)?;
