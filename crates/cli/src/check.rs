@@ -9,10 +9,11 @@ use std::{
 use logboom_boom::{BoomError, reader::Reader};
 use logboom_files::{
     FilesError, Session,
-    session::RunMeta,
+    session::{RunMeta, Status},
     textlog::{Extent, TextEntry, TextReader},
 };
 use logboom_record::{Outcome, RunId, Time};
+use logboom_ring::{RingError, recover::is_live, rest};
 use serde::Serialize;
 
 /// What a check found; the JSON of `verify`.
@@ -111,7 +112,45 @@ pub fn check(session: &Session, now: Time) -> Findings {
             found.add(killed_at_once(run.run.id));
         }
     }
+    for path in rest::files_in(session.dir()).iter().filter(|path| !is_live(path)) {
+        check_rings(session.dir(), path, &status, &mut found);
+    }
     found
+}
+
+/// What a killed program left in its rings is not lost: it is read from there until `verify --repair` puts it into the files.
+fn check_rings(dir: &Path, path: &Path, status: &Status, found: &mut Findings) {
+    match rest::read(path, |run| next_seq(dir, run, status)) {
+        Ok((left, damage)) => {
+            for (_, records) in left {
+                let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };
+                found.records += records.len() as u64;
+                let open = |gap: &&mut Lost| gap.run == first.run && gap.to.is_none();
+                found.gaps.iter_mut().filter(open).for_each(|gap| gap.from = gap.from.max(last.seq + 1));
+            }
+            if damage.bytes > 0 || damage.rings > 0 {
+                let what = format!("{} rings and {} bytes are no records", damage.rings, damage.bytes);
+                found.damaged.push(Damaged { file: path.display().to_string(), offset: 0, bytes: damage.bytes, what });
+            }
+        }
+        // Its program was killed before it had logged anything.
+        Err(RingError::NotRing { .. }) => {}
+        Err(error) => found.damaged.push(Damaged::whole_file(path, &error)),
+    }
+}
+
+/// What the files of a session hold of a run.
+fn next_seq(dir: &Path, run: RunId, status: &Status) -> u64 {
+    let readers = boom_files(dir).into_iter().filter_map(|path| Reader::open(&path).ok());
+    let in_booms = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == run);
+    let in_booms = in_booms.map(|known| known.next_seq).max();
+    let text = || {
+        let known = status.meta.runs.iter().find(|known| known.run.id == run)?;
+        let mut reader = TextReader::open(&dir.join(known.text.as_ref()?), run, Extent::Growing).ok()?;
+        while reader.next().ok()?.is_some() {}
+        Some(reader.mark().seq)
+    };
+    in_booms.or_else(text).unwrap_or(1)
 }
 
 /// Of a run whose writer was killed before anything of it was in a file.

@@ -55,18 +55,34 @@ fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, Fil
     if outcome == Outcome::Running {
         return Ok(Repair::Live);
     }
-    let reader = match Reader::open(&boom) {
+    let readers = match readers(dir, &boom, run.run.id) {
         Err(error) if is_damage(&error) => return Ok(Repair::BoomDamaged),
         other => other?,
     };
-    if !reader.damage().is_empty() {
+    if readers.iter().any(|reader| !reader.damage().is_empty()) {
         return Ok(Repair::BoomDamaged);
     }
-    let truth = Truth { reader, run: run.run.id };
+    let truth = Truth { readers, run: run.run.id };
     match truth.complete(&text) {
         Err(FilesError::Boom(error)) if is_damage(&error) => Ok(Repair::BoomDamaged),
         other => other,
     }
+}
+
+/// The boom file of a run and those where others went on with it, in order of its records.
+fn readers(dir: &Path, boom: &Path, run: RunId) -> Result<Vec<Reader>, BoomError> {
+    let mut readers = vec![Reader::open(boom)?];
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let others = names.filter(|path| path != boom && path.extension().is_some_and(|end| end == "boom"));
+    // One that cannot be read has nothing that could be written into a text log.
+    let has = |reader: &Reader| reader.runs().iter().any(|known| known.id == run);
+    readers.extend(others.filter_map(|path| Reader::open(&path).ok()).filter(has));
+    readers.sort_by_key(|reader| first_seq(reader, run));
+    Ok(readers)
+}
+
+fn first_seq(reader: &Reader, run: RunId) -> u64 {
+    reader.runs().iter().find(|known| known.id == run).map_or(0, |known| known.first_seq)
 }
 
 fn is_damage(error: &BoomError) -> bool {
@@ -75,7 +91,7 @@ fn is_damage(error: &BoomError) -> bool {
 
 /// What the text log of a run should hold.
 struct Truth {
-    reader: Reader,
+    readers: Vec<Reader>,
     run: RunId,
 }
 
@@ -139,13 +155,33 @@ impl Truth {
 
     /// Hands out the lines of the run, block by block, for as long as `take` wants more.
     fn each_block(&self, mut take: impl FnMut(&[u8]) -> io::Result<bool>) -> Result<(), EachError> {
+        let mut lines = Vec::new();
+        for (at, reader) in self.readers.iter().enumerate() {
+            if !self.each_block_of(reader, &mut take)? {
+                return Ok(());
+            }
+            lines.clear();
+            // Where another file goes on, it is known what came after the writer was killed.
+            if at + 1 == self.readers.len() {
+                self.push_open_gap(reader, &mut lines);
+            }
+            take(&lines)?;
+        }
+        Ok(())
+    }
+
+    fn each_block_of(
+        &self,
+        reader: &Reader,
+        take: &mut impl FnMut(&[u8]) -> io::Result<bool>,
+    ) -> Result<bool, EachError> {
         let (mut block, mut lines) = (Block::default(), Vec::new());
-        for (index, info) in self.reader.blocks().iter().enumerate() {
+        for (index, info) in reader.blocks().iter().enumerate() {
             let gap = info.gaps.iter().any(|gap| gap.run == self.run);
             if !gap && !info.runs.iter().any(|run| run.id == self.run) {
                 continue;
             }
-            self.reader.read_into(index, &mut block)?;
+            reader.read_into(index, &mut block)?;
             lines.clear();
             for entry in block.records()?.entries() {
                 match entry {
@@ -155,22 +191,19 @@ impl Truth {
                 }
             }
             if !take(&lines)? {
-                return Ok(());
+                return Ok(false);
             }
         }
-        lines.clear();
-        self.push_open_gap(&mut lines);
-        take(&lines)?;
-        Ok(())
+        Ok(true)
     }
 
     /// The gap of a killed writer, which stands in no block.
-    fn push_open_gap(&self, lines: &mut Vec<u8>) {
-        if self.reader.state() != State::Abandoned {
+    fn push_open_gap(&self, reader: &Reader, lines: &mut Vec<u8>) {
+        if reader.state() != State::Abandoned {
             return;
         }
-        let in_blocks = self.reader.blocks().iter().map(|block| block.gaps.len()).sum();
-        let gaps = self.reader.gaps().into_iter().skip(in_blocks);
+        let in_blocks = reader.blocks().iter().map(|block| block.gaps.len()).sum();
+        let gaps = reader.gaps().into_iter().skip(in_blocks);
         gaps.filter(|gap| gap.run == self.run).for_each(|gap| text::push_gap(lines, &gap));
     }
 }

@@ -27,6 +27,8 @@ use crate::{
     output::NewFile,
     private::{Call, Slot, Takes},
     queue::OnFull,
+    recover::recover_newest,
+    ring::{Clock, ClockAnchor, Drain, Generation, RingFile, Waker},
     stats::Stats,
     writer::{Request, Start, Writer, entry},
 };
@@ -45,6 +47,7 @@ pub struct Builder {
     live: Option<Live>,
     boom: bool,
     new_session: bool,
+    queue_only: bool,
 }
 
 impl Builder {
@@ -86,6 +89,12 @@ impl Builder {
         Builder { boom: false, ..self }
     }
 
+    /// Hands records to the writer by a queue in memory alone, as on machines without what rings need: a killed program loses what
+    /// it had not written yet.
+    pub fn queue_only(self) -> Builder {
+        Builder { queue_only: true, ..self }
+    }
+
     /// Opens a session of its own also where the program is part of a captured run.
     pub fn new_session(self) -> Builder {
         Builder { new_session: true, ..self }
@@ -97,17 +106,25 @@ impl Builder {
     /// [`CollectorError::Files`] names the directory or file that cannot be made; [`CollectorError::Thread`].
     pub fn build(self) -> Result<LogCollector, CollectorError> {
         fork::watch();
+        recover_newest(&DataDir::at(&self.dir));
         let opened = self.open(Time::now())?;
         let Opened { session, parent, boom, first } = opened;
-        let (path, has_boom) = (session.dir().join(&first.file_name), boom.is_some());
-        let inner = Arc::new(Inner::new(self.filter, self.on_full));
-        let start = Start { inner: Arc::clone(&inner), session: session.clone(), parent, boom, first, live: self.live };
+        let path = session.dir().join(&first.file_name);
+        let boom_name = boom.as_ref().map(|boom| file_name(boom.path()));
+        let (waker, clock) = (Arc::new(Waker::new()), ClockAnchor::new(Clock::detect()));
+        let rings =
+            rings_of(&path, &first.as_generation(boom_name.clone()), &clock, &waker).filter(|_| !self.queue_only);
+        let (file, drain) = rings.unzip();
+        let inner = Arc::new(Inner::new(self.filter, self.on_full, file, Arc::clone(&waker)));
+        let (shared, session_too) = (Arc::clone(&inner), session.clone());
+        let start =
+            Start { inner: shared, session: session_too, parent, boom, first, live: self.live, drain, clock, waker };
         let writer = Writer::new(start)?;
         let thread = std::thread::Builder::new().name(format!("logboom {}", inner.id));
         let thread = thread.spawn(move || writer.run()).map_err(CollectorError::Thread)?;
         dispatch::register(&inner);
         let current = Mutex::new(Current { path, thread: Some(thread) });
-        Ok(LogCollector(Arc::new(Handle { inner, session, has_boom, current })))
+        Ok(LogCollector(Arc::new(Handle { inner, session, boom_name, current })))
     }
 
     fn open(&self, now: Time) -> Result<Opened, CollectorError> {
@@ -176,6 +193,19 @@ fn open_file(session: &Session, name: &str, generation: u32, boom: bool, now: Ti
     Ok(NewFile { generation, run: RunId::new(now), name: name.to_owned(), file_name, text, time: now })
 }
 
+/// The rings of a new collector; without them, where the disk or the machine refuses, all goes by the queue.
+fn rings_of(path: &Path, first: &Generation, clock: &ClockAnchor, waker: &Arc<Waker>) -> Option<(RingFile, Drain)> {
+    let mut ring = path.as_os_str().to_owned();
+    ring.push(".ring");
+    let (file, drain) = RingFile::create(Path::new(&ring), clock, Arc::clone(waker)).ok()?;
+    file.add_generation(first).ok()?;
+    Some((file, drain))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn boom_error(error: boom::BoomError) -> CollectorError {
     CollectorError::Files(error.into())
 }
@@ -209,7 +239,7 @@ pub struct LogCollector(Arc<Handle>);
 struct Handle {
     inner: Arc<Inner>,
     session: Session,
-    has_boom: bool,
+    boom_name: Option<String>,
     current: Mutex<Current>,
 }
 
@@ -230,6 +260,7 @@ impl LogCollector {
             live: None,
             boom: true,
             new_session: false,
+            queue_only: false,
         }
     }
 
@@ -276,15 +307,18 @@ impl LogCollector {
     /// # Errors
     /// [`CollectorError::Files`] if the file cannot be made, and everything stays as it was; [`CollectorError::Ended`].
     pub fn start_new_session_blocking(&self, name: &str) -> Result<PathBuf, CollectorError> {
-        let Handle { inner, session, has_boom, .. } = &*self.0;
+        let Handle { inner, session, boom_name, .. } = &*self.0;
         let mut current = self.0.current();
         if inner.is_forked() {
             return Err(CollectorError::Ended);
         }
         let generation = inner.generation.load(Ordering::Relaxed) + 1;
-        let new = open_file(session, name, generation, *has_boom, Time::now())?;
+        let new = open_file(session, name, generation, boom_name.is_some(), Time::now())?;
         let path = session.dir().join(&new.file_name);
-        if !inner.queue.ask(Request::Switch(Box::new(new))) {
+        if let Some(file) = inner.ring_file() {
+            file.add_generation(&new.as_generation(boom_name.clone()))?;
+        }
+        if !inner.queue.ask(Request::Switch(Some(Box::new(new)))) {
             return Err(CollectorError::Ended);
         }
         // After the request: whoever sees the new number comes behind it in the queue.

@@ -55,7 +55,7 @@ pub fn install(level: LevelFilter) -> Result<(), AlreadyInstalled> {
 }
 
 /// Calls `each` with every collector that may want records of this thread.
-pub fn for_each(mut each: impl FnMut(&Inner)) {
+pub fn for_each(mut each: impl FnMut(&Arc<Inner>)) {
     let live = LIVE.load();
     // A copy, which is free where there are none: what `each` calls may bind the thread.
     let bound = BOUND.with_borrow(Vec::clone);

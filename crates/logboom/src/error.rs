@@ -2,12 +2,17 @@
 
 use logboom_files::FilesError;
 
+use crate::ring::RingError;
+
 /// Why a collector did not do what it was asked. Each variant is a different next step.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
     /// A file or directory could not be made; nothing was changed, and what was logged goes where it went before.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The file of the rings has no room; nothing was changed.
+    #[error(transparent)]
+    Ring(#[from] RingError),
     /// The system has no thread left for the writer.
     #[error("cannot start the writer's thread of a collector; end some threads of this process")]
     Thread(#[source] std::io::Error),

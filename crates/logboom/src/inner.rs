@@ -1,9 +1,12 @@
-//! What the handles of a collector and its writer share: the way of a call into the queue.
+//! What the handles of a collector and its writer share: the way of a call into its ring or the queue.
 
 use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write},
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,14 +14,15 @@ use logboom_record::Level;
 
 use crate::{
     ack::{Ack, Answer, ack},
-    clock,
     deferred::{Fields, FieldsWriter, Source},
     error::CollectorError,
     filter::Filter,
     fork::forks,
     frame::{FrameKind, HEAD_BYTES, Head, Slot},
     private::Call,
-    queue::{OnFull, Pushed, QUEUE_BYTES_MAX, Queue},
+    queue::{Batch, OnFull, Pushed, QUEUE_BYTES_MAX, Queue},
+    ring::{Clock, RingFile, Waker},
+    rings::{self, Put},
     stats::Counters,
     writer::Request,
 };
@@ -48,27 +52,50 @@ pub struct Inner {
     pub on_full: OnFull,
     /// The current session file, from 1.
     pub generation: AtomicU32,
-    /// The way to the writer.
+    /// The side way to the writer.
     pub queue: Queue<Request>,
     /// How it does.
     pub stats: Counters,
+    rings: Option<RingFile>,
+    clock: Clock,
+    closed: AtomicBool,
     /// How many forks lie between the program's start and the process that made it.
     forks: u64,
 }
 
 impl Inner {
-    /// A collector that nobody writes yet.
-    pub fn new(filter: Filter, on_full: OnFull) -> Inner {
+    /// A collector that nobody writes yet. Without rings all goes by the queue.
+    pub fn new(filter: Filter, on_full: OnFull, rings: Option<RingFile>, waker: Arc<Waker>) -> Inner {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Inner {
             id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
             filter,
             on_full,
             generation: AtomicU32::new(1),
-            queue: Queue::new(QUEUE_BYTES_MAX),
+            queue: Queue::new(QUEUE_BYTES_MAX, waker),
             stats: Counters::default(),
+            rings,
+            clock: Clock::detect(),
+            closed: AtomicBool::new(false),
             forks: forks(),
         }
+    }
+
+    /// The file of the rings, where there are any.
+    pub fn ring_file(&self) -> Option<&RingFile> {
+        self.rings.as_ref()
+    }
+
+    /// Whether nobody writes any more.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nobody writes any more. Gives what was left in the queue.
+    pub fn close(&self) -> Batch<Request> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.queue.close()
     }
 
     /// Whether this process is a fork of the one that made the collector: its writer is not here.
@@ -88,17 +115,17 @@ impl Inner {
     }
 
     /// Logs a ready message. Without a level it is told from the message's head.
-    pub fn log_bytes(&self, level: Option<Level>, message: &[u8]) {
+    pub fn log_bytes(self: &Arc<Self>, level: Option<Level>, message: &[u8]) {
         let (kind, level) = level.map_or((FrameKind::Unleveled, Level::Info), |level| (FrameKind::Text, level));
-        self.log_text(kind, level, |slot| {
+        self.log_text(kind, level, Runs::OurCode, |slot| {
             slot.put(message);
             message.len() as u32
         });
     }
 
     /// Logs a message that is put into words now.
-    pub fn log_args(&self, level: Level, message: fmt::Arguments<'_>) {
-        self.log_text(FrameKind::Text, level, |slot| {
+    pub fn log_args(self: &Arc<Self>, level: Level, message: fmt::Arguments<'_>) {
+        self.log_text(FrameKind::Text, level, Runs::Anything, |slot| {
             // What does not fit is noted by the slot; a Display that fails has written what it could.
             let _ = slot.write_fmt(message);
             slot.payload_bytes() as u32
@@ -106,64 +133,79 @@ impl Inner {
     }
 
     /// Logs the text that `fill` writes, which gives the length of the message; fields may follow it as JSON.
-    pub fn log_text(&self, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) {
-        if !self.log(kind, level, &fill) {
+    fn log_text(self: &Arc<Self>, kind: FrameKind, level: Level, runs: Runs, fill: impl Fn(&mut Slot<'_>) -> u32) {
+        if !self.log(kind, level, runs, &fill) {
             self.log_start(level, fill);
         }
     }
 
     /// Logs a call of one of the macros.
-    pub fn log_call<F: Fn(&mut Slot<'_>)>(&self, call: &Call<F>) {
-        let fits = self.log(FrameKind::Deferred, call.level, |slot| {
-            (call.encode)(slot);
-            call.site.number()
-        });
-        if !fits {
-            self.stats.note_cut();
-            let Source { file, line, .. } = call.site.source();
-            self.log_args(call.level, format_args!("a message of more than 16 MiB from {file}:{line} is left out"));
+    #[inline]
+    pub fn log_call<F: Fn(&mut Slot<'_>)>(self: &Arc<Self>, call: &Call<F>) {
+        if self.is_forked() {
+            return;
         }
+        let number = call.site.number();
+        let encode = || {
+            let mut bytes = Vec::new();
+            call.site.encode(&mut bytes);
+            bytes
+        };
+        let fill = |slot: &mut Slot<'_>| {
+            (call.encode)(slot);
+            number
+        };
+        let fits = match rings::ensure_site(self, number, encode) {
+            true => self.log(FrameKind::Deferred, call.level, Runs::of(call), fill),
+            false => self.log_aside(FrameKind::Deferred, call.level, fill),
+        };
+        if !fits {
+            self.leave_out(call.level, call.site.source());
+        }
+    }
+
+    #[cold]
+    fn leave_out(self: &Arc<Self>, level: Level, Source { file, line, .. }: Source) {
+        self.stats.note_cut();
+        self.log_args(level, format_args!("a message of more than 16 MiB from {file}:{line} is left out"));
     }
 
     /// Logs what `fill` writes, which gives the head's number. It is called again with more room where that was short.
     /// False if it never fits.
-    pub fn log(&self, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
+    #[inline]
+    fn log(self: &Arc<Self>, kind: FrameKind, level: Level, runs: Runs, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
         if self.is_forked() {
             return true;
         }
-        let generation = self.generation.load(Ordering::Acquire);
-        let head = Head { kind, level, ticks: clock::ticks(), generation, number: 0 };
-        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.log_through(&mut scratch, head, fill),
-            Err(_) => self.log_through(&mut Vec::new(), head, fill),
-        })
+        let head = self.head(kind, level);
+        if runs == Runs::OurCode && rings::write(self, &head, &fill) == Put::Done {
+            return true;
+        }
+        self.put_into_words(head, fill, |frame| self.push(frame))
     }
 
-    fn log_through(&self, scratch: &mut Vec<u8>, head: Head, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
-        let mut room = scratch.len().max(SCRATCH_BYTES);
-        let fits = loop {
-            scratch.resize(room, 0);
-            let mut slot = Slot::new(scratch);
-            let number = fill(&mut slot);
-            match slot.finish(&Head { number, ..head }) {
-                Some(bytes) => {
-                    self.push(&scratch[..bytes]);
-                    break true;
-                }
-                None if room >= FRAME_BYTES_MAX => break false,
-                None => room = (room * 4).min(FRAME_BYTES_MAX),
-            }
-        };
-        if scratch.len() > SCRATCH_KEPT_BYTES_MAX {
-            scratch.truncate(SCRATCH_KEPT_BYTES_MAX);
-            scratch.shrink_to_fit();
-        }
-        fits
+    /// The same by the queue, where the ring's table has no room for the site.
+    #[cold]
+    fn log_aside(self: &Arc<Self>, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
+        self.put_into_words(self.head(kind, level), fill, |frame| self.push_aside(frame))
+    }
+
+    fn head(&self, kind: FrameKind, level: Level) -> Head {
+        // The generation first: a record of a session file is never older than the file.
+        let generation = self.generation.load(Ordering::Acquire);
+        Head { kind, level, ticks: self.clock.ticks(), generation, number: 0 }
+    }
+
+    fn put_into_words(&self, head: Head, fill: impl Fn(&mut Slot<'_>) -> u32, push: impl FnOnce(&[u8])) -> bool {
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => put_into_words(&mut scratch, head, fill, push),
+            Err(_) => put_into_words(&mut Vec::new(), head, fill, push),
+        })
     }
 
     /// Logs the start of a message that is too long, and says that the rest is missing.
     #[cold]
-    fn log_start(&self, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) {
+    fn log_start(self: &Arc<Self>, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) {
         self.stats.note_cut();
         let mut place = vec![0; FRAME_BYTES_MAX - CUT.len()];
         let mut slot = Slot::cutting(&mut place);
@@ -174,8 +216,17 @@ impl Inner {
         self.log_bytes(Some(level), &place[HEAD_BYTES..]);
     }
 
+    /// Logs a ready message and its fields as JSON.
+    pub fn log_ready(self: &Arc<Self>, level: Level, message: &str, json: &str) {
+        self.log_text(FrameKind::Text, level, Runs::OurCode, |slot| {
+            slot.put(message.as_bytes());
+            slot.put(json.as_bytes());
+            message.len() as u32
+        });
+    }
+
     /// Logs a record of the `log` facade.
-    pub fn log_record(&self, record: &log::Record<'_>) {
+    pub fn log_record(self: &Arc<Self>, record: &log::Record<'_>) {
         let level = level_of(record.level());
         if record.key_values().count() > 0 {
             return self.log_with_fields(level, record);
@@ -187,12 +238,12 @@ impl Inner {
     }
 
     #[cold]
-    fn log_with_fields(&self, level: Level, record: &log::Record<'_>) {
+    fn log_with_fields(self: &Arc<Self>, level: Level, record: &log::Record<'_>) {
         let mut fields = FieldsOfRecord(FieldsWriter::default());
         // This visitor refuses nothing.
         let _ = record.key_values().visit(&mut fields);
         let Fields { suffix, json, .. } = fields.0.finish();
-        self.log_text(FrameKind::Text, level, |slot| {
+        self.log_text(FrameKind::Text, level, Runs::Anything, |slot| {
             let _ = slot.write_fmt(*record.args());
             slot.put(suffix.as_bytes());
             let message_bytes = slot.payload_bytes();
@@ -218,20 +269,107 @@ impl Inner {
         Ok(ack)
     }
 
-    fn push(&self, frame: &[u8]) {
+    /// Hands a frame to the writer, by the ring if there is one.
+    #[inline]
+    fn push(self: &Arc<Self>, frame: &[u8]) {
+        match rings::copy(self, frame) {
+            Put::Done => {}
+            Put::NoRing => self.push_aside(frame),
+            Put::TooLarge => self.push_large(frame),
+            Put::Full => self.push_when_there_is_room(frame),
+        }
+    }
+
+    #[cold]
+    fn push_when_there_is_room(self: &Arc<Self>, frame: &[u8]) {
+        if self.drops() {
+            return self.drop_one();
+        }
+        let before = Instant::now();
+        self.stats.note_stall();
+        while rings::copy(self, frame) == Put::Full && !self.is_closed() {
+            rings::wait(self, frame.len());
+        }
+        self.stats.note_stalled(before.elapsed());
+    }
+
+    /// A record that no ring has room for goes by the queue, after what its thread logged before, and is waited for, so that it is
+    /// in the file when the call returns.
+    #[cold]
+    fn push_large(self: &Arc<Self>, frame: &[u8]) {
+        let written = || self.ask(Request::Write).map(Ack::wait);
+        // Where the writer cannot be waited for, its queue is all there is.
+        let _ = written();
+        self.push_aside(frame);
+        let _ = written();
+    }
+
+    fn push_aside(&self, frame: &[u8]) {
         if self.queue.push(frame) != Pushed::Full {
             return;
         }
-        // The writer cannot wait for itself.
-        if self.on_full == OnFull::Drop || self.is_writer() {
-            self.stats.note_dropped();
-            return self.queue.drop_one();
+        if self.drops() {
+            return self.drop_one();
         }
         let before = Instant::now();
         self.stats.note_stall();
         self.queue.push_when_there_is_room(frame);
         self.stats.note_stalled(before.elapsed());
     }
+
+    /// Whether a record is dropped where there is no room. The writer cannot wait for itself.
+    fn drops(&self) -> bool {
+        self.on_full == OnFull::Drop || self.is_writer()
+    }
+
+    fn drop_one(&self) {
+        self.stats.note_dropped();
+        self.queue.drop_one();
+    }
+}
+
+/// Whose code a call runs while it is put into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runs {
+    /// This library's alone: it can be written straight into its place.
+    OurCode,
+    /// Also the program's, which may log, panic or take long.
+    Anything,
+}
+
+impl Runs {
+    #[inline]
+    fn of<F>(call: &Call<F>) -> Runs {
+        if call.runs_foreign_code { Runs::Anything } else { Runs::OurCode }
+    }
+}
+
+/// Makes a frame in memory, with as much room as it takes. False if it never fits.
+fn put_into_words(
+    scratch: &mut Vec<u8>,
+    head: Head,
+    fill: impl Fn(&mut Slot<'_>) -> u32,
+    push: impl FnOnce(&[u8]),
+) -> bool {
+    let mut room = scratch.len().max(SCRATCH_BYTES);
+    let fits = loop {
+        scratch.resize(room, 0);
+        let mut slot = Slot::new(scratch);
+        let number = fill(&mut slot);
+        match slot.finish(&Head { number, ..head }) {
+            Some(bytes) => {
+                push(&scratch[..bytes]);
+                break true;
+            }
+            None if room >= FRAME_BYTES_MAX => break false,
+            None => room = (room * 4).min(FRAME_BYTES_MAX),
+        }
+    };
+    if scratch.len() > SCRATCH_KEPT_BYTES_MAX {
+        scratch.truncate(SCRATCH_KEPT_BYTES_MAX);
+        scratch.shrink_to_fit();
+    }
+    fits
 }
 
 /// The level of the facade in logboom's words.

@@ -5,14 +5,11 @@
 //! collectors work side by side; `docs/guide.md` has more.
 
 mod ack;
-mod clock;
 mod collector;
-pub mod deferred;
 mod dispatch;
 mod error;
 mod filter;
 mod fork;
-mod frame;
 mod inner;
 mod lines;
 mod live;
@@ -22,10 +19,13 @@ mod output;
 #[doc(hidden)]
 pub mod private;
 mod queue;
-mod ring;
+mod recover;
+mod rings;
 mod spans;
 mod stats;
 mod writer;
+
+use logboom_ring::{self as ring, frame};
 
 pub use collector::{Builder, LogCollector};
 pub use dispatch::{BoundTask, BoundThread};
@@ -33,7 +33,9 @@ pub use error::{AlreadyInstalled, CollectorError};
 pub use inner::MESSAGE_BYTES_MAX;
 pub use live::Live;
 pub use logboom_record::{Level, Outcome, Record, Sink, SinkError, Stream};
+pub use logboom_ring::deferred;
 pub use loggers::{FieldValue, Fields, JobRunLogger, JsonLines, Logger, Sample};
 pub use queue::OnFull;
+pub use recover::{Recovered, recover};
 pub use spans::{TracingLayer, init};
 pub use stats::Stats;

@@ -10,6 +10,8 @@ use logboom_files::{
 };
 use logboom_record::{Flags, Level, RECORD_BYTES_MAX, RunId, Stream, Time, text::Prefix};
 
+use crate::ring::Generation;
+
 /// Text is handed to the kernel in pieces of about this size.
 const TEXT_BUFFER_BYTES: usize = 256 << 10;
 
@@ -27,6 +29,14 @@ pub struct NewFile {
     pub text: TextWriter,
     /// When it was opened.
     pub time: Time,
+}
+
+impl NewFile {
+    /// What the ring file says of it.
+    pub fn as_generation(&self, boom: Option<String>) -> Generation {
+        let (number, run, started_at, text) = (self.generation, self.run, self.time, self.file_name.clone());
+        Generation { number, run, started_at, text, boom }
+    }
 }
 
 /// A record on its way to the files.
@@ -70,6 +80,11 @@ impl Output {
     /// How many records came so far, lost ones included.
     pub fn records(&self) -> u64 {
         self.next_seq - 1
+    }
+
+    /// The seq of the next record.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
     }
 
     /// Takes a record; a message that is larger than a record may be comes in parts. Gives the seq of its first.

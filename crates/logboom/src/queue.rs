@@ -1,15 +1,16 @@
-//! The way from the threads that log to the writer: one mutex, bytes copied once, bounded.
+//! The way to the writer for what is in no ring: one mutex, bytes copied once, bounded.
 //!
-//! Frames lie one behind the other in one buffer that the writer swaps for an empty one, so that nothing is allocated for
-//! a call. What the collector's user asks for (a switch, a flush, the end) stands between the frames where it was asked, and
-//! never waits for room. The writer naps while there is much to do and is woken only when it sleeps, so that a program that
-//! logs 100,000 lines a second costs a thousand wake-ups a second, and one that logs nothing none.
+//! It is the only way where there are no rings, and the side way where there are: for records that are too large for one,
+//! and for threads that have none. Frames lie one behind the other in one buffer that the writer swaps for an empty one, so
+//! that nothing is allocated for a call. What the collector's user asks for (a switch, a flush, the end) comes this way too,
+//! and never waits for room.
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
+
+use crate::ring::Waker;
 
 /// How many bytes of frames may wait for the writer, unless one frame alone has more.
 pub const QUEUE_BYTES_MAX: usize = 1 << 20;
@@ -39,9 +40,9 @@ pub enum Pushed {
 pub struct Batch<C> {
     /// Frames, one behind the other.
     pub frames: Vec<u8>,
-    /// Requests, each with how many of the bytes stand before it.
-    pub requests: VecDeque<(usize, C)>,
-    /// How many records were dropped since the last batch, all after its frames.
+    /// Requests, in order.
+    pub requests: VecDeque<C>,
+    /// How many records were dropped since the last batch.
     pub dropped: u64,
 }
 
@@ -60,41 +61,28 @@ impl<C> Default for Batch<C> {
 /// The queue. `C` is what can be asked for.
 pub struct Queue<C> {
     waiting: Mutex<Waiting<C>>,
-    data: Condvar,
+    waker: Arc<Waker>,
     room: Condvar,
     bytes_max: usize,
 }
 
 struct Waiting<C> {
     batch: Batch<C>,
-    /// How many bytes wake the writer: few while it sleeps, many while it naps, none can while it works.
-    wake_at_bytes: usize,
     closed: bool,
 }
 
-/// How the writer waits when there is nothing to do.
-#[derive(Clone, Copy, Debug)]
-pub enum Wait {
-    /// For so long, or until half of the room is taken: more will come soon.
-    Nap(Duration),
-    /// Until something comes.
-    Sleep,
-    /// Until something comes, at most so long.
-    SleepAtMost(Duration),
-}
-
 impl<C> Queue<C> {
-    /// A queue that holds so many bytes of frames.
-    pub fn new(bytes_max: usize) -> Queue<C> {
-        let waiting = Waiting { batch: Batch::default(), wake_at_bytes: usize::MAX, closed: false };
-        Queue { waiting: Mutex::new(waiting), data: Condvar::new(), room: Condvar::new(), bytes_max }
+    /// A queue that holds so many bytes of frames, whose writer sleeps on `waker`.
+    pub fn new(bytes_max: usize, waker: Arc<Waker>) -> Queue<C> {
+        let waiting = Waiting { batch: Batch::default(), closed: false };
+        Queue { waiting: Mutex::new(waiting), waker, room: Condvar::new(), bytes_max }
     }
 
     /// Adds a frame if there is room.
     pub fn push(&self, frame: &[u8]) -> Pushed {
         let waiting = self.lock();
         if self.is_full(&waiting, frame.len()) {
-            self.data.notify_one(); // a nap is over
+            self.waker.wake(); // a nap is over
             return Pushed::Full;
         }
         self.take(waiting, frame)
@@ -110,6 +98,7 @@ impl<C> Queue<C> {
     /// Notes a record that was not added, because there was no room.
     pub fn drop_one(&self) {
         self.lock().batch.dropped += 1;
+        self.waker.published();
     }
 
     fn is_full(&self, waiting: &Waiting<C>, bytes: usize) -> bool {
@@ -122,9 +111,8 @@ impl<C> Queue<C> {
             return Pushed::Closed;
         }
         waiting.batch.frames.extend_from_slice(frame);
-        if waiting.batch.frames.len() >= waiting.wake_at_bytes {
-            self.wake(&mut waiting);
-        }
+        drop(waiting);
+        self.waker.published();
         Pushed::Taken
     }
 
@@ -134,38 +122,27 @@ impl<C> Queue<C> {
         if waiting.closed {
             return false;
         }
-        let at = waiting.batch.frames.len();
-        waiting.batch.requests.push_back((at, request));
-        self.wake(&mut waiting);
+        waiting.batch.requests.push_back(request);
+        drop(waiting);
+        self.waker.wake();
+        self.waker.published();
         true
     }
 
-    /// Swaps what waits into `batch`, whose frames and requests must have been dealt with; where nothing does, waits first.
-    /// False if nothing came.
-    pub fn fetch(&self, batch: &mut Batch<C>, wait: Wait) -> bool {
+    /// Swaps what waits into `batch`, whose frames and requests must have been dealt with. False if nothing does.
+    pub fn fetch(&self, batch: &mut Batch<C>) -> bool {
         batch.frames.clear();
         batch.requests.clear();
         let mut waiting = self.lock();
-        if waiting.batch.is_empty() {
-            waiting = self.wait(waiting, wait);
-        }
-        waiting.wake_at_bytes = usize::MAX;
         std::mem::swap(&mut waiting.batch, batch);
         waiting.batch.dropped = 0;
         self.room.notify_all();
         !batch.is_empty()
     }
 
-    fn wait<'a>(&self, mut waiting: MutexGuard<'a, Waiting<C>>, wait: Wait) -> MutexGuard<'a, Waiting<C>> {
-        waiting.wake_at_bytes = if matches!(wait, Wait::Nap(_)) { self.bytes_max / 2 } else { 1 };
-        let nothing = |waiting: &mut Waiting<C>| waiting.batch.is_empty();
-        match wait {
-            Wait::Nap(time) => self.data.wait_timeout(waiting, time).unwrap_or_else(PoisonError::into_inner).0,
-            Wait::Sleep => self.data.wait_while(waiting, nothing).unwrap_or_else(PoisonError::into_inner),
-            Wait::SleepAtMost(time) => {
-                self.data.wait_timeout_while(waiting, time, nothing).unwrap_or_else(PoisonError::into_inner).0
-            }
-        }
+    /// Whether something waits.
+    pub fn has_work(&self) -> bool {
+        !self.lock().batch.is_empty()
     }
 
     /// Takes nothing any more, and lets go whoever waits for room. Gives what nobody will fetch.
@@ -174,11 +151,6 @@ impl<C> Queue<C> {
         waiting.closed = true;
         self.room.notify_all();
         std::mem::take(&mut waiting.batch)
-    }
-
-    fn wake(&self, waiting: &mut MutexGuard<'_, Waiting<C>>) {
-        waiting.wake_at_bytes = usize::MAX;
-        self.data.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<C>> {
@@ -190,36 +162,40 @@ impl<C> Queue<C> {
 mod tests {
     use super::*;
 
+    fn queue<C>() -> Queue<C> {
+        Queue::new(8, Arc::new(Waker::new()))
+    }
+
     #[test]
-    fn requests_stand_where_they_were_made_and_need_no_room() {
-        let queue = Queue::new(8);
+    fn requests_need_no_room() {
+        let queue = queue();
         assert_eq!(queue.push(b"12345678"), Pushed::Taken);
         assert!(queue.ask("switch"));
         assert_eq!(queue.push(b"12345678"), Pushed::Full);
         queue.drop_one();
         let mut batch = Batch::default();
-        assert!(queue.fetch(&mut batch, Wait::Sleep));
+        assert!(queue.has_work() && queue.fetch(&mut batch));
         assert_eq!((&batch.frames[..], batch.dropped), (&b"12345678"[..], 1));
-        assert_eq!(batch.requests, [(8, "switch")]);
-        assert!(!queue.fetch(&mut batch, Wait::Nap(Duration::ZERO)));
+        assert_eq!(batch.requests, ["switch"]);
+        assert!(!queue.has_work() && !queue.fetch(&mut batch));
     }
 
     #[test]
     fn a_frame_larger_than_the_queue_goes_through_alone() {
-        let queue = Queue::<()>::new(8);
+        let queue = queue::<()>();
         assert_eq!(queue.push(&[1; 100]), Pushed::Taken);
     }
 
     #[test]
     fn who_waits_for_room_goes_on_when_there_is_some_or_nobody_fetches_any_more() {
-        let queue = Queue::<()>::new(8);
+        let queue = queue::<()>();
         queue.push(b"12345678");
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| queue.push_when_there_is_room(b"abcd"));
             let mut batch = Batch::default();
             let mut seen = Vec::new();
             while seen.len() < 12 {
-                queue.fetch(&mut batch, Wait::Sleep);
+                queue.fetch(&mut batch);
                 seen.extend_from_slice(&batch.frames);
             }
             waiter.join().unwrap();

@@ -13,12 +13,7 @@ use tracing_core::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use crate::{
-    deferred::FieldsWriter,
-    dispatch,
-    frame::FrameKind,
-    inner::{Inner, level_of},
-};
+use crate::{deferred::FieldsWriter, dispatch, inner::level_of};
 
 /// Hands the events of `tracing` to every collector that wants them; to be put on a subscriber with a registry of spans.
 ///
@@ -139,7 +134,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
         dispatch::for_each(|inner| {
             if inner.filter.wants(level, target) {
                 let (message, json) = ready.get_or_insert_with(|| in_words(event, &context));
-                log_event(inner, level, message, json);
+                inner.log_ready(level_of(level), message, json);
             }
         });
     }
@@ -165,14 +160,6 @@ fn in_words<S: Subscriber + for<'a> LookupSpan<'a>>(event: &Event<'_>, context: 
     message.push_str(own.finish().suffix);
     fields.push_to(&mut writer);
     (message, writer.finish().json.unwrap_or_default().to_owned())
-}
-
-fn log_event(inner: &Inner, level: log::Level, message: &str, json: &str) {
-    inner.log_text(FrameKind::Text, level_of(level), |slot| {
-        slot.put(message.as_bytes());
-        slot.put(json.as_bytes());
-        message.len() as u32
-    });
 }
 
 fn to_log(level: Level) -> log::Level {

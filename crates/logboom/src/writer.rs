@@ -1,12 +1,17 @@
 //! The thread of a collector: it numbers the records, and keeps them in the current session file and the boom file.
 //!
-//! It writes whenever it has emptied the queue, and then naps for [`NAP`], so that what comes meanwhile is written at once;
-//! when nothing came in a nap it sleeps until it is woken. A call's frame says which session file was the current one when
-//! it began. The queue has a switch before anything that was logged after it, so a file can be finished as soon as its
-//! switch is met: a frame that names an older file after that was logged while the switch was made, and may go to either.
-//! A disk that fails never stops the callers: what is lost is counted, and comes as a gap when there is room again.
+//! It looks at what the queue and the rings hold, writes all of that, and then naps for [`NAP`], so that what comes meanwhile
+//! is written at once; when nothing came in a nap it sleeps until it is woken. Records go from the rings in batches, each of one session file, and
+//! a ring's room is given back when its batch is in the text log (and in the boom file's tail): so a killed program loses
+//! nothing, and `ring::recover` finds the rest.
+//!
+//! A call's frame says which session file was the current one when it began. The request for a switch is made before that
+//! number is given out, so it is known before the first frame that has it. A frame that names an older file than the current
+//! one was logged while the switch was made, and may go to either. A disk that fails never stops the callers: what is lost is
+//! counted, and comes as a gap when there is room again.
 
 use std::{
+    collections::VecDeque,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,14 +28,14 @@ use logboom_record::{Flags, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, T
 
 use crate::{
     ack::Answer,
-    clock,
     deferred::{FieldsWriter, Site, SiteInfo},
     error::CollectorError,
     frame::{Frame, FrameKind, Head},
     inner::Inner,
     live::Live,
     output::{NewFile, NewRecord, Output},
-    queue::{Batch, Wait},
+    queue::Batch,
+    ring::{ClockAnchor, Drain, Waker},
 };
 
 /// How long the writer lets records gather while there are many.
@@ -41,13 +46,11 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// What the writer can be asked for, between records.
 pub enum Request {
     /// To write to this file from now on.
-    Switch(Box<NewFile>),
+    Switch(Option<Box<NewFile>>),
     /// To hand all before it to the kernel.
     Write(Answer<()>),
     /// To make all before it survive a power cut.
     Flush(Answer<Result<(), CollectorError>>),
-    /// To come back from sleep, because a sync has ended.
-    Wake,
     /// To write what is left, and to end.
     Close,
 }
@@ -66,6 +69,12 @@ pub struct Start {
     pub first: NewFile,
     /// Who gets copies.
     pub live: Option<Live>,
+    /// The far end of the rings.
+    pub drain: Option<Drain>,
+    /// What turns ticks into time.
+    pub clock: ClockAnchor,
+    /// What it sleeps on.
+    pub waker: Arc<Waker>,
 }
 
 /// The thread's own.
@@ -84,6 +93,11 @@ pub struct Writer {
     trouble: Option<String>,
     sites: Sites,
     words: (Vec<u8>, FieldsWriter),
+    drain: Option<Drain>,
+    clock: ClockAnchor,
+    waker: Arc<Waker>,
+    /// Session files that are to be switched to.
+    next: VecDeque<NewFile>,
 }
 
 /// What is known of the call sites, by number.
@@ -106,9 +120,9 @@ impl Writer {
     /// # Errors
     /// If the boom file cannot take the first run.
     pub fn new(start: Start) -> Result<Writer, FilesError> {
-        let Start { inner, session, parent, mut boom, first, live } = start;
+        let Start { inner, session, parent, mut boom, first, live, drain, clock, waker } = start;
         let slot = boom.as_mut().map(|boom| boom.run(first.run, Kind::Collector, 1)).transpose()?;
-        let output = Output::new(first, slot, waker(&inner));
+        let output = Output::new(first, slot, to_wake(&waker));
         let last_sync = Instant::now();
         let (unsynced, lost_before, trouble) = (false, 0, None);
         let (sites, words) = (Sites::default(), Default::default());
@@ -125,6 +139,10 @@ impl Writer {
             trouble,
             sites,
             words,
+            drain,
+            clock,
+            waker,
+            next: VecDeque::new(),
         };
         let (time, collector) = (writer.output.new.time, writer.inner.id);
         writer.note(time, What::Start { name: writer.output.new.name.clone() });
@@ -134,68 +152,134 @@ impl Writer {
 
     /// Works until it is asked to close.
     pub fn run(mut self) {
-        let (inner, mut batch, mut busy) = (Arc::clone(&self.inner), Batch::default(), false);
+        let (inner, mut batch) = (Arc::clone(&self.inner), Batch::default());
         inner.be_writer();
         loop {
-            let wait = if busy { Wait::Nap(NAP) } else { self.sleep() };
-            busy = inner.queue.fetch(&mut batch, wait);
-            let open = self.take(&mut batch);
-            self.flush();
-            self.sync_if_due();
-            if !open {
+            let mut busy = inner.queue.fetch(&mut batch);
+            busy |= self.take(&mut batch);
+            if !self.answer(&mut batch) {
                 return self.finish();
             }
+            self.sync_if_due();
+            if busy { self.waker.nap(NAP) } else { self.sleep() }
         }
     }
 
-    fn sleep(&self) -> Wait {
-        let since = self.last_sync.elapsed();
-        if self.unsynced { Wait::SleepAtMost(SYNC_EVERY.saturating_sub(since)) } else { Wait::Sleep }
+    fn sleep(&self) {
+        let sync_in = self.unsynced.then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
+        let in_rings = || self.drain.as_ref().is_some_and(Drain::has_work);
+        self.waker.sleep(sync_in, || self.inner.queue.has_work() || in_rings());
     }
 
-    /// Deals with everything in the batch; false if it says that this is the end.
+    /// Writes the records that wait. True if there were some in the rings.
     fn take(&mut self, batch: &mut Batch<Request>) -> bool {
-        let (frames, mut done) = (mem::take(&mut batch.frames), 0);
-        let mut open = true;
-        while let Some((at, request)) = batch.requests.pop_front() {
-            self.take_frames(&frames[done..at]);
-            done = at;
-            open &= self.do_request(request);
-        }
-        self.take_frames(&frames[done..]);
+        self.refresh_clock();
+        batch.requests.retain_mut(|request| match request {
+            Request::Switch(new) => {
+                self.next.extend(new.take().map(|new| *new));
+                true
+            }
+            _ => true,
+        });
+        self.take_frames(&batch.frames);
+        self.flush();
+        let any = self.take_rings();
+        // They found the rings full of what was written just now.
         if mem::take(&mut batch.dropped) > 0 {
             let dropped = self.inner.stats.take_dropped();
             self.lose(dropped, "buffer full");
         }
-        batch.frames = frames;
-        open
+        any
     }
 
-    fn do_request(&mut self, request: Request) -> bool {
-        match request {
-            Request::Switch(new) => self.switch(*new),
-            Request::Write(answer) => {
-                self.flush();
-                answer.give(());
+    /// Answers what was asked; false if it is the end.
+    fn answer(&mut self, batch: &mut Batch<Request>) -> bool {
+        let mut open = true;
+        for request in batch.requests.drain(..) {
+            match request {
+                Request::Switch(_) => self.switch_as_far_as_asked(),
+                Request::Write(answer) => answer.give(()),
+                Request::Flush(answer) => answer.give(self.flush_for_good()),
+                Request::Close => open = false,
             }
-            Request::Flush(answer) => answer.give(self.flush_for_good()),
-            Request::Wake => {}
-            Request::Close => return false,
         }
-        true
+        open
     }
 
     fn take_frames(&mut self, mut frames: &[u8]) {
         while let Some(frame) = Frame::parse(frames) {
+            self.switch_to(frame.head.generation);
             self.take_frame(&frame);
+            if self.output.is_full() {
+                self.flush();
+            }
             frames = &frames[frame.bytes..];
+        }
+    }
+
+    /// Writes what the rings hold, batch by batch. True if there was something.
+    fn take_rings(&mut self) -> bool {
+        let Some(mut drain) = self.drain.take() else { return false };
+        let mut any = false;
+        drain.look();
+        while self.take_batch(&mut drain) {
+            any = true;
+        }
+        self.drain = Some(drain);
+        self.tell();
+        any
+    }
+
+    /// One batch: records of one session file, as many as are written at once. False if there are none.
+    fn take_batch(&mut self, drain: &mut Drain) -> bool {
+        let Some(generation) = drain.peek().map(|frame| frame.head.generation) else { return false };
+        if !self.switch_to(generation) {
+            return false;
+        }
+        let first_seq = self.output.next_seq();
+        while let Some(frame) = drain.peek()
+            && frame.head.generation <= self.output.new.generation
+            && !self.output.is_full()
+        {
+            self.take_frame(&frame);
+            drain.take();
+        }
+        drain.begin_batch(self.output.new.generation, first_seq);
+        self.flush();
+        drain.end_batch(self.output.next_seq());
+        true
+    }
+
+    /// Goes on with the file of this generation, unless it is over. False if it is not known yet.
+    #[inline]
+    fn switch_to(&mut self, generation: u32) -> bool {
+        while self.output.new.generation < generation {
+            let Some(new) = self.next.pop_front() else { return false };
+            self.switch(new);
+        }
+        true
+    }
+
+    fn switch_as_far_as_asked(&mut self) {
+        if let Some(last) = self.next.back() {
+            self.switch_to(last.generation);
+        }
+    }
+
+    fn refresh_clock(&mut self) {
+        let clock = self.clock.clock();
+        if self.clock.is_due(clock.ticks()) {
+            self.clock.refresh(clock.read());
+            if let Some(drain) = &mut self.drain {
+                drain.set_clock(&self.clock);
+            }
         }
     }
 
     #[inline]
     fn take_frame(&mut self, frame: &Frame<'_>) {
         let (head, payload) = (&frame.head, frame.payload);
-        let (time, level, guessed) = (clock::time(head.ticks), head.level, false);
+        let (time, level, guessed) = (self.clock.time(head.ticks), head.level, false);
         match head.kind {
             FrameKind::Text => {
                 let (message, fields) = payload.split_at(payload.len().min(head.number as usize));
@@ -211,7 +295,7 @@ impl Writer {
     }
 
     fn take_deferred(&mut self, head: &Head, payload: &[u8]) {
-        let (time, level, guessed) = (clock::time(head.ticks), head.level, false);
+        let (time, level, guessed) = (self.clock.time(head.ticks), head.level, false);
         let (mut message, mut fields) = mem::take(&mut self.words);
         message.clear();
         fields.clear();
@@ -232,9 +316,6 @@ impl Writer {
         let seq = self.output.push(record, self.boom.as_mut());
         if let Some(live) = &mut self.live {
             live.send(&self.inner.stats, || to_record(self.output.new.run, seq, record));
-        }
-        if self.output.is_full() {
-            self.write_text();
         }
     }
 
@@ -282,11 +363,9 @@ impl Writer {
     }
 
     fn flush_for_good(&mut self) -> Result<(), CollectorError> {
-        self.flush();
         let text = self.output.sync();
-        self.note_trouble(text);
         let boom = self.boom.as_mut().map_or(Ok(()), boom::Writer::sync);
-        self.note_trouble(boom.map_err(FilesError::from));
+        self.trouble = text.and(boom.map_err(FilesError::from)).err().map(|error| with_causes(&error));
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
         self.tell();
@@ -319,8 +398,11 @@ impl Writer {
         let switched = What::SessionSwitched { generation: new.generation, file: new.file_name.clone() };
         let (end, counts) = self.end_output();
         let (time, old) = (new.time, self.output.new.run);
-        let old_output = mem::replace(&mut self.output, Output::new(new, slot, waker(&self.inner)));
+        let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
         let noted = self.session.hand_over((old, &end, counts), entry);
+        if let Some(file) = self.inner.ring_file() {
+            file.forget_generations_before(self.output.new.generation);
+        }
         drop(old_output); // and its lock, which says that its run goes on until its end is noted
         self.note(time, What::Start { name: self.output.new.name.clone() });
         self.note(time, switched);
@@ -344,8 +426,9 @@ impl Writer {
 
     /// Ends everything. Answers nobody who asks from now on: they are told that the collector has ended.
     fn finish(mut self) {
-        let rest = self.inner.queue.close();
-        self.take_frames(&rest.frames);
+        let mut rest = self.inner.close();
+        self.take(&mut rest);
+        self.switch_as_far_as_asked();
         let (end, counts) = self.end_output();
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(drop));
         self.note_trouble(sealed.map_err(FilesError::from));
@@ -356,6 +439,10 @@ impl Writer {
         self.note(end.ended_at, What::End { outcome, exit_code: None, signal: None, lines, errors, lost });
         self.note(end.ended_at, What::Unregistered { collector: self.inner.id });
         self.inner.stats.tell(0, self.lost_before, self.trouble.as_deref());
+        if let Some(file) = self.inner.ring_file() {
+            // One that stays is empty, and the next collector removes it.
+            let _ = file.remove();
+        }
     }
 
     fn note(&self, time: Time, what: What) {
@@ -367,7 +454,7 @@ impl Writer {
 impl Drop for Writer {
     /// However it ends, nobody waits for it any more.
     fn drop(&mut self) {
-        self.inner.queue.close();
+        self.inner.close();
     }
 }
 
@@ -378,13 +465,9 @@ pub fn entry(new: &NewFile, parent: RunId, boom: Option<&boom::Writer>) -> RunMe
     RunMeta { text: Some(new.file_name.clone()), boom, ..RunMeta::new(run) }
 }
 
-fn waker(inner: &Arc<Inner>) -> impl Fn() + Send + Sync + 'static {
-    let inner = Arc::downgrade(inner);
-    move || {
-        if let Some(inner) = inner.upgrade() {
-            inner.queue.ask(Request::Wake);
-        }
-    }
+fn to_wake(waker: &Arc<Waker>) -> impl Fn() + Send + Sync + 'static {
+    let waker = Arc::clone(waker);
+    move || waker.wake()
 }
 
 fn text_of(fields: &[u8]) -> Option<&str> {

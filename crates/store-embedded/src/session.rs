@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, SystemTime},
 };
@@ -18,6 +18,7 @@ use logboom_files::{
     session::{RunMeta, Status},
 };
 use logboom_record::{Gap, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
+use logboom_ring::{recover::is_live, rest};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
@@ -38,6 +39,8 @@ pub(crate) struct Open {
     /// Names of the boom files that were opened, or found to be none.
     known: HashMap<String, bool>,
     texts: HashSet<RunId>,
+    /// Ring files, each with the number of its source once its writer was seen to be dead.
+    rings: HashMap<PathBuf, Option<usize>>,
     stamp: Option<Stamp>,
     /// Of lines that go on into a block, what was found out of their first part.
     pub heads: Heads,
@@ -81,6 +84,7 @@ impl Open {
             sources: Vec::new(),
             known: HashMap::new(),
             texts: HashSet::new(),
+            rings: HashMap::new(),
             stamp: None,
             heads: Heads::default(),
         };
@@ -114,6 +118,7 @@ impl Open {
             self.stamp = stamp;
             self.look_again()?;
         }
+        self.look_into_rings();
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
@@ -145,6 +150,9 @@ impl Open {
             if let Some(name) = name.to_str().filter(|name| is_boom(name) && !self.known.contains_key(*name)) {
                 self.open_boom(&dir, name)?;
             }
+        }
+        for path in rest::files_in(&dir) {
+            self.rings.entry(path).or_default();
         }
         let runs = self.status.meta.runs.clone();
         runs.iter().zip(self.status.outcomes.clone()).try_for_each(|(run, outcome)| self.open_text(&dir, run, outcome))
@@ -180,6 +188,25 @@ impl Open {
             self.sources.push(all_lost(run, "its boom file is damaged"));
         }
         Ok(())
+    }
+
+    /// Reads what killed programs left in their rings, and forgets it where somebody has put it into files since.
+    fn look_into_rings(&mut self) {
+        for (path, source) in &mut self.rings {
+            match *source {
+                Some(at) if !path.exists() => self.sources[at] = Source::of_rings(Vec::new()),
+                None if path.exists() && !is_live(path) => {
+                    let runs = || self.sources.iter().flat_map(|source| &source.runs);
+                    let held = |id| runs().filter(|run| run.id == id).map(|run| run.next_seq).max().unwrap_or(1);
+                    // What cannot be read of it is told by `verify`.
+                    let left = rest::read(path, held).map(|(left, _)| left);
+                    let left = left.unwrap_or_default().into_iter().map(|(_, records)| records).collect();
+                    *source = Some(self.sources.len());
+                    self.sources.push(Source::of_rings(left));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Gives a place to the runs whose writer was killed before its file had something of them.

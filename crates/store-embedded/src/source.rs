@@ -13,7 +13,7 @@ use logboom_boom::{
     gram_query::GramQuery,
     reader::{BlockInfo, Reader, State},
 };
-use logboom_record::{Entry, EntryRef, Flags, Gap, RecordRef, RunId, Time};
+use logboom_record::{Entry, EntryRef, Flags, Gap, Record, RecordRef, RunId, Time};
 use logboom_store::StoreError;
 
 use crate::text_source::TextSource;
@@ -66,6 +66,8 @@ impl Facts {
 pub(crate) enum Bytes {
     Boom(Box<Reader>),
     Text(Box<TextSource>),
+    /// What a killed program left in its rings.
+    Rings(Vec<Entry>),
     /// A boom file that is not kept open, since there are too many; it is sealed.
     Parked(Box<Path>),
 }
@@ -132,6 +134,16 @@ impl Source {
         source
     }
 
+    /// What the rings of a killed program hold: a block for each run, whose records are in seq order.
+    pub fn of_rings(records: Vec<Vec<Record>>) -> Source {
+        let mut blocks: Vec<Facts> = records.iter().filter_map(|records| facts_of_records(records)).collect();
+        let runs = blocks.iter().flat_map(|facts| facts.runs.clone()).collect();
+        let end = blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default();
+        blocks.push(Facts { times: (end, end), ..Facts::default() });
+        let entries = records.into_iter().flatten().map(Entry::Record).collect();
+        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default() }
+    }
+
     fn stock(&mut self, reader: &Reader) {
         self.written = Written::of(reader);
         self.blocks = reader.blocks().iter().map(facts_of).collect();
@@ -151,7 +163,7 @@ impl Source {
     /// Sees what was added to the file. Tells whether it was cut back, so that its blocks are others now.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         match &mut self.bytes {
-            Bytes::Parked(_) => Ok(false),
+            Bytes::Parked(_) | Bytes::Rings(_) => Ok(false),
             Bytes::Text(text) => {
                 let cut = text.refresh()?;
                 (self.blocks, self.runs) = (text.facts(), text.runs());
@@ -208,6 +220,11 @@ impl Source {
         }
         match &self.bytes {
             Bytes::Text(text) => text.read(block, &mut into.text),
+            Bytes::Rings(entries) => {
+                let of_run = |entry: &&Entry| self.blocks[block].runs.iter().any(|run| run.id == entry.run());
+                into.text.extend(entries.iter().filter(of_run).cloned());
+                Ok(())
+            }
             Bytes::Boom(reader) => self.read_boom(reader, block, into),
             Bytes::Parked(path) => match Reader::open(path) {
                 Ok(reader) => self.read_boom(&reader, block, into),
@@ -241,6 +258,17 @@ impl Source {
             _ => None,
         }
     }
+}
+
+fn facts_of_records(records: &[Record]) -> Option<Facts> {
+    let (first, last) = (records.first()?, records.last()?);
+    let count = records.len() as u64;
+    let (id, first_seq, next_seq, mut levels) = (first.run, first.seq, last.seq + 1, [0; 5]);
+    records.iter().for_each(|record| levels[record.level as usize] += 1);
+    let times = records.iter().map(|record| record.time);
+    let times = (times.clone().min()?, times.max()?);
+    let runs = vec![RunFacts { id, first_seq, next_seq, records: count, lines: count, levels }];
+    Some(Facts { times, before: Time::from_micros(i64::MIN), records: count, runs, ..Facts::default() })
 }
 
 fn facts_of(info: &BlockInfo) -> Facts {

@@ -29,7 +29,7 @@ pub struct Verify {
     /// Check every session
     #[arg(short, long, conflicts_with_all = ["session", "failed"])]
     all: bool,
-    /// Complete text logs that differ from the boom files
+    /// Complete text logs that differ from the boom files, and put what killed programs left in their rings into files
     #[arg(long)]
     repair: bool,
     /// Print one JSON object: {"records", "lost", "gaps": [..], "damaged": [..]}
@@ -89,9 +89,13 @@ impl Verify {
     }
 }
 
-/// Completes the text logs of a session; what cannot be completed is as good as damaged.
+/// Puts what is in rings of killed programs into files, and completes the text logs of a session; what cannot be completed is as good as damaged.
 fn mend(session: &Session, now: Time) -> (Vec<Mended>, Vec<Damaged>) {
     let (mut mended, mut refused) = (Vec::new(), Vec::new());
+    // First what a killed program left in its rings, for the text logs follow from it.
+    if let Err(error) = logboom::recover(session) {
+        refused.push(Damaged::whole_file(session.dir(), &error));
+    }
     for (run, repaired) in repair(session, now) {
         match repaired {
             Ok(Repair::Rewritten { bytes_before, bytes_after }) => {

@@ -7,6 +7,7 @@ mod ends;
 mod facade;
 mod faults;
 mod isolation;
+mod killed;
 mod loggers;
 mod sessions;
 mod spans;

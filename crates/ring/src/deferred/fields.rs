@@ -18,7 +18,7 @@ const RESERVED_BYTES: usize = 40;
 /// text alone, and `fields_left_out` counts it. Two fields of one name are both written.
 ///
 /// ```
-/// # use logboom::deferred::FieldsWriter;
+/// # use logboom_ring::deferred::FieldsWriter;
 /// let mut fields = FieldsWriter::default();
 /// fields.push_u64("status", 404);
 /// fields.push_str("path", "a b");

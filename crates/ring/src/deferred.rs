@@ -1,6 +1,6 @@
 //! Calls whose formatting is left to the writer.
 //!
-//! A call of [`info!`](crate::info) and its like stores its arguments as they are, a tag and a few bytes each, and the
+//! A call of [`info!`](crate::deferred) and its like stores its arguments as they are, a tag and a few bytes each, and the
 //! number of its call site; [`SiteInfo::render`] makes the text of them later, on the writer's thread or, after a
 //! crash, in another process, byte for byte as `format!` would have. What can be stored is told by type: integers,
 //! floats, `bool`, `char` and strings, and references to them. Whatever else a template shows is formatted at the call,

@@ -1,0 +1,117 @@
+//! The rings of this thread: one for each collector that it logs to, made when it first does.
+//!
+//! All rings of a thread together have at most 1 MiB: the first has half of it, each further one half of what the one before
+//! has, and when there is too little left the thread goes by the queue. Where no ring can be made (a full disk), it does too.
+
+use std::{cell::RefCell, sync::Arc, time::Duration};
+
+use crate::{
+    frame::{Head, Slot},
+    inner::Inner,
+    ring::{Producer, RING_BYTES_MIN, RingFile},
+};
+
+/// The bytes of a thread's first ring.
+const FIRST_RING_BYTES: usize = 512 << 10;
+
+thread_local! {
+    static RINGS: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread has of a collector.
+struct Mine {
+    id: u64,
+    inner: Arc<Inner>,
+    /// `None` where the thread goes by the queue.
+    ring: Option<Producer>,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is in the ring.
+    Done,
+    /// There is no room for it now.
+    Full,
+    /// It is too large to wait for.
+    TooLarge,
+    /// There is no ring.
+    NoRing,
+}
+
+/// Writes a frame straight into the ring. `fill` runs no code but this library's.
+#[inline]
+pub fn write(inner: &Arc<Inner>, head: &Head, fill: impl Fn(&mut Slot<'_>) -> u32) -> Put {
+    with_ring(inner, |ring| {
+        let mut slot = Slot::new(ring.slot());
+        let number = fill(&mut slot);
+        match slot.finish(&Head { number, ..*head }) {
+            Some(bytes) => {
+                ring.publish(bytes);
+                Put::Done
+            }
+            None => Put::Full,
+        }
+    })
+}
+
+/// Copies a frame into the ring.
+#[inline]
+pub fn copy(inner: &Arc<Inner>, frame: &[u8]) -> Put {
+    with_ring(inner, |ring| {
+        let Some(place) = ring.slot().get_mut(..frame.len()) else {
+            return if frame.len() > ring.capacity() / 4 { Put::TooLarge } else { Put::Full };
+        };
+        place.copy_from_slice(frame);
+        ring.publish(frame.len());
+        Put::Done
+    })
+}
+
+/// Waits until there may be room for a frame of so many bytes.
+pub fn wait(inner: &Arc<Inner>, bytes: usize) {
+    with_ring(inner, |ring| {
+        while !ring.wait_for_room(bytes, Some(std::time::Instant::now() + Duration::from_millis(100))) {
+            if inner.is_closed() {
+                break; // nobody makes room any more
+            }
+        }
+        Put::Done
+    });
+}
+
+/// Makes sure that the ring file has a call site; false where it cannot have it.
+#[inline]
+pub fn ensure_site(inner: &Arc<Inner>, number: u32, encode: impl FnOnce() -> Vec<u8>) -> bool {
+    with_ring(inner, |ring| match ring.ensure_site(number, encode) {
+        Ok(()) => Put::Done,
+        Err(_) => Put::NoRing,
+    }) != Put::NoRing
+}
+
+#[inline]
+fn with_ring(inner: &Arc<Inner>, put: impl FnOnce(&mut Producer) -> Put) -> Put {
+    let done = RINGS.try_with(|rings| {
+        let Ok(mut rings) = rings.try_borrow_mut() else { return Put::NoRing };
+        let at = rings.iter().position(|mine| mine.id == inner.id);
+        let at = at.unwrap_or_else(|| add(&mut rings, inner));
+        rings[at].ring.as_mut().map_or(Put::NoRing, put)
+    });
+    done.unwrap_or(Put::NoRing) // the thread ends, and its rings are gone
+}
+
+#[cold]
+fn add(rings: &mut Vec<Mine>, inner: &Arc<Inner>) -> usize {
+    rings.retain(|mine| !mine.inner.is_closed() && !mine.inner.is_forked());
+    let used: usize = rings.iter().filter_map(|mine| Some(mine.ring.as_ref()?.capacity())).sum();
+    let ring = inner.ring_file().and_then(|file| make(file, used));
+    rings.push(Mine { id: inner.id, inner: Arc::clone(inner), ring });
+    rings.len() - 1
+}
+
+/// Half of what the thread's rings may still have. That a full disk refuses it is no harm: the queue is the other way.
+fn make(file: &RingFile, used: usize) -> Option<Producer> {
+    let left = (2 * FIRST_RING_BYTES).saturating_sub(used) / 2;
+    let bytes = if left.is_power_of_two() { left } else { (left + 1).next_power_of_two() / 2 };
+    if bytes < RING_BYTES_MIN { None } else { file.producer(bytes).ok() }
+}

@@ -1,0 +1,96 @@
+//! A program that is killed at any moment, or read while it goes on: see `program`.
+
+use std::fs;
+
+use super::{program::*, *};
+use crate::{RingError, recover};
+
+/// The whole lines of the text logs. What a kill has cut is removed.
+fn written(dir: &Path) -> Files {
+    let lines = |generation| -> Option<Vec<Vec<u8>>> {
+        let text = fs::read(text_log(dir, generation)).ok()?;
+        let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        Some(whole.map(|line| line[..line.len() - 1].to_vec()).collect())
+    };
+    (1..).map_while(|generation| Some((generation, lines(generation)?))).collect()
+}
+
+fn of_thread(files: &Files, thread: usize) -> Vec<String> {
+    let lines = files.values().flatten().map(|line| String::from_utf8(line.clone()).unwrap());
+    lines.filter(|line| line.starts_with(&format!("{thread} "))).collect()
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_killed_program_loses_no_record_that_was_logged_and_doubles_none() {
+    if let Some(dir) = asked_for() {
+        run(&dir);
+    }
+    for round in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut program =
+            start("ring::tests::killed::a_killed_program_loses_no_record_that_was_logged_and_doubles_none", dir.path());
+        let some = 1 + u64::from(std::process::id()) * 7919 * (round + 1) % 3000;
+        wait_until(|| returned(dir.path())[0] >= some || program.try_wait().unwrap().is_some());
+        program.kill().unwrap();
+        program.wait().unwrap();
+        let (returned, mut files) = (returned(dir.path()), written(dir.path()));
+        assert!(recover(&rings(dir.path()), &mut files, usize::MAX));
+        for (thread, returned) in returned.into_iter().enumerate() {
+            let lines = of_thread(&files, thread);
+            let expected: Vec<_> = (1..=lines.len() as u64).map(|n| message(thread, n)).collect();
+            assert_eq!(lines, expected, "round {round}");
+            assert!(
+                (returned..=returned + 1).contains(&(lines.len() as u64)),
+                "round {round}: {returned}, {}",
+                lines.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_program_that_goes_on_is_read_from_outside() {
+    if let Some(dir) = asked_for() {
+        run(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = start("ring::tests::killed::a_program_that_goes_on_is_read_from_outside", dir.path());
+    wait_until(|| returned(dir.path()).iter().all(|count| *count > 0));
+    let (mut opened, mut frames) = (0, 0);
+    while opened < 200 || frames == 0 {
+        match recover::DeadRings::open(&rings(dir.path())) {
+            Ok(rings) => frames += read_along(rings),
+            Err(RingError::Changing { .. }) => continue,
+            Err(error) => panic!("{error}"),
+        }
+        opened += 1;
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+}
+
+/// Every frame is what one of the threads logged, each thread's in order.
+fn read_along(mut rings: recover::DeadRings) -> u64 {
+    let (mut last, mut frames) = ([0; THREADS], 0);
+    for _ in 0..2 {
+        while let Some(frame) = rings.next().unwrap() {
+            let text = str::from_utf8(frame.payload).unwrap();
+            let mut words = text.split(' ');
+            let thread: usize = words.next().unwrap().parse().unwrap();
+            let n = words.next().unwrap().parse().unwrap();
+            assert_eq!(text, message(thread, n));
+            assert!(last[thread] < n);
+            last[thread] = n;
+            frames += 1;
+        }
+        rings.end_batch(1).unwrap();
+    }
+    assert_eq!(rings.damage(), recover::Damage::default());
+    frames
+}
