@@ -233,7 +233,7 @@ fn prepare(
     match new.boom {
         false => {
             text.hold_lock()?;
-            session.reserve()?;
+            session.reserve(&text_name)?;
         }
         true => {
             let mut writer = boom::Writer::create_in(session.dir(), "records", boom::Options::default())?;
