@@ -49,6 +49,8 @@ struct State {
     written: u64,
     /// Why the last append failed.
     failing: Option<String>,
+    /// It is to be made again without a wait.
+    retry_now: bool,
     /// Blocks whose encoding or appending panicked: nothing after them can be written.
     broken: BTreeMap<u64, Unwritten>,
     /// Why the last sync failed.
@@ -185,6 +187,15 @@ impl Pipeline {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
+    }
+
+    /// Has a block appended again at once that the disk refused; whether it takes it now is not waited for.
+    pub(crate) fn retry(&self) {
+        let mut state = lock(&self.shared.state);
+        if state.failing.take().is_some() {
+            state.retry_now = true;
+            self.shared.retry.notify_all();
+        }
     }
 
     /// Takes a full block; gives an empty one.
@@ -345,8 +356,10 @@ impl Shared {
     }
 
     fn wait_to_retry<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let waited = self.retry.wait_timeout_while(state, RETRY, |state| !state.stop);
-        waited.unwrap_or_else(PoisonError::into_inner).0
+        let waited = self.retry.wait_timeout_while(state, RETRY, |state| !state.stop && !state.retry_now);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.retry_now = false;
+        state
     }
 
     /// What the syncing thread does.

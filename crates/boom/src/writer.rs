@@ -154,7 +154,7 @@ pub struct Writer {
     lost: u64,
     /// Why the last write of the tail failed.
     tail_failing: Option<String>,
-    /// When the disk is asked again, while records find no room: as long as some run has dropped any.
+    /// When the disk is asked again, while records find no room: until it has some, and each run that dropped any its gap.
     dropping_until: Option<Instant>,
     /// A checkpoint that waits for the gap of what was dropped before it.
     waiting_checkpoint: Option<Vec<u8>>,
@@ -233,15 +233,26 @@ impl Writer {
     /// If the message or the fields are larger than a record may be, or the fields hold a newline; then nothing is taken.
     #[inline]
     pub fn push(&mut self, run: RunSlot, record: &NewRecord<'_>) -> Result<u64, BoomError> {
+        let seq = self.try_push(run, record)?;
+        Ok(seq.unwrap_or_else(|| self.drop_records(run, 1, record.time, None)))
+    }
+
+    /// The same for a caller that keeps the record: where there is no room for it nothing is taken, and it has no seq. It can
+    /// be tried again after a [`Writer::sync`] that went well.
+    ///
+    /// # Errors
+    /// Those of [`Writer::push`].
+    #[inline]
+    pub fn try_push(&mut self, run: RunSlot, record: &NewRecord<'_>) -> Result<Option<u64>, BoomError> {
         if record.message.len() > RECORD_BYTES_MAX || record.fields.is_some() {
             check(record)?;
         }
         let has_room = self.dropping_until.is_none() && self.block.fits(record, self.options.block_text_bytes_max);
         if !has_room && !self.make_room() {
-            return Ok(self.drop_records(run, 1, record.time, None));
+            return Ok(None);
         }
         if self.runs[run.0 as usize].block != self.number + 1 && !self.enter_block(run) {
-            return Ok(self.drop_records(run, 1, record.time, None));
+            return Ok(None);
         }
         let state = &mut self.runs[run.0 as usize];
         let seq = state.next_seq;
@@ -251,7 +262,7 @@ impl Writer {
             note_parts(state, &mut self.block, record.stream, continued);
         }
         self.block.push(state.number, record);
-        Ok(seq)
+        Ok(Some(seq))
     }
 
     /// Notes that the next `count` records of the run never came here.
@@ -333,11 +344,20 @@ impl Writer {
     /// # Errors
     /// If the disk refuses. Nothing is lost by that, unless [`Writer::health`] says so; the next sync tries again.
     pub fn sync(&mut self) -> Result<(), BoomError> {
+        self.ask_again();
         self.flush()?;
         self.pipeline.sync().map_err(|error| self.error("sync", error))?;
         self.promised = self.number + 1;
         self.note_gone_blocks();
         Ok(())
+    }
+
+    /// Asks a disk at once that refused a block. What it says, the flush that follows tells.
+    fn ask_again(&mut self) {
+        self.pipeline.retry();
+        if let Some(block) = &self.incomplete {
+            let _ = self.pipeline.wait_until_written(block.number + 1);
+        }
     }
 
     /// Has everything flushed so far synced by a thread of its own; does not wait. Whether it failed is told by

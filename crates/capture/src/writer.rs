@@ -398,3 +398,45 @@ fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End 
     let reader = Some(path).filter(|_| lost > 0).and_then(|path| boom::reader::Reader::open(&path).ok());
     End { lost, gaps: reader.map(|reader| reader.gaps()).unwrap_or_default(), trouble }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    /// Fails until the text tells of a gap.
+    fn sync(file: &File) -> io::Result<()> {
+        use std::os::unix::fs::FileExt;
+        let mut text = vec![0; file.metadata()?.len() as usize];
+        file.read_exact_at(&mut text, 0)?;
+        let has_gap = String::from_utf8_lossy(&text).contains("lost seq 1-1");
+        if has_gap { Ok(()) } else { Err(io::Error::from_raw_os_error(5)) }
+    }
+
+    #[test]
+    fn the_gap_that_a_failed_sync_leaves_is_synced_without_anything_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exec_x.log");
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        let sinks = Sinks { text: Some(TextWriter::new(file, &path)), boom: None, warn: Box::new(|_| {}) };
+        let (intake, outlet) = Intake::new();
+        let (wake, (synced, syncs)) = (outlet.waker(), sync_channel(9));
+        let mut worker = Worker::new(outlet, sinks);
+        worker.out.text_sync = Syncer::new(sync, move || {
+            synced.send(()).unwrap();
+            wake();
+        });
+        let worker = std::thread::spawn(move || worker.run());
+        intake.push(Stream::Stdout, Time::default(), b"line\n");
+        for sync in ["of the line", "of the gap"] {
+            syncs.recv_timeout(Duration::from_secs(30)).expect(sync);
+        }
+        intake.close(RunEnd {
+            ended_at: Time::default(),
+            outcome: logboom_record::Outcome::Passed,
+            exit_code: None,
+            signal: None,
+        });
+        assert_eq!(worker.join().unwrap().counts.lost, 1);
+    }
+}

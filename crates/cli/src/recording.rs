@@ -233,7 +233,7 @@ fn prepare(
     match new.boom {
         false => {
             text.hold_lock()?;
-            session.reserve()?;
+            session.reserve(&text_name)?;
         }
         true => {
             let mut writer = boom::Writer::create_in(session.dir(), "records", boom::Options::default())?;
@@ -318,4 +318,33 @@ pub fn write_id_file(file: &Path, id: &SessionId) -> Result<()> {
     let new = PathBuf::from(new);
     let written: io::Result<()> = fs::write(&new, format!("{id}\n")).and_then(|()| fs::rename(&new, file));
     written.with_context(|| format!("cannot write the session's id to {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_the_timeline_did_not_take_or_took_in_part_comes_with_the_next_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let create =
+            NewSession { name: "s".into(), labels: BTreeMap::new(), open: false, user: None, now: Time::default() };
+        let session = Session::create(&DataDir::at(dir.path()), create).unwrap();
+        let journal = Journal::of(
+            session.clone(),
+            &started(RunId::new(Time::default()), Kind::Command, "x".into(), Time::default()),
+        );
+        let path = session.dir().join(timeline::TIMELINE);
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        journal.note([]).unwrap_err();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "{\"time\":\"2026-").unwrap(); // as much as the disk had room for
+        for seconds in [1.0, 2.0] {
+            journal.note([(Time::default(), What::Timeout { after_s: seconds })]).unwrap();
+        }
+        let read = timeline::read(session.dir()).unwrap();
+        let what: Vec<What> = read.events.into_iter().map(|event| event.what).collect();
+        let timeout = |after_s| What::Timeout { after_s };
+        assert_eq!((what, read.skipped), (vec![What::Start { name: "x".into() }, timeout(1.0), timeout(2.0)], 1));
+    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test's helper may fail as the test does")]
 
 mod common;
+#[path = "../../files/tests/small_disk/mod.rs"]
+mod small_disk;
 
 use std::{
     fs,
@@ -14,6 +16,7 @@ use std::{
 
 use common::{DEADLINE, Done, Logboom, Running, wait_until};
 use serde_json::Value;
+use small_disk::SmallDisk;
 
 /// The program that prints numbered lines; see `examples/numbers.rs`.
 fn numbers() -> PathBuf {
@@ -87,33 +90,6 @@ fn check_killed(logboom: &Logboom, printed: u64) {
     assert_eq!(logboom.json(["sessions", "--json"])["outcome"], "lost");
 }
 
-/// A small tmpfs, unmounted when dropped.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(size: &str) -> SmallDisk {
-        let dir = tempfile::tempdir().unwrap();
-        let options = format!("size={size},mode=0700");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path()).status();
-        assert!(mounted.unwrap().success(), "mounting a tmpfs needs root: run the tests as root or in `unshare -rm`");
-        SmallDisk(dir)
-    }
-}
-
-impl SmallDisk {
-    fn make_read_only(&self) {
-        let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(self.0.path()).status();
-        assert!(remounted.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
 #[test]
 fn a_command_on_a_full_disk_is_not_changed_and_the_gap_has_its_count() {
     check_on_full_disk(&[]);
@@ -126,7 +102,7 @@ fn without_a_boom_file_it_is_not_changed_either() {
 
 fn check_on_full_disk(options: &[&str]) {
     let disk = SmallDisk::new("2m");
-    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
+    let logboom = Logboom::in_dir(disk.path().join("logs"));
     let script = "\"$0\" \"$1\" 2000000; exit 3";
     let run = logboom
         .command(["run"])
@@ -151,6 +127,49 @@ fn check_on_full_disk(options: &[&str]) {
     let shown = logboom.command(["show", "--raw"]).output().unwrap();
     let lines = shown.stdout.iter().filter(|byte| **byte == b'\n').count() as u64;
     assert_eq!((shown.status.code(), lines), (Some(1), records));
+}
+
+/// `logboom exec --no-boom` in a session: a command that waits for the end of its input before it prints `count` lines.
+fn start_waiting(logboom: &Logboom, session: &str, number: usize, count: &str) -> Running {
+    let mut command = logboom.command(["exec", "--no-boom", "--session", session, "--", "sh", "-c"]);
+    command.arg("read go; \"$0\" \"$1\" \"$2\"; exit 3").arg(numbers());
+    command.arg(logboom.path(&format!("progress{number}"))).arg(count);
+    Running::of(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+#[test]
+fn every_run_without_a_boom_file_keeps_gap_and_end_on_a_disk_that_stays_full() {
+    const RUNS: usize = 30; // their metadata are larger than a reserve of one size for all would be
+    let disk = SmallDisk::new("8m");
+    let logboom = Logboom::in_dir(disk.path().join("logs"));
+    let id = logboom.text(["session", "start"]);
+    let running: Vec<_> = (0..RUNS).map(|number| start_waiting(&logboom, id.trim(), number, "5000")).collect();
+    let timeline = logboom.session_file("timeline.jsonl");
+    wait_until(|| fs::read_to_string(&timeline).unwrap().matches("\"exec\"").count() == RUNS);
+    for mut run in running {
+        disk.fill();
+        drop(run.0.stdin.take());
+        assert_eq!(count_lines(&run.done().expect(3).stdout), 5_000);
+    }
+
+    let check = || {
+        let verify = logboom.json(["verify", "--json"]);
+        let (records, lost) = (verify["records"].as_u64().unwrap(), verify["lost"].as_u64().unwrap());
+        assert_eq!((records + lost, verify["damaged"].as_array().unwrap().len()), (5_000 * RUNS as u64, 0), "{verify}");
+        assert!(lost > 0 && verify["gaps"].as_array().unwrap().len() == RUNS, "{verify}");
+        let session = logboom.latest();
+        let runs = session["runs"].as_array().unwrap();
+        assert!(runs.iter().all(|run| run["outcome"] == "failed"), "{session}");
+        assert_eq!((runs.len(), session["lost"].as_u64()), (RUNS, Some(lost)), "{session}");
+    };
+    check();
+    disk.make_room();
+    logboom.text(["session", "end", id.trim()]);
+    check();
+    let meta: Value = serde_json::from_slice(&fs::read(timeline.with_file_name("session.json")).unwrap()).unwrap();
+    let runs = meta["runs"].as_array().unwrap();
+    assert!(runs.iter().all(|run| run["end"]["exit_code"] == 3), "what the disk had no room for is there now: {meta}");
+    assert_eq!(meta["run"]["end"]["outcome"], "failed");
 }
 
 /// `logboom run` of a million lines where no file may be larger than 32 KiB.
@@ -199,8 +218,8 @@ fn the_warning_has_the_reason_and_the_gaps_are_in_the_timeline_before_the_end() 
 #[test]
 fn capture_goes_on_when_there_is_room_again() {
     let disk = SmallDisk::new("10m");
-    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
-    let filler = disk.0.path().join("filler");
+    let logboom = Logboom::in_dir(disk.path().join("logs"));
+    let filler = disk.path().join("filler");
     fs::write(&filler, vec![0; 6 << 20]).unwrap();
     let script = "\"$0\" \"$1\" 1500000; rm \"$2\"; sleep 1; echo the end";
     let run = logboom
@@ -292,7 +311,7 @@ fn twenty_writers_in_one_session_lose_nothing() {
 #[test]
 fn on_a_read_only_disk_commands_run_and_sessions_can_be_read() {
     let disk = SmallDisk::new("2m");
-    let logboom = Logboom::in_dir(disk.0.path().join("logs"));
+    let logboom = Logboom::in_dir(disk.path().join("logs"));
     let open = logboom.text(["session", "start"]);
     logboom.run(["run", "--name", "kept", "echo", "kept"]).expect(0);
     disk.make_read_only();

@@ -8,6 +8,7 @@ mod lock;
 mod meta;
 mod names;
 mod recovered;
+mod reserve;
 mod status;
 
 use std::{
@@ -34,9 +35,6 @@ use lock::MetaLock;
 const META: &str = "session.json";
 /// The name that new metadata has until it is complete.
 const META_NEW: &str = "session.json.tmp";
-/// A file that becomes the metadata when a full disk has no room for new ones.
-const META_RESERVE: &str = ".session.json.reserve";
-const META_RESERVE_BYTES: usize = 16 << 10;
 /// How many names are tried before giving up.
 const NAME_TRIES_MAX: u32 = 10_000;
 
@@ -64,15 +62,6 @@ pub enum Durable {
     Whole,
     /// What it likes: the system writes it when it has the time.
     Soon,
-}
-
-/// Where a change of the metadata finds room.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Room {
-    /// Where the disk has some.
-    Free,
-    /// On a full one, also in what [`Session::reserve`] set aside: for ends, of which each run has but one.
-    Reserved,
 }
 
 /// A session's directory. Holds nothing open.
@@ -104,9 +93,8 @@ impl Session {
     ) -> Result<(Session, T), E> {
         let (session, run) = Session::claim_dir(data, new.now)?;
         let mut meta = Meta::new(session.id.clone(), run, new);
-        let begun = begin(&session, &mut meta).and_then(|begun| {
-            session.write_meta(&meta.to_bytes(), Room::Free, Durable::Soon).map(|()| begun).map_err(E::from)
-        });
+        let begun = begin(&session, &mut meta)
+            .and_then(|begun| session.write_meta(&meta.to_bytes(), Durable::Soon).map(|()| begun).map_err(E::from));
         match begun {
             Ok(begun) => Ok((session, begun)),
             Err(error) => {
@@ -128,7 +116,7 @@ impl Session {
         data.create()?;
         DirBuilder::new().mode(0o700).create(&dir).map_err(FilesError::at("create the session", &dir))?;
         let session = Session { id, dir };
-        session.write_meta(&Meta::of_root(session.id.clone(), root).to_bytes(), Room::Free, Durable::Now)?;
+        session.write_meta(&Meta::of_root(session.id.clone(), root).to_bytes(), Durable::Now)?;
         Ok(session)
     }
 
@@ -195,26 +183,15 @@ impl Session {
         durable: Durable,
         change: impl FnOnce(&mut Meta) -> Result<T, FilesError>,
     ) -> Result<T, FilesError> {
-        self.update_in(Room::Free, durable, change)
-    }
-
-    fn update_in<T>(
-        &self,
-        room: Room,
-        durable: Durable,
-        change: impl FnOnce(&mut Meta) -> Result<T, FilesError>,
-    ) -> Result<T, FilesError> {
         let _lock = MetaLock::take(&self.dir)?;
         let path = self.dir.join(META);
         let old = fs::read(&path).map_err(FilesError::at("read", &path))?;
         let before = Meta::parse(&old, &path, Some(&self.id))?;
         let mut after = before.clone();
         let result = change(&mut after)?;
-        self.write_meta(&after.to_bytes_over(&before, &old), room, durable)?;
-        if after.run.end.is_some() && after.runs.iter().all(|run| run.run.end.is_some()) {
-            // Most sessions have none, and of some it became the metadata.
-            let _ = fs::remove_file(self.dir.join(META_RESERVE));
-        }
+        self.write_meta(&after.to_bytes_over(&before, &old), durable)?;
+        let ended = after.runs.iter().zip(&before.runs).filter(|(run, before)| run.run.end != before.run.end);
+        ended.filter_map(|(run, _)| run.text_alone()).for_each(|text| reserve::give_back(&self.dir, text));
         Ok(result)
     }
 
@@ -239,16 +216,21 @@ impl Session {
     /// # Errors
     /// [`FilesError::AlreadyEnded`], [`FilesError::NoSuchRun`], and those of [`Session::update`].
     pub fn end_run(&self, id: RunId, end: &RunEnd, counts: Counts) -> Result<(), FilesError> {
-        self.update_in(Room::Reserved, Durable::Whole, |meta| {
+        let noted = self.update(Durable::Whole, |meta| {
             meta.end_run(id, end, counts)?;
             let others_live = meta.runs.iter().any(|run| run.run.end.is_none() && status::is_written(&self.dir, run));
             if !meta.open && meta.run.end.is_none() && !others_live {
+                self.complete(meta);
                 meta.run.end = meta.end_of_first_run(end.ended_at);
                 meta.bytes = Some(self.bytes());
             }
             Ok(meta.runs.iter().any(|run| run.run.id == id && run.boom.is_some()))
-        })
-        .and_then(|in_boom| if in_boom { Ok(()) } else { self.sync_names() })
+        });
+        match noted {
+            Ok(true) => Ok(()),
+            Ok(false) => self.sync_names(),
+            Err(refused) => self.end_run_beside(id, reserve::Ended { end: end.clone(), counts }, refused),
+        }
     }
 
     /// Notes that one run ended and another began in its place, at once. Unlike [`Session::end_run`] it never ends the session.
@@ -264,22 +246,33 @@ impl Session {
         })
     }
 
-    /// Sets room aside, so that the end of a run without a boom file can be noted on a full disk.
+    /// Notes the end of a run in the room that was set aside for it, if the metadata were refused for want of room.
+    fn end_run_beside(&self, id: RunId, ended: reserve::Ended, refused: FilesError) -> Result<(), FilesError> {
+        let FilesError::DiskFull { .. } = refused else { return Err(refused) };
+        let meta = self.meta()?;
+        let text = meta.runs.iter().find(|run| run.run.id == id).and_then(RunMeta::text_alone);
+        // Where that fails too, the first error says what to do.
+        text.and_then(|text| reserve::use_up(&self.dir, text, &ended).ok()).ok_or(refused)?;
+        self.sync_names()
+    }
+
+    /// Completes the runs whose ends a full disk kept out of the metadata.
+    fn complete(&self, meta: &mut Meta) {
+        let unended = meta.runs.iter_mut().filter(|run| run.run.end.is_none());
+        for run in unended.filter(|run| !status::is_written(&self.dir, run)) {
+            if let Some((Some(end), counts)) = recovered::end(&self.dir, run) {
+                (run.run.end, run.counts) = (Some(end), Some(counts));
+            }
+        }
+    }
+
+    /// Sets room aside for the end of the run that has this text log and no boom file, so that it can be noted on a full
+    /// disk: [`Session::end_run`] writes it there if there is no room for new metadata.
     ///
     /// # Errors
     /// Those of the system, naming the file.
-    pub fn reserve(&self) -> Result<(), FilesError> {
-        let _lock = MetaLock::take(&self.dir)?;
-        let path = self.dir.join(META_RESERVE);
-        let mut file = match File::create_new(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            created => created.map_err(FilesError::at("create", &path))?,
-        };
-        file.write_all(&[0; META_RESERVE_BYTES]).map_err(|error| {
-            // The next run would take what is there for enough.
-            let _ = fs::remove_file(&path);
-            FilesError::at("write", &path)(error)
-        })
+    pub fn reserve(&self, text: &str) -> Result<(), FilesError> {
+        reserve::set_aside(&self.dir, text)
     }
 
     /// Ends the session. The first to end it wins.
@@ -287,8 +280,9 @@ impl Session {
     /// # Errors
     /// [`FilesError::AlreadyEnded`], and those of [`Session::update`].
     pub fn end(&self, end: &RunEnd) -> Result<(), FilesError> {
-        self.update_in(Room::Reserved, Durable::Now, |meta| {
+        self.update(Durable::Now, |meta| {
             meta.refuse_ended()?;
+            self.complete(meta);
             meta.open = false;
             meta.run.end = Some(end.clone());
             meta.bytes = Some(self.bytes());
@@ -348,23 +342,17 @@ impl Session {
         use std::os::unix::fs::MetadataExt;
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         entries
-            .filter(|entry| entry.file_name() != META_RESERVE)
+            .filter(|entry| !reserve::is_reserve(&entry.file_name()))
             .filter_map(|entry| entry.metadata().ok())
             .map(|file| file.blocks() * 512)
             .sum()
     }
 
-    fn write_meta(&self, bytes: &[u8], room: Room, durable: Durable) -> Result<(), FilesError> {
+    fn write_meta(&self, bytes: &[u8], durable: Durable) -> Result<(), FilesError> {
         let (new, path) = (self.dir.join(META_NEW), self.dir.join(META));
         let written = File::create(&new).and_then(|mut file| {
             file.write_all(bytes)?;
             if durable == Durable::Soon { Ok(()) } else { file.sync_all() }
-        });
-        let written = written.or_else(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded if room == Room::Reserved => {
-                self.use_reserve(bytes, &new).map_err(|_| error)
-            }
-            _ => Err(error),
         });
         if let Err(error) = written.and_then(|()| fs::rename(&new, &path)) {
             // Half a file is of no use, and its blocks may be what the next attempt needs; that it stays harms nobody.
@@ -372,16 +360,6 @@ impl Session {
             return Err(FilesError::at("write", &path)(error));
         }
         if durable == Durable::Now { self.sync_names() } else { Ok(()) }
-    }
-
-    /// Writes the metadata into the room that was set aside, and puts it in the place of `new`.
-    fn use_reserve(&self, bytes: &[u8], new: &Path) -> io::Result<()> {
-        let reserve = self.dir.join(META_RESERVE);
-        let mut file = OpenOptions::new().write(true).open(&reserve)?;
-        file.write_all(bytes)?;
-        file.set_len(bytes.len() as u64)?;
-        file.sync_all()?;
-        fs::rename(reserve, new)
     }
 }
 
@@ -415,5 +393,31 @@ pub fn started(id: RunId, kind: Kind, name: String, now: Time) -> Run {
         started_at: now,
         end: None,
         external_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_room_set_aside_is_for_a_full_disk_or_quota_and_for_nothing_else() {
+        for (code, is_used) in
+            [(rustix::io::Errno::NOSPC, true), (rustix::io::Errno::DQUOT, true), (rustix::io::Errno::IO, false)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let new =
+                NewSession { name: "x".into(), labels: BTreeMap::new(), open: false, user: None, now: Time::default() };
+            let session = Session::create(&DataDir::at(dir.path()), new).unwrap();
+            let run = started(RunId::new(Time::default()), Kind::Command, "x".into(), Time::default());
+            let text = Some("exec_x.log".to_owned());
+            session.add_run(RunMeta { text, ..RunMeta::new(run.clone()) }).unwrap();
+            session.reserve("exec_x.log").unwrap();
+            let ended = reserve::Ended { end: ended(Outcome::Passed, Time::default()), counts: Counts::default() };
+            let refused = FilesError::at("write", dir.path())(code.into());
+            assert_eq!(session.end_run_beside(run.id, ended, refused).is_ok(), is_used, "{code}");
+            let outcome = if is_used { Outcome::Passed } else { Outcome::Lost };
+            assert_eq!(session.status(Time::default()).outcomes, [outcome], "{code}");
+        }
     }
 }

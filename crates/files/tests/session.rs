@@ -1,6 +1,8 @@
 //! Sessions, as several processes that share one see them.
 #![allow(clippy::unwrap_used, reason = "functions that several tests share")]
 
+mod small_disk;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -15,6 +17,7 @@ use logboom_files::{
     session::{Counts, Meta, NewSession, RunMeta, ended, hold_lock, started},
 };
 use logboom_record::{Kind, Outcome, RunEnd, RunId, Time};
+use small_disk::SmallDisk;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -185,41 +188,93 @@ fn fill_disk(session: &Session) {
     std::os::unix::fs::symlink("/dev/full", session.dir().join("session.json.tmp")).unwrap();
 }
 
+/// Names of what is kept for the ends of runs.
+fn kept(session: &Session) -> Vec<String> {
+    let names = fs::read_dir(session.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(".exec_")).collect();
+    names.sort();
+    names
+}
+
+/// A run like [`live_run`] with room set aside for its end.
+fn live_run_with_room(session: &Session) -> (RunMeta, fs::File) {
+    let (run, file) = live_run(session);
+    session.reserve(run.text.as_deref().unwrap()).unwrap();
+    (run, file)
+}
+
 #[test]
 fn only_an_end_uses_the_room_that_was_set_aside_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let session = session(dir.path(), true);
-    let (run, _lock) = live_run(&session);
-    session.reserve().unwrap();
+    let (run, lock) = live_run_with_room(&session);
     fill_disk(&session);
     assert!(matches!(session.add_run(command("b")), Err(FilesError::DiskFull { .. })));
+    assert_eq!(kept(&session), [".exec_sh.log.reserve"]);
     fill_disk(&session);
-    session.end_run(run.run.id, &ended(Outcome::Passed, noon()), Counts::default()).unwrap();
+    let (end, counts) =
+        (RunEnd { exit_code: Some(3), ..ended(Outcome::Failed, later(1)) }, Counts { lost: 7, ..Counts::default() });
+    session.end_run(run.run.id, &end, counts).unwrap();
+    assert_eq!(
+        (kept(&session), session.meta().unwrap().runs[0].run.end.clone()),
+        (vec![".exec_sh.log.end".into()], None)
+    );
+    drop(lock);
+    let status = session.status(noon());
+    assert_eq!((&status.meta.runs[0].run.end, status.meta.runs[0].counts), (&Some(end.clone()), Some(counts)));
+    session.end(&ended(Outcome::Failed, later(2))).unwrap();
+    let run = &session.meta().unwrap().runs[0];
+    assert_eq!((&run.run.end, run.counts), (&Some(end), Some(counts)), "there is room again");
+    assert!(kept(&session).is_empty());
 }
 
 #[test]
-fn room_that_is_set_aside_in_part_is_not_taken_for_whole() {
+fn a_session_ends_as_its_first_run_did_also_where_a_full_disk_kept_that_from_the_metadata() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |program: &str, args: &[&str]| std::process::Command::new(program).args(args).arg(dir.path()).status();
-    let mounted = run("mount", &["-t", "tmpfs", "-o", "size=16k", "tmpfs"]).unwrap();
-    assert!(mounted.success(), "mounting a tmpfs needs root: run the tests as root or in `unshare -rm`");
-    let session = session(dir.path(), true);
-    let reserved = [session.reserve(), session.reserve()].map(|reserved| reserved.map_err(|error| error.to_string()));
-    assert!(run("umount", &["-l"]).unwrap().success());
-    assert!(reserved.iter().all(Result::is_err), "{reserved:?}");
+    let session = session(dir.path(), false);
+    let ((first, lock), (second, _second)) = (live_run_with_room(&session), live_run_with_room(&session));
+    fill_disk(&session);
+    let failed = RunEnd { exit_code: Some(3), ..ended(Outcome::Failed, later(1)) };
+    session.end_run(first.run.id, &failed, Counts::default()).unwrap();
+    drop(lock);
+    session.end_run(second.run.id, &ended(Outcome::Passed, later(2)), Counts::default()).unwrap();
+    assert_eq!(session.meta().unwrap().run.end, Some(RunEnd { ended_at: later(2), ..failed }));
+    assert!(kept(&session).is_empty());
 }
 
 #[test]
-fn the_room_set_aside_stays_until_the_last_run_has_ended() {
+fn without_room_set_aside_a_full_disk_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let session = session(dir.path(), true);
     let (run, _lock) = live_run(&session);
-    session.reserve().unwrap();
-    let reserve = session.dir().join(".session.json.reserve");
-    session.end(&ended(Outcome::Passed, noon())).unwrap();
-    assert!(reserve.exists());
-    session.end_run(run.run.id, &ended(Outcome::Passed, noon()), Counts::default()).unwrap();
-    assert!(!reserve.exists());
+    fill_disk(&session);
+    let refused = session.end_run(run.run.id, &ended(Outcome::Passed, noon()), Counts::default());
+    assert!(matches!(refused, Err(FilesError::DiskFull { .. })), "{refused:?}");
+}
+
+#[test]
+fn room_that_is_set_aside_in_part_is_given_back() {
+    let disk = SmallDisk::new("16k");
+    let session = session(disk.path(), true);
+    disk.fill();
+    assert!(matches!(session.reserve("exec_sh.log"), Err(FilesError::DiskFull { .. })));
+    assert!(kept(&session).is_empty());
+}
+
+#[test]
+fn what_is_kept_for_an_end_is_believed_only_where_it_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), false);
+    let (_, lock) = live_run(&session);
+    drop(lock);
+    let path = session.dir().join(".exec_sh.log.end");
+    for damaged in ["", "{", "{\"end\":{}}"] {
+        fs::write(&path, damaged).unwrap();
+        assert_eq!(session.status(noon()).outcomes, [Outcome::Lost], "{damaged}");
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(session.status(noon()).outcomes, [Outcome::Lost]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ struct Writing {
     session: Session,
     options: Options,
     boom: Option<Writer>,
-    /// Something was taken that is perhaps not on the disk.
+    /// The boom file took something that is perhaps not on the disk.
     unsynced: bool,
     /// The runs that were looked up.
     runs: HashMap<RunId, Known>,
@@ -122,7 +122,7 @@ impl Drop for Writers {
     fn drop(&mut self) {
         for writing in self.sessions().values() {
             // All that was acknowledged is synced already; a file that cannot be sealed is read from its tail.
-            let _ = lock(writing).seal();
+            let _ = lock(writing).close();
         }
     }
 }
@@ -227,6 +227,10 @@ impl Writing {
         let held = open.sources.iter().flat_map(|source| &source.runs).filter(|held| held.id == run);
         let next_seq = held.map(|held| held.next_seq).max().unwrap_or(1);
         shelf.put_back(vec![open]);
+        if next_seq > 1 {
+            // A retry of what a killed writer took finds it held, and must not be told that it is safe before it is.
+            sync_files(self.session.dir())?;
+        }
         let known = Known { kind: of.kind, next_seq, ended: of.end.is_some(), slot: None };
         self.runs.insert(run, known);
         Ok(known)
@@ -270,12 +274,9 @@ impl Writing {
         match entry {
             Entry::Gap(gap) => push_gap(boom, slot, gap),
             Entry::Record(record) => {
-                let lost = boom.lost();
-                let pushed = boom.push(slot, &new_record(record));
-                let why = (boom.lost() > lost).then(|| boom.health().failing.unwrap_or_default());
-                pushed.map_err(|error| self.failed("add to", error))?;
-                if let Some(why) = why {
-                    return Err(self.give_up(why));
+                let pushed = boom.try_push(slot, &new_record(record));
+                if pushed.map_err(|error| self.failed("add to", error))?.is_none() {
+                    return Err(self.no_room());
                 }
             }
         }
@@ -286,22 +287,17 @@ impl Writing {
         Ok(())
     }
 
-    /// Leaves a boom file whose writer had no room for a record, before it can note a gap in its place: the next attempt
-    /// goes on in another file after what this one has.
-    fn give_up(&mut self, why: String) -> StoreError {
-        self.boom = None;
-        self.runs.clear();
+    /// The boom file takes no more for now; what it took of the batch it keeps, for a retry to go on from.
+    fn no_room(&self) -> StoreError {
+        let why = self.boom.as_ref().and_then(|boom| boom.health().failing).unwrap_or_default();
         let source = std::io::Error::new(std::io::ErrorKind::StorageFull, why);
         StoreError::Io { action: "add to", path: self.session.dir().to_owned(), source }
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        let synced = match &mut self.boom {
-            Some(boom) => boom.sync().map_err(|error| self.failed("sync the records of", error)),
-            None => sync_files(self.session.dir()),
-        };
+        let synced = self.boom.as_mut().map_or(Ok(()), Writer::sync);
         self.unsynced = synced.is_err();
-        synced
+        synced.map_err(|error| self.failed("sync the records of", error))
     }
 
     /// The number of a run in the boom file.
@@ -362,6 +358,15 @@ impl Writing {
         Ok(meta.run.end.is_some() && meta.runs.iter().all(|run| run.run.end.is_some()))
     }
 
+    /// Seals the boom file unless it holds what was refused: that would become a gap, which a retry would take for held. Such
+    /// a file is left as a killed writer leaves it.
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.unsynced {
+            self.sync()?;
+        }
+        self.seal()
+    }
+
     fn seal(&mut self) -> Result<(), StoreError> {
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(|_| ()));
         self.runs.values_mut().for_each(|known| known.slot = None);
@@ -377,7 +382,7 @@ fn counts(shelf: &Shelf, run: RunId) -> Result<Counts, StoreError> {
     Ok(Counts { records: state.records, lines: state.lines, errors, warnings, lost: state.lost })
 }
 
-/// Syncs what writers left that are gone.
+/// Syncs what other writers left.
 fn sync_files(dir: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::Io { action: "sync the records of", path: dir.to_owned(), source };
     for entry in std::fs::read_dir(dir).map_err(failed)? {

@@ -6,6 +6,9 @@ use std::{
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    process::Command,
+    sync::mpsc::sync_channel,
+    thread::spawn,
     time::{Duration, Instant},
 };
 
@@ -217,6 +220,18 @@ fn a_run_goes_on_after_its_killed_writer() {
     entries.push(more);
     let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Session(run.id)) };
     assert_eq!(store.page(&query, None).unwrap().entries, entries);
+}
+
+#[test]
+fn a_fifo_among_the_files_of_an_earlier_writer_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, entries, session) = written(dir.path(), 9);
+    drop(store);
+    assert!(Command::new("mkfifo").arg(session.join("records.fifo")).status().unwrap().success());
+    let (sender, appended) = sync_channel(1);
+    // Should it wait for the other end of the FIFO it does so for ever: the thread is not waited for.
+    spawn(move || sender.send(Embedded::open(dir.path()).unwrap().append(&entries)));
+    appended.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
 }
 
 #[test]

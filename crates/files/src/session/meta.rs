@@ -91,6 +91,11 @@ impl RunMeta {
         RunMeta { run, command: Vec::new(), cwd: None, text: None, boom: None, counts: None }
     }
 
+    /// Its text log, where it has no boom file.
+    pub(super) fn text_alone(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| self.boom.is_none())
+    }
+
     /// What is missing at the end of the run's text log, which goes as far as before `next_seq`, at `time`: what a killed
     /// writer took with it, or what a full disk had no room for.
     pub fn missing_from(&self, next_seq: u64, time: Time, outcome: Outcome) -> Option<Gap> {

@@ -5,14 +5,29 @@ use std::{fs, path::Path};
 use logboom_boom::reader::{Reader, RunSummary};
 use logboom_record::{Kind, Run, RunEnd, RunId, Time};
 
-use super::{Counts, Meta, RunMeta, Session, beside, meta::FORMAT, started};
+use super::{Counts, Meta, RunMeta, Session, beside, meta::FORMAT, reserve, started};
 
-/// Completes a run that has no end, as its boom file tells: a full disk can keep the end from the metadata.
+/// Completes a run that has no end, as far as other files tell.
 pub(super) fn complete(dir: &Path, run: &mut RunMeta) {
-    let Some(reader) = run.boom.as_deref().and_then(|name| open(dir, name)) else { return };
-    let Some(summary) = reader.runs().iter().find(|summary| summary.id == run.run.id) else { return };
-    run.run.end = summary.end.clone();
-    run.counts = run.counts.or(Some(counts(summary)));
+    let Some((end, counts)) = self::end(dir, run) else { return };
+    run.run.end = end;
+    run.counts = run.counts.or(Some(counts));
+}
+
+/// The end of a run and its counts in its boom file, or in what is kept beside its text log where it has none: a full disk can
+/// keep the end from the metadata.
+pub(super) fn end(dir: &Path, run: &RunMeta) -> Option<(Option<RunEnd>, Counts)> {
+    match (&run.boom, run.text_alone()) {
+        (Some(boom), _) => in_footer(dir, boom, run.run.id),
+        (None, Some(text)) => reserve::read(dir, text).map(|ended| (Some(ended.end), ended.counts)),
+        (None, None) => None,
+    }
+}
+
+fn in_footer(dir: &Path, boom: &str, id: RunId) -> Option<(Option<RunEnd>, Counts)> {
+    let reader = open(dir, boom)?;
+    let summary = reader.runs().iter().find(|summary| summary.id == id)?;
+    Some((summary.end.clone(), counts(summary)))
 }
 
 /// The end of the root run, where some boom file has it.

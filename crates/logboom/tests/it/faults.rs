@@ -1,29 +1,10 @@
 //! What happens when not everything can be kept.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use logboom::{CollectorError, Level, Live, LogCollector, OnFull};
 
-use crate::common::messages;
-
-/// A file system of a few MiB in memory, unmounted at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(bytes: usize) -> SmallDisk {
-        let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={bytes},mode=700");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "logboom-test"]).arg(dir.path()).status();
-        assert!(mounted.unwrap().success(), "this test mounts a tmpfs, and needs to be root");
-        SmallDisk(dir)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
+use crate::{common::messages, small_disk::SmallDisk};
 
 fn gap(message: &str) -> Option<(u64, u64)> {
     let (from, to) = message.strip_prefix("lost seq ")?.strip_suffix(": disk full")?.split_once('-')?;
@@ -33,16 +14,14 @@ fn gap(message: &str) -> Option<(u64, u64)> {
 #[test]
 fn a_full_disk_is_a_counted_gap_and_nobody_waits() {
     for boom in [false, true] {
-        let disk = SmallDisk::new(24 << 20);
-        let builder = LogCollector::builder(disk.0.path());
+        let disk = SmallDisk::new("24m");
+        let builder = LogCollector::builder(disk.path());
         let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         let other = LogCollector::builder(elsewhere.path()).build().unwrap();
-        let ballast = disk.0.path().join("ballast");
         collector.log_str("before");
         collector.flush().unwrap();
-        let filled = fs::write(&ballast, vec![1; 64 << 20]);
-        assert!(filled.is_err());
+        disk.fill();
         // More than fits into what the writer has set aside.
         (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
         let error = collector.flush().unwrap_err();
@@ -52,7 +31,7 @@ fn a_full_disk_is_a_counted_gap_and_nobody_waits() {
         other.log_str("not concerned");
         other.flush().unwrap();
         assert_eq!(messages(&other.path()), ["not concerned"]);
-        fs::remove_file(&ballast).unwrap();
+        disk.make_room();
         collector.log_str("after");
         collector.flush().unwrap();
         assert_eq!(collector.stats().failing, None);

@@ -10,4 +10,6 @@ mod isolation;
 mod killed;
 mod loggers;
 mod sessions;
+#[path = "../../../files/tests/small_disk/mod.rs"]
+mod small_disk;
 mod spans;
