@@ -43,6 +43,10 @@ const NAP: Duration = Duration::from_millis(1);
 /// How often what was written is fsync'ed, in the background.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
+/// The places of [`Writer::trouble`].
+const TEXT: usize = 0;
+const BOOM: usize = 1;
+
 /// What the writer can be asked for, between records.
 pub enum Request {
     /// To write to this file from now on.
@@ -89,8 +93,8 @@ pub struct Writer {
     unsynced: bool,
     /// How many records the files before the current one lost.
     lost_before: u64,
-    /// Why not all is kept at the moment.
-    trouble: Option<String>,
+    /// Why not all is kept at the moment: in the text log and beside it.
+    trouble: [Option<String>; 2],
     sites: Sites,
     words: (Vec<u8>, FieldsWriter),
     drain: Option<Drain>,
@@ -124,7 +128,7 @@ impl Writer {
         let slot = boom.as_mut().map(|boom| boom.run(first.run, Kind::Collector, 1)).transpose()?;
         let output = Output::new(first, slot, to_wake(&waker));
         let last_sync = Instant::now();
-        let (unsynced, lost_before, trouble) = (false, 0, None);
+        let (unsynced, lost_before, trouble) = (false, 0, [None, None]);
         let (sites, words) = (Sites::default(), Default::default());
         let writer = Writer {
             inner,
@@ -326,10 +330,8 @@ impl Writer {
     /// Hands everything to the kernel.
     fn flush(&mut self) {
         self.write_text();
-        if let Some(boom) = &mut self.boom
-            && let Err(error) = boom.flush()
-        {
-            self.trouble.get_or_insert_with(|| with_causes(&error));
+        if let Some(boom) = &mut self.boom {
+            self.trouble[BOOM] = said(boom.flush());
         }
         self.tell();
     }
@@ -337,15 +339,15 @@ impl Writer {
     fn write_text(&mut self) {
         match self.output.write_text() {
             Ok(false) => {}
-            Ok(true) => (self.unsynced, self.trouble) = (true, None),
-            Err(error) => (self.unsynced, self.trouble) = (true, Some(with_causes(&error))),
+            Ok(true) => (self.unsynced, self.trouble[TEXT]) = (true, None),
+            Err(error) => (self.unsynced, self.trouble[TEXT]) = (true, Some(with_causes(&error))),
         }
     }
 
     /// Tells the callers how it stands.
     fn tell(&self) {
         let lost = self.lost_before + self.lost();
-        self.inner.stats.tell(self.output.records(), lost, self.trouble.as_deref());
+        self.inner.stats.tell(self.output.records(), lost, self.why());
     }
 
     /// How many records of the current file are lost. The boom file is the truth, where there is one.
@@ -356,21 +358,29 @@ impl Writer {
         }
     }
 
+    fn why(&self) -> Option<&str> {
+        self.trouble.iter().flatten().map(String::as_str).next()
+    }
+
+    /// Notes what went wrong beside the text log, until the boom file is written again.
     fn note_trouble(&mut self, result: Result<(), FilesError>) {
-        if let Err(error) = result {
-            self.trouble = Some(with_causes(&error));
+        if let Some(why) = said(result) {
+            self.trouble[BOOM] = Some(why);
         }
     }
 
     fn flush_for_good(&mut self) -> Result<(), CollectorError> {
-        let text = self.output.sync();
-        let boom = self.boom.as_mut().map_or(Ok(()), boom::Writer::sync);
-        self.trouble = text.and(boom.map_err(FilesError::from)).err().map(|error| with_causes(&error));
+        if let Some(why) = said(self.output.sync()) {
+            self.trouble[TEXT] = Some(why);
+        }
+        if let Some(boom) = &mut self.boom {
+            self.trouble[BOOM] = said(boom.sync());
+        }
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
         self.tell();
-        match &self.trouble {
-            Some(why) => Err(CollectorError::Failing { lost: self.lost_before + self.lost(), why: why.clone() }),
+        match self.why() {
+            Some(why) => Err(CollectorError::Failing { lost: self.lost_before + self.lost(), why: why.to_owned() }),
             None => Ok(()),
         }
     }
@@ -438,7 +448,7 @@ impl Writer {
         let outcome = end.outcome;
         self.note(end.ended_at, What::End { outcome, exit_code: None, signal: None, lines, errors, lost });
         self.note(end.ended_at, What::Unregistered { collector: self.inner.id });
-        self.inner.stats.tell(0, self.lost_before, self.trouble.as_deref());
+        self.inner.stats.tell(0, self.lost_before, self.why());
         if let Some(file) = self.inner.ring_file() {
             // One that stays is empty, and the next collector removes it.
             let _ = file.remove();
@@ -463,6 +473,11 @@ pub fn entry(new: &NewFile, parent: RunId, boom: Option<&boom::Writer>) -> RunMe
     let run = Run { parent: Some(parent), ..started(new.run, Kind::Collector, new.name.clone(), new.time) };
     let boom = boom.and_then(|boom| Some(boom.path().file_name()?.to_str()?.to_owned()));
     RunMeta { text: Some(new.file_name.clone()), boom, ..RunMeta::new(run) }
+}
+
+/// What an error says.
+fn said<T, E: std::error::Error>(result: Result<T, E>) -> Option<String> {
+    result.err().map(|error| with_causes(&error))
 }
 
 fn to_wake(waker: &Arc<Waker>) -> impl Fn() + Send + Sync + 'static {

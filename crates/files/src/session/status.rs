@@ -10,7 +10,7 @@ use std::{
 };
 
 use logboom_boom::reader::tail_path;
-use logboom_record::{Outcome, RunEnd, SessionId, Time};
+use logboom_record::{Kind, Outcome, RunEnd, SessionId, Time};
 
 use super::{Meta, RunMeta, Session, lock::is_held, recovered};
 
@@ -122,9 +122,13 @@ fn may_go_on(meta: &Meta, dir: &Path, now: Time) -> bool {
     now.as_micros() - sign_of_life(meta, dir).as_micros() < max
 }
 
-/// The end that a full disk kept out of the metadata: a session that nobody keeps open ends as its first run did.
+/// The end that a full disk kept out of the metadata: a session that nobody keeps open ends as its first run did. The session files
+/// of a collector are one after the other: if the last has no end, its program died.
 fn implied_end(meta: &Meta) -> Option<RunEnd> {
     let first = meta.runs.first()?.run.end.as_ref()?;
+    if meta.runs.iter().any(|run| run.run.kind == Kind::Collector && run.run.end.is_none()) {
+        return None;
+    }
     if meta.open { None } else { meta.end_of_first_run(first.ended_at) }
 }
 
