@@ -22,6 +22,9 @@ const FIRST: u64 = 5_000;
 /// How many records there are in all: many times what the medium has room for, and few enough for the slots of a tail.
 const RECORDS: u64 = 150_001;
 
+/// What fsync says: the loop device has no room, or ext4 could not note that it had written something.
+const ERRORS: [&str; 2] = ["disk full", "Input/output error"];
+
 /// A mounted file system, unmounted when dropped.
 struct Mount(TempDir);
 
@@ -142,9 +145,13 @@ fn without_a_boom_file_what_the_disk_did_not_take_is_a_gap() {
     let Run { disk, logboom, running } = run;
     check_command(running);
     let verify = logboom.json(["verify", "--json"]);
-    let (gap, records) = (&verify["gaps"][0], verify["records"].as_u64().unwrap());
-    let told = (gap["from"].as_u64(), gap["to"].as_u64(), gap["why"].as_str());
-    assert_eq!(told, (Some(records + 1), Some(RECORDS), Some("disk full")), "{verify}");
+    let closed: Vec<&Value> = verify["gaps"].as_array().unwrap().iter().filter(|gap| !gap["to"].is_null()).collect();
+    assert!(
+        closed.iter().all(|gap| ERRORS.iter().any(|why| gap["why"].as_str().unwrap().starts_with(why))),
+        "{verify}"
+    );
+    let lost = closed.iter().map(|gap| gap["to"].as_u64().unwrap() - gap["from"].as_u64().unwrap() + 1).sum::<u64>();
+    assert!(lost > 0 && lost + verify["records"].as_u64().unwrap() == RECORDS, "{verify}");
     assert_eq!(verify["damaged"].as_array().unwrap().len(), 0, "{verify}");
     check_kept(&logboom, FIRST + 1);
     disk.make_room();
@@ -169,17 +176,21 @@ fn a_boom_file_can_be_read_while_the_system_has_it_and_then_says_what_is_missing
 
 #[test]
 fn who_follows_a_text_log_gets_each_record_once_though_it_is_cut_back() {
-    let mut run = Run::start(&["--no-boom"], "seq 5002 150001; read go; echo last");
-    let follower = run.logboom.start(["tail", "-f", "-n", "1000000", "--json"]);
+    let mut run = Run::start(&["--no-boom", "--quiet"], "seq 5002 150001; read go; echo last");
+    let seen = run.logboom.path("seen");
+    let mut follow = run.logboom.command(["tail", "-f", "-n", "1000000", "--json"]);
+    let follower = Running::of(follow.stdout(File::create(&seen).unwrap()));
+    wait_until(|| fs::read_to_string(&seen).unwrap().contains(r#""message":"second""#));
     let log = run.logboom.session_file("exec_sh.log");
     run.go_on();
-    wait_until(|| fs::read_to_string(&log).unwrap().contains("-150001: disk full\n"));
+    wait_until(|| fs::read_to_string(&log).unwrap().contains(" S W lost seq "));
     run.disk.make_room();
     run.go_on();
     let Run { disk, logboom, running } = run;
     running.done().expect(0);
-    let followed = follower.done().expect(0);
-    let entries: Vec<Value> = followed.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    follower.done().expect(0);
+    let seen = fs::read_to_string(&seen).unwrap();
+    let entries: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (last, before) = entries.split_last().unwrap();
     assert_eq!((last["seq"].as_u64(), last["message"].as_str()), (Some(RECORDS + 1), Some("last")), "{last}");
     check_entries(before, FIRST + 1);
@@ -193,8 +204,7 @@ fn check_command(running: Running) {
     let printed = (1..=FIRST).map(|number| number.to_string()).chain(["second".to_owned()]);
     let printed: String = printed.chain((FIRST + 2..=RECORDS).map(|n| n.to_string())).map(|line| line + "\n").collect();
     assert!(done.text() == printed, "the output was changed");
-    let told = ["/sessions/", "No space left on device"].iter().all(|words| done.stderr.contains(words));
-    assert!(done.stderr.lines().count() == 1 && told, "one warning: {}", done.stderr);
+    assert!(done.stderr.lines().count() == 1 && done.stderr.contains("/sessions/"), "one warning: {}", done.stderr);
 }
 
 /// The first so many records can be read as they were printed. Of the rest each is read so, or is in a gap.
