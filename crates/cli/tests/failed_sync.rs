@@ -8,7 +8,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -21,6 +21,20 @@ use tempfile::TempDir;
 const FIRST: u64 = 5_000;
 /// How many records there are in all: many times what the medium has room for, and few enough for the slots of a tail.
 const RECORDS: u64 = 150_001;
+
+/// The program that prints numbered lines, each whole by one write(2), so that each is one record; see `examples/numbers.rs`.
+fn numbers() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_logboom")).with_file_name("examples").join("numbers")
+}
+
+/// The message of a record.
+fn printed(seq: u64) -> String {
+    match seq.checked_sub(FIRST + 1) {
+        None => format!("line {seq}"),
+        Some(0) => "second".to_owned(),
+        Some(number) => format!("line {number}"),
+    }
+}
 
 /// What fsync says: the loop device has no room, or ext4 could not note that it had written something.
 const ERRORS: [&str; 2] = ["disk full", "Input/output error"];
@@ -116,15 +130,17 @@ impl Run {
     fn start(options: &[&str], script: &str) -> Run {
         let disk = ThinDisk::new();
         let logboom = Logboom::in_dir(disk.disk.0.path().join("logs"));
-        let script = format!("seq {FIRST}; read go; echo second; read go; {script}");
+        let (numbers, rest) = (numbers(), RECORDS - FIRST - 1);
+        let script =
+            format!("\"$0\" /dev/null {FIRST}; read go; echo second; read go; \"$0\" /dev/null {rest}; {script}");
         let mut command = logboom.command(["run"]);
-        command.args(options).args(["--", "sh", "-c", &script]);
+        command.args(options).args(["--", "sh", "-c", &script]).arg(numbers);
         let running = Running::of(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut run = Run { disk, logboom, running };
         // One sync may have been anybody's; the next begins when the writer has noted that its last one went well.
-        run.wait_for_sync(&FIRST.to_string());
+        run.wait_for_sync(&printed(FIRST));
         run.go_on();
-        run.wait_for_sync("second");
+        run.wait_for_sync(&printed(FIRST + 1));
         run.disk.fill();
         run
     }
@@ -140,7 +156,7 @@ impl Run {
 
 #[test]
 fn without_a_boom_file_what_the_disk_did_not_take_is_a_gap() {
-    let mut run = Run::start(&["--no-boom"], "seq 5002 150001; exit 3");
+    let mut run = Run::start(&["--no-boom"], "exit 3");
     run.go_on();
     let Run { disk, logboom, running } = run;
     check_command(running);
@@ -162,7 +178,7 @@ fn without_a_boom_file_what_the_disk_did_not_take_is_a_gap() {
 
 #[test]
 fn a_boom_file_can_be_read_while_the_system_has_it_and_then_says_what_is_missing() {
-    let mut run = Run::start(&[], "seq 5002 150001; exit 3");
+    let mut run = Run::start(&[], "exit 3");
     run.go_on();
     let Run { disk, logboom, running } = run;
     check_command(running);
@@ -176,7 +192,7 @@ fn a_boom_file_can_be_read_while_the_system_has_it_and_then_says_what_is_missing
 
 #[test]
 fn who_follows_a_text_log_gets_each_record_once_though_it_is_cut_back() {
-    let mut run = Run::start(&["--no-boom", "--quiet"], "seq 5002 150001; read go; echo last");
+    let mut run = Run::start(&["--no-boom", "--quiet"], "read go; echo last");
     let seen = run.logboom.path("seen");
     let mut follow = run.logboom.command(["tail", "-f", "-n", "1000000", "--json"]);
     let follower = Running::of(follow.stdout(File::create(&seen).unwrap()));
@@ -201,8 +217,7 @@ fn who_follows_a_text_log_gets_each_record_once_though_it_is_cut_back() {
 /// The command ends with its own exit code, all that it printed is passed on, and there is one warning.
 fn check_command(running: Running) {
     let done = running.done().expect(3);
-    let printed = (1..=FIRST).map(|number| number.to_string()).chain(["second".to_owned()]);
-    let printed: String = printed.chain((FIRST + 2..=RECORDS).map(|n| n.to_string())).map(|line| line + "\n").collect();
+    let printed: String = (1..=RECORDS).map(|seq| printed(seq) + "\n").collect();
     assert!(done.text() == printed, "the output was changed");
     assert!(done.stderr.lines().count() == 1 && done.stderr.contains("/sessions/"), "one warning: {}", done.stderr);
 }
@@ -217,8 +232,11 @@ fn check_entries<'a>(entries: impl IntoIterator<Item = &'a Value>, acknowledged:
     let mut next = 1;
     for entry in entries {
         if entry.get("message").is_some() {
-            let printed = if next == FIRST + 1 { "second".to_owned() } else { next.to_string() };
-            assert_eq!((entry["seq"].as_u64(), entry["message"].as_str()), (Some(next), Some(&*printed)), "{entry}");
+            assert_eq!(
+                (entry["seq"].as_u64(), entry["message"].as_str()),
+                (Some(next), Some(&*printed(next))),
+                "{entry}"
+            );
             next += 1;
         } else {
             next = check_gap(entry, next, acknowledged);
