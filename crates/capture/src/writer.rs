@@ -392,7 +392,9 @@ fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End 
     boom.end_run(run, end);
     let (lost, path) = (boom.lost(), boom.path().to_owned());
     let (lost, trouble) = match boom.seal() {
-        Ok(sealed) => (sealed.totals.lost, sealed.failing),
+        Ok(sealed) => {
+            (sealed.totals.lost, sealed.failing.map(|why| format!("cannot write all of {}: {why}", path.display())))
+        }
         Err(error) => (lost, Some(with_causes(&error))),
     };
     let reader = Some(path).filter(|_| lost > 0).and_then(|path| boom::reader::Reader::open(&path).ok());

@@ -1,14 +1,16 @@
 //! Terminals: what the command sees of them, and what the terminal sees of the command.
+#![allow(clippy::unwrap_used, reason = "a test's helper may fail as the test does")]
 
 mod driver;
 
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
-use driver::{Capture, Terminal, capture, contains, program, random_file, text};
+use driver::{Capture, Terminal, capture, contains, program, random_file, text, wait_until};
 
 /// The driver's command line, to be started in a terminal.
 fn in_terminal(run: &Capture) -> Terminal {
@@ -152,6 +154,45 @@ fn our_terminal_gets_its_modes_back_whatever_happens() {
         terminal.wait_for("same");
         terminal.finish();
     }
+}
+
+/// A signal may be delivered to any thread; one to the thread that waits for keys must not make it read where there are none.
+#[test]
+fn a_signal_does_not_make_us_wait_for_a_key_at_the_end() {
+    let run = capture(&["tty=full"], &["sh", "-c", "echo ready; while [ ! -e \"$0\" ]; do sleep 0.01; done; exit 5"]);
+    let go = run.path().join("go");
+    let mut command = Command::new(program());
+    command.args(run.command.get_args()).arg(&go);
+    let terminal = Terminal::start(command);
+    terminal.wait_for("ready");
+    let thread = thread_of(terminal.child.id(), "logboom-input");
+    wait_until("the wait for keys", || fs::read_to_string(thread.join("wchan")).unwrap().contains("poll"));
+    let woken = || {
+        let status = fs::read_to_string(thread.join("status")).unwrap();
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok())
+            .unwrap()
+    };
+    let before = woken();
+    let python =
+        "import ctypes, sys, signal; ctypes.CDLL(None).tgkill(int(sys.argv[1]), int(sys.argv[2]), signal.SIGWINCH)";
+    let (pid, thread_id) = (terminal.child.id().to_string(), thread.file_name().unwrap());
+    assert!(Command::new("python3").args(["-c", python, &pid]).arg(thread_id).status().unwrap().success());
+    wait_until("the signal to be heard", || woken() > before);
+    fs::write(&go, "").unwrap();
+    assert_eq!(terminal.finish().0.code(), Some(5));
+}
+
+/// Where /proc has a thread of a process, which gives itself its name.
+fn thread_of(pid: u32, name: &str) -> PathBuf {
+    let mut found = None;
+    wait_until(name, || {
+        let mut threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|thread| thread.unwrap().path());
+        found = threads.find(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim() == name));
+        found.is_some()
+    });
+    found.unwrap()
 }
 
 #[test]

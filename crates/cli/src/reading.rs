@@ -223,15 +223,16 @@ fn numbered(runs: &[RunState]) -> BTreeMap<RunId, String> {
 }
 
 /// Finds the runs that are picked as their lines or `verify` name them: `name.2`, or the short id. Refuses those that the
-/// session does not have, unless it may get them yet.
+/// session does not have, unless it may get them yet: those it gives back.
 ///
 /// # Errors
 /// Names the runs that it has.
-pub fn pick_runs(store: &Embedded, query: &mut Query, status: &Status) -> anyhow::Result<()> {
+pub fn pick_runs(store: &Embedded, query: &mut Query, status: &Status) -> anyhow::Result<Vec<String>> {
     let (root, runs) = (&status.meta.run, &status.meta.runs);
     let is_known = |pick: &RunPick| pick.fits(root) || runs.iter().any(|run| pick.fits(&run.run));
+    let mut missing = Vec::new();
     if query.runs.iter().all(is_known) {
-        return Ok(());
+        return Ok(missing);
     }
     let labels = numbered(&store.runs(&RunQuery::new(query.scope))?);
     for pick in query.runs.iter_mut().filter(|pick| !is_known(pick)) {
@@ -241,14 +242,14 @@ pub fn pick_runs(store: &Embedded, query: &mut Query, status: &Status) -> anyhow
         };
         match labels.iter().find(|(id, label)| **label == wanted || id.short() == wanted) {
             Some((id, _)) => *pick = RunPick::Id(*id),
-            None if status.is_live() || status.damage.is_some() => {}
+            None if status.is_live() || status.damage.is_some() => missing.push(wanted),
             None => {
                 let names: Vec<&str> = labels.values().map(String::as_str).collect();
                 anyhow::bail!("session {} has no run {wanted}; it has {}", status.id.short(), names.join(", "))
             }
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 impl Filter {

@@ -55,7 +55,8 @@ fn random(seed: &mut u64, below: u64) -> u64 {
 
 #[test]
 fn nothing_printed_more_than_100_ms_before_a_kill_is_lost_at_200_random_moments() {
-    // A disk that is busy with what others wrote, a build say, would hold up every write.
+    // A disk that is busy with what others wrote, a build say, holds up write(2) itself, and with it the flush: then bytes bound
+    // what is lost, not time (docs/architecture.md).
     rustix::fs::sync();
     let mut seed = 1;
     for round in 0..200 {

@@ -382,6 +382,37 @@ fn tail_says_that_the_writer_was_killed() {
 }
 
 #[test]
+fn tail_says_which_run_it_waits_for_and_has_all_of_it() {
+    let terminal = Terminal::start();
+    let (pane, logboom) = (terminal.first(), &terminal.logboom);
+    let id = logboom.text(["session", "start"]);
+    let exec = |args: &[&str]| logboom.run([&["exec", "--session", id.trim(), "--"], args].concat()).expect(0);
+    exec(&["seq", "1"]);
+    pane.enter("logboom tail -f --raw --run seq.2; echo code $?");
+    pane.wait_for(" has no run seq.2 yet; waiting for it\n");
+    let silent = logboom.start(["tail", "-f", "--raw", "--run", "seq.2"]);
+    exec(&["seq", "101", "130"]);
+    pane.wait_for("\n130\n");
+    logboom.text(["session", "end", id.trim()]);
+    let screen = pane.wait_for("code 0");
+    let numbers: String = (101..=130).map(|number| format!("{number}\n")).collect();
+    assert!(screen.contains(&numbers) && screen.matches(" yet; ").count() == 1, "{screen}");
+    assert_eq!(silent.done().expect(0).stderr, "", "only a terminal is told");
+}
+
+#[test]
+fn tail_says_that_the_run_it_waited_for_never_came() {
+    let terminal = Terminal::start();
+    let (pane, logboom) = (terminal.first(), &terminal.logboom);
+    let id = logboom.text(["session", "start"]);
+    logboom.run(["exec", "--session", id.trim(), "--", "true"]).expect(0);
+    pane.enter("logboom tail -f --run true.2; echo code $?");
+    pane.wait_for(" has no run true.2 yet; waiting for it\n");
+    logboom.text(["session", "end", id.trim()]);
+    pane.wait_for(" has no run true.2; it has true\ncode 2\n");
+}
+
+#[test]
 fn what_would_move_the_terminal_is_shown_and_colours_are_colours() {
     let script = r"printf 'clear\033[2J bell\007 title\033]0;stolen\007 \033[31mred\033[0m end\n'";
     let terminal = Terminal::start();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use logboom_record::{Entry, EntryRef, Record, RecordRef, RunId, Stream, Time};
+use logboom_record::{Entry, EntryRef, Gap, Record, RecordRef, RunId, Stream, Time};
 use logboom_store::{Page, Query, StoreError, push_text};
 
 use crate::{
@@ -89,9 +89,16 @@ fn first_new(view: &View, seen: &Seen, session: usize, source: usize) -> usize {
     blocks.iter().position(is_new).unwrap_or(blocks.len())
 }
 
-fn is_new_gap(gap: &logboom_record::Gap, seen: &Seen) -> bool {
+fn is_new_gap(gap: &Gap, seen: &Seen) -> bool {
     let known = seen.of(gap.run);
-    if gap.to.is_none() { !known.open_gap } else { gap.from >= known.next }
+    gap.to.map_or(!known.open_gap, |to| to >= known.next)
+}
+
+/// Of a gap whose first records were seen before the disk lost them, the rest.
+fn unseen_rest(entry: &EntryRef<'_>, seen: &Seen) -> Option<Gap> {
+    let (EntryRef::Gap(gap), known) = (entry, seen.of(entry.run())) else { return None };
+    let is_part = gap.from < known.next && gap.to.is_some_and(|to| to >= known.next);
+    is_part.then(|| Gap { from: known.next, ..(*gap).clone() })
 }
 
 /// A file that is followed.
@@ -119,6 +126,8 @@ impl Follower<'_> {
             let mut open = self.open_lines(at, chunk, side)?;
             let (mut steps, mut given) = (VecDeque::new(), 0);
             chunk.walk(|_, entry| {
+                let rest = unseen_rest(&entry, seen);
+                let entry = rest.as_ref().map_or(entry, EntryRef::Gap);
                 let mark = unseen(&entry, seen);
                 if given > self.query.lines_max.max(1) {
                     return;
@@ -233,7 +242,7 @@ fn unseen(entry: &EntryRef<'_>, seen: &Seen) -> Option<Mark> {
     match entry {
         EntryRef::Gap(gap) => match gap.to {
             None => (!known.open_gap).then_some(Mark { open_gap: true, ..known }),
-            Some(to) => (gap.from >= known.next).then_some(Mark { next: to.saturating_add(1), open_gap: false }),
+            Some(to) => (to >= known.next).then_some(Mark { next: to.saturating_add(1), open_gap: false }),
         },
         EntryRef::Record(record) => {
             (record.seq >= known.next).then_some(Mark { next: record.seq.saturating_add(1), open_gap: false })

@@ -22,6 +22,7 @@ mod stages;
 mod startup;
 mod table;
 mod tail;
+mod terminal;
 
 use std::io;
 use std::path::{Path, PathBuf};

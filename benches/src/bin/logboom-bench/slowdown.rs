@@ -2,8 +2,10 @@
 //!
 //! The producer does a fixed amount of arithmetic before each line, so that alone it would print so many MB/s. It is not paced
 //! by a clock: a clock would hide what capturing takes from it. Alone it prints to /dev/null; what the pipe itself costs
-//! is told by `| cat`.
+//! is told by `| cat`. On a terminal its output goes to one that is read at once, with and without us; what the second
+//! terminal between them costs is told by `script`.
 
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -15,6 +17,7 @@ use crate::measure::{self, median};
 use crate::place::{Place, remove};
 use crate::produce::steps_per_us;
 use crate::table::{Bound, Table, figure};
+use crate::terminal;
 
 const LINE_BYTES: f64 = 102.4;
 /// What making and printing a line takes before any arithmetic.
@@ -43,16 +46,19 @@ impl Slowdown {
     pub fn run(&self, place: &Place, logboom: Option<&Path>) -> anyhow::Result<Table> {
         let logboom = Logboom::find(logboom, place)?;
         let method = format!("fixed work of about {} s, {} alternating rounds, medians", self.seconds, self.rounds);
-        let columns = ["prints", "MB/s alone", "s alone", "ratio into `cat`", "ratio under `logboom run --quiet`"];
+        let columns =
+            ["prints", "MB/s alone", "s alone", "ratio into `cat`, or under `script`", "ratio under `logboom run`"];
         let mut table = Table::new("slowdown", "How much is a command slowed?", method, &columns);
         let speed = steps_per_us();
         let mut worst: f64 = 0.0;
-        for megabytes in [1.0, 5.0, 10.0] {
-            for blocks in [false, true] {
-                let pace = self.pace(megabytes, blocks, speed);
-                let (row, ratio) = self.compare(pace, place, &logboom)?;
-                worst = worst.max(ratio);
-                table.row(row);
+        for output in [Output::Nowhere, Output::Terminal] {
+            for megabytes in [1.0, 5.0, 10.0] {
+                for blocks in [false, true] {
+                    let pace = self.pace(megabytes, blocks, speed);
+                    let (row, ratio) = self.compare(pace, output, place, &logboom)?;
+                    worst = worst.max(ratio);
+                    table.row(row);
+                }
             }
         }
         table.promise("the worst of these", worst, "x", Bound::AtMost(1.05));
@@ -65,34 +71,94 @@ impl Slowdown {
         Pace { lines, steps: ((us_a_line - LINE_US) * speed) as u64, blocks }
     }
 
-    fn compare(&self, pace: Pace, place: &Place, logboom: &Logboom) -> anyhow::Result<([String; 5], f64)> {
-        let (mut alone, mut cat, mut under) = (Vec::new(), Vec::new(), Vec::new());
+    fn compare(
+        &self,
+        pace: Pace,
+        output: Output,
+        place: &Place,
+        logboom: &Logboom,
+    ) -> anyhow::Result<([String; 5], f64)> {
+        let (mut alone, mut rival, mut under) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            let mut producer = Command::new(std::env::current_exe()?);
-            alone.push(seconds(pace.args(producer.arg("produce")))?);
-            cat.push(into_cat(pace.args(Command::new(std::env::current_exe()?).arg("produce")))?);
+            let producer = || -> io::Result<Command> { Ok(pace.added_to(Command::new(std::env::current_exe()?))) };
+            alone.push(output.seconds(&mut producer()?)?);
+            rival.extend(output.rival_seconds(&mut producer()?)?);
             let dir = place.fresh("slowdown")?;
-            under.push(seconds(pace.args(&mut logboom.run_producer(&dir)?))?);
+            under.push(output.seconds(&mut output.captured(producer()?, &dir, logboom))?);
             remove(&dir)?;
         }
         let ratio = |times: Vec<f64>| median(times.iter().zip(&alone).map(|(time, alone)| time / alone));
-        let (cat, under) = (ratio(cat), ratio(under));
+        let (rival, under) = (ratio(rival), ratio(under));
         let alone = median(alone);
-        let how = if pace.blocks { "blocks of 4 KiB" } else { "line by line" };
         let rate = pace.lines as f64 * LINE_BYTES / 1e6 / alone;
-        Ok(([how.to_owned(), figure(rate), figure(alone), figure(cat), figure(under)], under))
+        let rival = if rival.is_nan() { "-".to_owned() } else { figure(rival) };
+        Ok(([output.how(pace), figure(rate), figure(alone), rival, figure(under)], under))
+    }
+}
+
+/// Where the producer prints to.
+#[derive(Clone, Copy)]
+enum Output {
+    /// To /dev/null; logboom passes nothing on.
+    Nowhere,
+    /// To a terminal, in lines and blocks; logboom passes all on.
+    Terminal,
+}
+
+impl Output {
+    fn how(self, pace: Pace) -> String {
+        let how = if pace.blocks { "blocks of 4 KiB" } else { "line by line" };
+        match self {
+            Output::Nowhere => how.to_owned(),
+            Output::Terminal => format!("{how}, on a terminal"),
+        }
+    }
+
+    fn seconds(self, command: &mut Command) -> anyhow::Result<f64> {
+        let cost = match self {
+            Output::Nowhere => measure::run(command.stdout(Stdio::null()))?,
+            Output::Terminal => terminal::run(command)?,
+        };
+        Ok(cost.wall.as_secs_f64())
+    }
+
+    /// Nothing where the rival is not installed.
+    fn rival_seconds(self, producer: &mut Command) -> anyhow::Result<Option<f64>> {
+        match self {
+            Output::Nowhere => into_cat(producer).map(Some),
+            Output::Terminal => under_script(producer),
+        }
+    }
+
+    fn captured(self, producer: Command, dir: &Path, logboom: &Logboom) -> Command {
+        let mut command = logboom.command("run", dir);
+        if let Output::Nowhere = self {
+            command.arg("--quiet");
+        }
+        command.arg("--").arg(producer.get_program()).args(producer.get_args());
+        command
     }
 }
 
 impl Pace {
-    fn args(self, command: &mut Command) -> &mut Command {
-        command.arg("work").arg(self.lines.to_string()).arg(self.steps.to_string());
-        if self.blocks { command.arg("--blocks") } else { command }
+    fn added_to(self, mut command: Command) -> Command {
+        command.args(["produce", "work"]).arg(self.lines.to_string()).arg(self.steps.to_string());
+        if self.blocks {
+            command.arg("--blocks");
+        }
+        command
     }
 }
 
-fn seconds(command: &mut Command) -> anyhow::Result<f64> {
-    Ok(measure::run(command.stdout(Stdio::null()))?.wall.as_secs_f64())
+fn under_script(producer: &Command) -> anyhow::Result<Option<f64>> {
+    if measure::silenced(Command::new("script").arg("--version")).status().is_err() {
+        return Ok(None);
+    }
+    let words = [producer.get_program()].into_iter().chain(producer.get_args());
+    let quoted: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
+    Ok(Some(terminal::run(&mut script)?.wall.as_secs_f64()))
 }
 
 fn into_cat(producer: &mut Command) -> anyhow::Result<f64> {

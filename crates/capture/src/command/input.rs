@@ -85,10 +85,13 @@ impl Copy {
     /// Waits until it is; false when the run has ended.
     fn ready(&self, fd: PollFd<'_>) -> bool {
         let mut fds = [fd, PollFd::new(&*self.stop, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Err(Errno::INTR) => true,
-            Err(_) => false,
-            Ok(_) => fds[1].revents().is_empty(),
+        loop {
+            match poll(&mut fds, None) {
+                // It is not ready: to read now would be to wait for a key, deaf to the run's end.
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+                Ok(_) => return fds[1].revents().is_empty(),
+            }
         }
     }
 }

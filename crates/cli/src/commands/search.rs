@@ -72,7 +72,7 @@ impl Search {
         let scope = found.as_ref().map_or(Scope::All, |status| Scope::Session(status.meta.run.id));
         let mut query = self.filter.query(scope, now);
         let store = open_store(&data, found.as_ref())?;
-        found.as_ref().map_or(Ok(()), |status| pick_runs(&store, &mut query, status))?;
+        found.as_ref().map(|status| pick_runs(&store, &mut query, status)).transpose()?;
         query.text = Some(text);
         query.order = if self.oldest { Order::Oldest } else { Order::Newest };
         let exit = if self.count {

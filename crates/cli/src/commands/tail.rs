@@ -1,10 +1,13 @@
 //! `logboom tail`: the last lines of a session, and those that follow.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use logboom_files::{DataDir, list::Sessions, session::Status};
-use logboom_record::{Outcome, Time};
+use logboom_record::{Outcome, SessionId, Time};
 use logboom_store::{Cursor, Order, Query, Scope, Store, Wake};
 use logboom_store_embedded::Embedded;
 
@@ -22,12 +25,16 @@ use crate::{
 /// How long one wait for news may take. It has no effect on when news are seen.
 const WAIT: Duration = Duration::from_secs(60);
 
+/// How often it is looked for a run that the session does not have yet.
+const LOOK_FOR_RUN: Duration = Duration::from_millis(100);
+
 /// Up to so many lines are read once, newest first, and turned round in memory.
 const FEW_LINES: usize = 1_000;
 
 /// Show the last lines of a session, and follow it while it runs
 ///
-/// `--follow` ends with the session; if its writer was killed, it says so and exits 1.
+/// `--follow` ends with the session; if its writer was killed, it says so and exits 1. A run that the session does not have
+/// yet is waited for.
 #[derive(clap::Args)]
 pub struct Tail {
     #[command(flatten)]
@@ -58,9 +65,10 @@ impl Tail {
         if !self.follow {
             return reading.finish();
         }
-        follow(&store, &query, end, &mut reading)?;
+        let followed = Followed { store: &store, data: &data, id: &status.id };
+        followed.to_the_end(&mut query, end, &mut reading)?;
         let exit = reading.finish()?;
-        Ok(if is_lost(&data, &status)? { Exit::No } else { exit })
+        Ok(if followed.is_lost()? { Exit::No } else { exit })
     }
 }
 
@@ -99,23 +107,53 @@ fn copy(store: &Embedded, query: &Query, from: Option<Cursor>, reading: &mut Rea
     }
 }
 
-fn follow(store: &Embedded, query: &Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
-    loop {
-        match store.wait(query, &cursor, Instant::now() + WAIT)? {
-            Wake::Entries => cursor = copy(store, query, Some(cursor), reading)?,
-            Wake::Ended => return Ok(()),
-            Wake::Deadline => {}
-        }
-    }
+/// A session that is followed.
+struct Followed<'a> {
+    store: &'a Embedded,
+    data: &'a DataDir,
+    id: &'a SessionId,
 }
 
-/// Whether the session or a run of it was lost; says so on standard error.
-fn is_lost(data: &DataDir, before: &Status) -> Result<bool> {
-    let after = Sessions::of(data)?.session(&before.id).status(Time::now());
-    let lost = after.outcome == Outcome::Lost || after.outcomes.contains(&Outcome::Lost);
-    if lost {
-        let id = before.id.short();
-        say(format_args!("the writer of session {id} was killed; what it had not yet written is lost"));
+impl Followed<'_> {
+    fn to_the_end(&self, query: &mut Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
+        let mut missing = self.pick_runs(query)?;
+        if !missing.is_empty() && stderr().is_terminal() {
+            say(format_args!("session {} has no run {} yet; waiting for it", self.id.short(), missing.join(", ")));
+        }
+        loop {
+            let patience = if missing.is_empty() { WAIT } else { LOOK_FOR_RUN };
+            let wake = self.store.wait(query, &cursor, Instant::now() + patience)?;
+            if wake == Wake::Entries {
+                cursor = copy(self.store, query, Some(cursor), reading)?;
+            }
+            let waited = !missing.is_empty();
+            if waited {
+                missing = self.pick_runs(query)?;
+            }
+            let came = waited && missing.is_empty(); // and has not been read yet
+            if wake == Wake::Ended && !came {
+                return Ok(());
+            }
+        }
     }
-    Ok(lost)
+
+    /// Finds the runs that are picked, as the session is now; gives those that it does not have yet.
+    fn pick_runs(&self, query: &mut Query) -> Result<Vec<String>> {
+        pick_runs(self.store, query, &self.status()?)
+    }
+
+    fn status(&self) -> Result<Status> {
+        Ok(Sessions::of(self.data)?.session(self.id).status(Time::now()))
+    }
+
+    /// Whether the session or a run of it was lost; says so on standard error.
+    fn is_lost(&self) -> Result<bool> {
+        let status = self.status()?;
+        let lost = status.outcome == Outcome::Lost || status.outcomes.contains(&Outcome::Lost);
+        if lost {
+            let id = self.id.short();
+            say(format_args!("the writer of session {id} was killed; what it had not yet written is lost"));
+        }
+        Ok(lost)
+    }
 }
