@@ -43,11 +43,11 @@ fn program(role: &str, dir: &Path) {
                         0 => collector.log_str(&format!("{thread} {number}")),
                         1 => logboom::info!(collector, "{} {}", thread, number, odd = number % 2),
                         2 => logboom::error!(collector, "{thread} {number}"),
-                        3 if thread == 0 && number % 50 == 3 => {
+                        3 if thread == 0 && number % 1_500 == 3 => {
                             collector.start_new_session_blocking("part").unwrap();
                             collector.log_at(logboom::Level::Debug, format_args!("{thread} {number}"));
                         }
-                        3 if number % 100 == 3 => {
+                        3 if number % 500 == 3 => {
                             collector.log_str(&format!("{thread} {number} {}", "x".repeat(300_000)))
                         }
                         _ => collector.log_at(logboom::Level::Debug, format_args!("{thread} {number}")),
