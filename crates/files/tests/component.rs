@@ -398,6 +398,20 @@ fn a_closed_file_cannot_be_written_by_who_has_it_still_open() {
 }
 
 #[test]
+fn who_was_granted_more_of_a_file_goes_to_the_new_one_once_it_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { max_file_size: 100_000, max_rotated_files: 9, log_dir: dir.path().to_owned() };
+    let clock = ManualClock::new();
+    let (idle, busy) = (open(&config, "a", Rotated::Plain, &clock), open(&config, "a", Rotated::Plain, &clock));
+    log_numbers(&idle, 1..=9); // it is granted more than that by now
+    log_numbers(&busy, 10..=1_000);
+    log_numbers(&idle, [1_001]);
+    assert!(files(dir.path()).len() > 1);
+    let live = fs::read_to_string(idle.path()).unwrap();
+    assert!(live.ends_with('\n') && live.lines().last().unwrap().contains("\"1001\""), "{live}");
+}
+
+#[test]
 fn what_short_lived_writers_did_not_use_is_not_lost_for_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig { max_file_size: 1 << 20, max_rotated_files: 9, log_dir: dir.path().to_owned() };

@@ -36,7 +36,7 @@ impl Role {
     }
 
     /// Starts a process that does it. It says on its standard output how many entries are written.
-    fn start(&self) -> Child {
+    fn start(&self) -> Writer {
         let config = &self.config;
         let numbers =
             [config.max_file_size, config.max_rotated_files as u64, self.count.into(), self.message_bytes as u64];
@@ -44,7 +44,7 @@ impl Role {
         let role = format!("{} {} {numbers} {}", self.name, u8::from(self.zstd), config.log_dir.display());
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "a_writer_when_started_as_one", "--nocapture"]).env(ROLE, role);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
+        Writer(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap())
     }
 
     fn parse(text: &str) -> Role {
@@ -84,11 +84,23 @@ fn a_writer_when_started_as_one() {
     }
 }
 
-/// Waits for a writer that is to succeed.
-fn finish(mut writer: Child) {
-    let mut output = writer.stdout.take().unwrap();
-    output.read_to_end(&mut Vec::new()).unwrap();
-    assert!(writer.wait().unwrap().success());
+/// A writer process; killed when dropped.
+struct Writer(Child);
+
+impl Writer {
+    /// Waits for its success.
+    fn finish(mut self) {
+        let mut output = self.0.stdout.take().unwrap();
+        output.read_to_end(&mut Vec::new()).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 /// The numbers of each writer's entries, oldest first.
@@ -130,7 +142,7 @@ fn two_processes_and_two_threads_lose_and_tear_no_line() {
                 scope.spawn(move || limited(name).carry_out());
             }
         });
-        writers.into_iter().for_each(finish);
+        writers.into_iter().for_each(Writer::finish);
 
         let page = all(&roles[0].config);
         assert_eq!((page.skipped, page.gone, page.next), (0, false, None));
@@ -155,14 +167,13 @@ fn what_a_killed_writer_was_told_to_be_written_is_there_once() {
     for round in 0..40 {
         let role = role(format!("w{round}"));
         let mut writer = role.start();
-        let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = BufReader::new(writer.0.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut wrote = lines.by_ref().filter_map(|line| line.strip_prefix("wrote ")?.parse::<u32>().ok());
         let last = wrote.by_ref().take(1 + round * 13 % 50).last();
-        writer.kill().unwrap();
+        writer.0.kill().unwrap();
         told.insert(role.name.clone(), wrote.last().or(last).unwrap());
-        writer.wait().unwrap();
     }
-    finish(living);
+    living.finish();
     told.insert("beside".to_owned(), 1_999);
 
     let found = numbers(&all(&role(String::new()).config));
@@ -210,7 +221,7 @@ proptest! {
             let model: Vec<u32> = (0..=seen[0]).rev().filter(|number| *number as usize % 5 >= level).collect();
             prop_assert_eq!(seen, model);
         }
-        finish(writer);
+        writer.finish();
     }
 
     /// With little retention a walk ends early, but it has no holes and nothing twice.
@@ -229,7 +240,7 @@ proptest! {
             let seen = walk(&LogReader::of(&config), LogLevel::Trace, page_size);
             prop_assert!(seen.is_sorted_by(|newer, older| *newer == older + 1), "{:?}", seen);
         }
-        finish(writer);
+        writer.finish();
         prop_assert!(assert_no_file_is_over(&config) <= max_rotated_files + 2); // the live file and the lock
     }
 }
@@ -264,7 +275,8 @@ fn a_full_disk_costs_only_the_entries_whose_calls_said_so() {
         let clock = Arc::new(|| Time::from_micros(1_767_323_045_000_000));
         let logger = PluginLogger::open_with(&config, "p", rotated, clock).unwrap();
         let message = |number: u32| {
-            let noise = (0..60).map(|at| format!("{:x}", number.wrapping_mul(2_654_435_761).rotate_left(at) ^ at * 77));
+            let noise =
+                (0..60).map(|at| format!("{:x}", number.wrapping_mul(2_654_435_761).rotate_left(at) ^ (at * 77)));
             format!("w {number} {}", noise.collect::<String>())
         };
         let (mut written, mut failed, mut number) = (Vec::new(), 0, 0);

@@ -55,25 +55,13 @@ impl Snapshot {
 
     fn try_take(place: &Place) -> Result<Option<Snapshot>, ComponentError> {
         let live = open(place.live())?;
-        let listed = list(place)?;
-        let again = list(place)?;
-        let Some(file) = live else {
-            let still_none = !place.live().exists();
-            return Ok((still_none && listed == again).then(|| Snapshot { live: None, closed: stems(&listed) }));
+        let looks = Looks {
+            opened: live.as_ref().map(|file| inode(file, place)).transpose()?,
+            listed: list(place)?,
+            again: list(place)?,
+            live: open(place.live())?.map(|file| inode(&file, place)).transpose()?,
         };
-        let inode = inode(&file, place)?;
-        let stem = match open(place.live())? {
-            Some(now) if self::inode(&now, place)? == inode => None,
-            _ => match again.iter().find(|(_, plain)| *plain == Some(inode)) {
-                Some((stem, _)) => Some(*stem),
-                None => return Ok(None),
-            },
-        };
-        let older = |listed: &[(Stem, Option<u64>)]| -> Vec<Stem> {
-            stems(listed).into_iter().filter(|other| stem.is_none_or(|stem| *other < stem)).collect()
-        };
-        let closed = older(&again);
-        Ok((older(&listed) == closed).then_some(Snapshot { live: Some(Live { file, stem }), closed }))
+        Ok(looks.agree().map(|(stem, closed)| Snapshot { live: live.map(|file| Live { file, stem }), closed }))
     }
 
     /// Nobody renames or deletes a file meanwhile.
@@ -132,6 +120,32 @@ impl Snapshot {
     }
 }
 
+/// What was seen, one after the other.
+struct Looks {
+    /// The inode of the file that was the live one, and is open since.
+    opened: Option<u64>,
+    listed: Listed,
+    again: Listed,
+    /// The inode of the live one at the end.
+    live: Option<u64>,
+}
+
+impl Looks {
+    /// Under which name the open file was closed meanwhile, if it was, and which ones are older; `None` if that is not certain.
+    fn agree(&self) -> Option<(Option<Stem>, Vec<Stem>)> {
+        let stem = match self.opened {
+            opened if opened == self.live => None,
+            None => return None,
+            Some(opened) => Some(self.again.iter().find(|(_, plain)| *plain == Some(opened))?.0),
+        };
+        let older = |listed: &Listed| -> Vec<Stem> {
+            stems(listed).into_iter().filter(|other| stem.is_none_or(|stem| *other < stem)).collect()
+        };
+        let closed = older(&self.again);
+        (older(&self.listed) == closed).then_some((stem, closed))
+    }
+}
+
 /// The file that was the live one after `after` and begins so: it is the oldest of those since, unless it was deleted.
 fn find_live(
     sources: &[Source],
@@ -162,4 +176,50 @@ fn stems(listed: &[(Stem, Option<u64>)]) -> Vec<Stem> {
 fn inode(file: &File, place: &Place) -> Result<u64, ComponentError> {
     let inode: io::Result<u64> = file.metadata().map(|found| found.ino());
     inode.map_err(ComponentError::at("look at", &place.live()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stem(second: u32) -> Stem {
+        format!("20260102-0304{second:02}").parse().unwrap()
+    }
+
+    /// Seconds of closed files with their inodes, 0 for a compressed one.
+    fn listing(files: &[(u32, u64)]) -> Listed {
+        files.iter().map(|(second, inode)| (stem(*second), Some(*inode).filter(|inode| *inode > 0))).collect()
+    }
+
+    fn agreed(
+        opened: Option<u64>,
+        listed: &[(u32, u64)],
+        again: &[(u32, u64)],
+        live: Option<u64>,
+    ) -> Option<(Option<Stem>, Vec<Stem>)> {
+        Looks { opened, listed: listing(listed), again: listing(again), live }.agree()
+    }
+
+    #[test]
+    fn nothing_happened_meanwhile() {
+        assert_eq!(agreed(Some(9), &[(1, 5)], &[(1, 5)], Some(9)), Some((None, vec![stem(1)])));
+        assert_eq!(agreed(None, &[(1, 5)], &[(1, 5)], None), Some((None, vec![stem(1)])));
+    }
+
+    #[test]
+    fn a_file_that_is_closed_meanwhile_is_read_once_and_newer_ones_not() {
+        let rotated = agreed(Some(9), &[(1, 0)], &[(1, 0), (2, 9)], Some(10));
+        assert_eq!(rotated, Some((Some(stem(2)), vec![stem(1)])));
+        let twice = agreed(Some(9), &[(1, 0), (2, 9)], &[(1, 0), (2, 9), (3, 10)], Some(11));
+        assert_eq!(twice, Some((Some(stem(2)), vec![stem(1)])));
+        assert_eq!(agreed(Some(9), &[(2, 9)], &[(2, 9)], None), Some((Some(stem(2)), vec![])));
+    }
+
+    #[test]
+    fn what_is_not_certain_is_looked_at_again() {
+        assert_eq!(agreed(Some(9), &[(2, 9)], &[(2, 0)], Some(10)), None, "compressed, so perhaps it");
+        assert_eq!(agreed(Some(9), &[(1, 5)], &[(1, 5)], Some(10)), None, "renamed behind the back of both listings");
+        assert_eq!(agreed(Some(9), &[(2, 7)], &[(1, 0), (2, 7)], Some(9)), None, "the first missed a compression");
+        assert_eq!(agreed(None, &[], &[], Some(9)), None, "made meanwhile");
+    }
 }
