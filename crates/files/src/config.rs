@@ -16,6 +16,7 @@ use std::{
 };
 
 pub use data_dir::DataDir;
+pub(crate) use data_dir::state_dir;
 
 use crate::{
     retention::Limits,

@@ -1,9 +1,10 @@
-//! What a person can read: session directories, their metadata, timelines and text logs, and the rules that keep or
-//! delete them.
+//! What a person can read: session directories, their metadata, timelines and text logs, the rules that keep or delete
+//! them, and the rotating logs of components.
 //!
 //! Everything here is blocking and takes the world (clock, environment, directories) as arguments. The bytes stand in
 //! `docs/formats.md`; those of boom files are the business of crate `logboom-boom`.
 
+pub mod component;
 pub mod config;
 mod error;
 pub mod list;

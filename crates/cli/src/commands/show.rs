@@ -1,9 +1,11 @@
-//! `logboom show`: everything a session printed.
+//! `logboom show`: everything a session printed, or a component logged.
+
+mod component;
 
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use logboom_record::Time;
+use logboom_record::{Level, Time};
 use logboom_store::Scope;
 
 use crate::{
@@ -27,14 +29,20 @@ pub struct Show {
     filter: Filter,
     #[command(flatten)]
     format: Format,
+    #[command(flatten)]
+    component: component::Component,
     /// Print straight to the terminal
     #[arg(long, help_heading = "How")]
     no_pager: bool,
 }
 
 impl Show {
-    /// Exits 1 if raw output had to leave out lost records.
+    /// Exits 1 if raw output had to leave out lost records, or a component's log has lines that are no entries.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
+        if self.component.is_meant() {
+            let level = self.filter.level.unwrap_or(Level::Trace);
+            return self.component.show(level, self.format.json, self.out());
+        }
         let data = place::data_dir(global)?;
         let status = place::find(&data, &self.which, now)?;
         let store = open_store(&data, Some(&status))?;

@@ -117,8 +117,8 @@ fn not_empty(text: &str, base: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// XDG says that a relative path there is to be ignored.
-fn state_dir(world: World<'_>) -> Result<PathBuf, ConfigError> {
+/// The user's state directory. XDG says that a relative path there is to be ignored.
+pub(crate) fn state_dir(world: World<'_>) -> Result<PathBuf, ConfigError> {
     let xdg = world.var("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || world.var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     xdg.or_else(home).ok_or(ConfigError::NoHome)
