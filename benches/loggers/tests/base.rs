@@ -1,5 +1,7 @@
 //! The bench itself, with the logger that it brings along.
 
+#![allow(clippy::unwrap_used)]
+
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
