@@ -144,6 +144,7 @@ impl Step {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["child", "--rival", rival.name, "--task", value.get_name(), "--dir"]).arg(log);
         command.args(["--lines", &self.lines.to_string(), "--threads", &self.threads.to_string()]);
+        command.env("RUST_BACKTRACE", "0"); // to make one would give the logger of a panicking process time to write
         command
             .stdin(Stdio::null())
             .stdout(File::create(dir.join("stdout"))?)

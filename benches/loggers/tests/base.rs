@@ -1,6 +1,6 @@
 //! The bench itself, with the logger that it brings along.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // tests may
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
