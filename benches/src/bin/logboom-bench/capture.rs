@@ -8,12 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure::{self, Cost, median};
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Bound, Table, figure};
 
 use crate::logboom::Logboom;
-use crate::measure::{self, Cost, median};
-use crate::place::{Place, remove};
 use crate::rival::Rival;
-use crate::table::{Bound, Table, figure};
 
 /// Compare logboom with its rivals in keeping the lines of one pipe.
 #[derive(clap::Args)]

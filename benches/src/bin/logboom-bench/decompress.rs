@@ -11,10 +11,9 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure::median;
 use logboom_boom::format::frame::{HEAD_BYTES, HEADER_BYTES};
 use logboom_boom::format::{BlockMeta, ColumnId, ColumnMeta, FileHeader, FileId, FrameHead, FrameKind};
-
-use crate::measure::median;
 
 const ROUNDS: usize = 5;
 

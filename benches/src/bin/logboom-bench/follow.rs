@@ -9,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure::quantile;
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Bound, Table, figure};
 
 use crate::logboom::Logboom;
-use crate::measure::quantile;
-use crate::place::{Place, remove};
 use crate::produce::now_ns;
-use crate::table::{Bound, Table, figure};
 
 /// Measure the latency of `tail -f` for lone lines.
 #[derive(clap::Args)]

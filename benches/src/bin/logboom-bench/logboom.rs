@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
-
-use crate::place::{Place, files};
+use logboom_bench::place::{Place, files};
 
 /// Retention must not take away what a bench has made.
 const SETTINGS: &str = "older_than = \"10000d\"\nkeep = 1000000\nmax_bytes = \"1024GiB\"\n";

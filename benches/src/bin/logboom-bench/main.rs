@@ -7,12 +7,9 @@ mod capture;
 mod decompress;
 mod follow;
 mod logboom;
-mod measure;
 mod memory;
-mod place;
 mod produce;
 mod report;
-mod results;
 mod rival;
 mod seal;
 mod search;
@@ -20,7 +17,6 @@ mod size;
 mod slowdown;
 mod stages;
 mod startup;
-mod table;
 mod tail;
 mod terminal;
 
@@ -30,10 +26,10 @@ use std::process::Command;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use logboom_bench::Form;
-
-use crate::place::Place;
-use crate::results::Machine;
-use crate::table::Table;
+use logboom_bench::measure;
+use logboom_bench::place::{self, Place};
+use logboom_bench::results::{self, Machine};
+use logboom_bench::table::Table;
 
 /// Measures logboom beside its rivals, and makes the input for it.
 #[derive(Parser)]

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use logboom_bench::measure::{self, Cost};
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Bound, Table, figure};
+
 use crate::logboom::Logboom;
-use crate::measure::{self, Cost};
-use crate::place::{Place, remove};
-use crate::table::{Bound, Table, figure};
 
 /// Measure the peak memory of `logboom run`, and of `show` and `tail` where a line is long.
 #[derive(clap::Args)]

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Subcommand;
 use logboom_bench::generate;
-
-use crate::measure;
+use logboom_bench::measure;
 
 /// Print something that is to be captured.
 #[derive(Subcommand)]

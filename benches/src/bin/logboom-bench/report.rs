@@ -6,8 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-
-use crate::results::{self, Machine, Result};
+use logboom_bench::results::{self, Machine, Result};
 
 /// The benches in the order of the page.
 pub const ORDER: [&str; 10] =

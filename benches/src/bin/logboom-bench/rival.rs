@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use logboom_bench::measure::create;
+use logboom_bench::place::{count_lines, files};
+
 use crate::logboom::Logboom;
-use crate::measure::create;
-use crate::place::{count_lines, files};
 
 /// One way of keeping the lines that come through a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

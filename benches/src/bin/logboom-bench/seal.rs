@@ -9,12 +9,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use logboom_bench::measure::{self, median, quantile};
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Bound, Table, figure};
 
 use crate::logboom::Logboom;
-use crate::measure::{self, median, quantile};
-use crate::place::{Place, remove};
 use crate::produce::now_ns;
-use crate::table::{Bound, Table, figure};
 
 /// What the text log may have left to sync when the run ends.
 const UNSYNCED_BYTES: usize = 32 << 20;

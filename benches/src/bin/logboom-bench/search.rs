@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 use logboom_bench::RARE_TOKEN;
+use logboom_bench::measure::{self, median};
+use logboom_bench::place::Place;
+use logboom_bench::table::{Bound, Table, figure};
 use logboom_record::text::PREFIX_BYTES;
 
 use crate::decompress::Messages;
 use crate::logboom::{Logboom, boom_files, text_logs};
-use crate::measure::{self, median};
-use crate::place::Place;
-use crate::table::{Bound, Table, figure};
 
 /// Measure searches in one large session, beside rg and grep on its text log.
 #[derive(clap::Args)]

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure;
+use logboom_bench::place::{Place, SEED, remove, total_bytes, write_lines};
+use logboom_bench::table::{Bound, Table, figure};
 use logboom_bench::{Form, Generated, generate};
 use logboom_boom::{NewRecord, Options, Writer};
 use logboom_record::{Flags, RunId};
 
 use crate::logboom::{Logboom, boom_files, text_logs};
-use crate::measure;
-use crate::place::{Place, SEED, remove, total_bytes, write_lines};
-use crate::table::{Bound, Table, figure};
 
 /// Measure the bytes that a line takes.
 #[derive(clap::Args)]

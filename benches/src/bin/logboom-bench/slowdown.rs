@@ -11,12 +11,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure::{self, median};
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Bound, Table, figure};
 
 use crate::logboom::Logboom;
-use crate::measure::{self, median};
-use crate::place::{Place, remove};
 use crate::produce::steps_per_us;
-use crate::table::{Bound, Table, figure};
 use crate::terminal;
 
 const LINE_BYTES: f64 = 102.4;

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure;
+use logboom_bench::place::{Place, remove};
+use logboom_bench::table::{Table, figure};
 
 use crate::logboom::Logboom;
-use crate::measure;
-use crate::place::{Place, remove};
-use crate::table::{Table, figure};
 
 /// Measure how the processor time of a run is shared out among its stages.
 #[derive(clap::Args)]

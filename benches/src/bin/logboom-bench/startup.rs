@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use logboom_bench::measure::{self, median, quantile, silenced};
+use logboom_bench::place::Place;
+use logboom_bench::table::{Bound, Table, figure};
+
 use crate::logboom::Logboom;
-use crate::measure::{self, median, quantile, silenced};
-use crate::place::Place;
-use crate::table::{Bound, Table, figure};
 
 /// Measure what `logboom run` adds to `true`.
 #[derive(clap::Args)]

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use logboom_bench::measure::{self, median};
+use logboom_bench::place::{Place, count_lines, remove};
+use logboom_bench::table::{Bound, Table, figure};
 
 use crate::logboom::{Logboom, text_logs};
-use crate::measure::{self, median};
-use crate::place::{Place, count_lines, remove};
 use crate::produce::steps_per_us;
-use crate::table::{Bound, Table, figure};
 
 /// Measure `tail -n 100` of a large session, sealed and live, and `sessions`.
 #[derive(clap::Args)]

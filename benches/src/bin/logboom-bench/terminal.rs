@@ -8,7 +8,7 @@ use std::{fs::File, io, thread};
 use anyhow::anyhow;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use crate::measure::{self, Cost};
+use logboom_bench::measure::{self, Cost};
 
 /// Runs `command` to its end, its standard output a terminal.
 ///

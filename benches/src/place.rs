@@ -5,7 +5,8 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use logboom_bench::{Form, generate};
+
+use crate::{Form, generate};
 
 /// Where the generator starts for every input.
 pub const SEED: u64 = 42;
