@@ -91,3 +91,24 @@ fn read_along(mut rings: recover::DeadRings) -> u64 {
     assert_eq!(rings.damage(), recover::Damage::default());
     frames
 }
+
+#[test]
+fn what_was_overwritten_before_it_was_read_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ring");
+    let (file, mut drain) = create(&path);
+    let mut producer = file.producer(64 << 10).unwrap();
+    let mut log_all =
+        |name: &str| (0..500).for_each(|n| assert!(log(&mut producer, 1, n, format!("{name}{n:96}").as_bytes())));
+    log_all("old");
+    let mut rings = recover::DeadRings::open(&path).unwrap();
+    assert_eq!(drain_all(&mut drain).len(), 500);
+    log_all("new");
+    let mut read = Vec::new();
+    while let Some(frame) = rings.next().unwrap() {
+        read.push(String::from_utf8(frame.payload.to_vec()).unwrap());
+    }
+    assert!((1..500).contains(&read.len()));
+    assert!(read.iter().enumerate().all(|(n, text)| *text == format!("old{n:96}")));
+    assert_eq!(rings.damage(), recover::Damage::default());
+}
