@@ -36,9 +36,8 @@ fn a_killed_program_loses_no_record_that_was_logged_and_doubles_none() {
         let mut program =
             start("ring::tests::killed::a_killed_program_loses_no_record_that_was_logged_and_doubles_none", dir.path());
         let some = 1 + u64::from(std::process::id()) * 7919 * (round + 1) % 3000;
-        wait_until(|| returned(dir.path())[0] >= some || program.try_wait().unwrap().is_some());
-        program.kill().unwrap();
-        program.wait().unwrap();
+        wait_until(|| returned(dir.path())[0] >= some || program.has_ended());
+        program.kill();
         let (returned, mut files) = (returned(dir.path()), written(dir.path()));
         assert!(recover(&rings(dir.path()), &mut files, usize::MAX));
         for (thread, returned) in returned.into_iter().enumerate() {
@@ -61,7 +60,7 @@ fn a_program_that_goes_on_is_read_from_outside() {
     }
     let dir = tempfile::tempdir().unwrap();
     let mut program = start("ring::tests::killed::a_program_that_goes_on_is_read_from_outside", dir.path());
-    wait_until(|| returned(dir.path()).iter().all(|count| *count > 0));
+    wait_until(|| returned(dir.path()).iter().all(|count| *count > 0) || program.has_ended());
     let (mut opened, mut frames) = (0, 0);
     while opened < 200 || frames == 0 {
         match recover::DeadRings::open(&rings(dir.path())) {
@@ -71,8 +70,6 @@ fn a_program_that_goes_on_is_read_from_outside() {
         }
         opened += 1;
     }
-    program.kill().unwrap();
-    program.wait().unwrap();
 }
 
 /// Every frame is what one of the threads logged, each thread's in order.
@@ -93,4 +90,25 @@ fn read_along(mut rings: recover::DeadRings) -> u64 {
     }
     assert_eq!(rings.damage(), recover::Damage::default());
     frames
+}
+
+#[test]
+fn what_was_overwritten_before_it_was_read_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.ring");
+    let (file, mut drain) = create(&path);
+    let mut producer = file.producer(64 << 10).unwrap();
+    let mut log_all =
+        |name: &str| (0..500).for_each(|n| assert!(log(&mut producer, 1, n, format!("{name}{n:96}").as_bytes())));
+    log_all("old");
+    let mut rings = recover::DeadRings::open(&path).unwrap();
+    assert_eq!(drain_all(&mut drain).len(), 500);
+    log_all("new");
+    let mut read = Vec::new();
+    while let Some(frame) = rings.next().unwrap() {
+        read.push(String::from_utf8(frame.payload.to_vec()).unwrap());
+    }
+    assert!((1..500).contains(&read.len()));
+    assert!(read.iter().enumerate().all(|(n, text)| *text == format!("old{n:96}")));
+    assert_eq!(rings.damage(), recover::Damage::default());
 }

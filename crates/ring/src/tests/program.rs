@@ -22,10 +22,31 @@ pub fn asked_for() -> Option<PathBuf> {
     env::var_os(DIR).map(PathBuf::from)
 }
 
+/// The started program, killed at the latest when dropped.
+pub struct Program(Child);
+
+impl Program {
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Starts the program; `test` is the test that calls [`run`] when it is asked to.
-pub fn start(test: &str, dir: &Path) -> Child {
+pub fn start(test: &str, dir: &Path) -> Program {
     let mut program = Command::new(env::current_exe().unwrap());
-    program.args(["--exact", test]).env(DIR, dir).stdout(Stdio::null()).spawn().unwrap()
+    program.args(["--exact", test]).env(DIR, dir).stdout(Stdio::null());
+    Program(program.spawn().unwrap())
 }
 
 /// The ring file in the directory.
