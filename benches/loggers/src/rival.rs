@@ -6,6 +6,7 @@
 mod base;
 mod deferred;
 mod facade;
+mod logboom;
 mod own_macros;
 mod ticklog;
 
@@ -44,8 +45,7 @@ impl Logger {
 /// Whom the others are compared with.
 pub const BASE: &str = "base";
 
-/// Everybody, in the order in which they take their turns.
-pub static ALL: [Rival; 13] = [
+static OTHERS: [Rival; 13] = [
     rival(BASE, base::start),
     rival("tracing-appender", own_macros::tracing),
     rival("flexi_logger async", facade::flexi),
@@ -61,6 +61,11 @@ pub static ALL: [Rival; 13] = [
     rival("low_latency_log", deferred::low_latency),
 ];
 
+/// Everybody, in the order in which they take their turns.
+pub fn all() -> impl Iterator<Item = &'static Rival> {
+    OTHERS.iter().chain(&logboom::RIVALS)
+}
+
 /// What the reader of the tables has to know of them.
 pub const NOTES: [&str; 4] = [
     "base is an unbounded crossbeam channel, a thread and a BufWriter: time stamp and text are made at the call, and the thread \
@@ -75,7 +80,7 @@ pub const NOTES: [&str; 4] = [
 
 /// The one of this name.
 pub fn named(name: &str) -> Option<&'static Rival> {
-    ALL.iter().find(|rival| rival.name == name)
+    all().find(|rival| rival.name == name)
 }
 
 const fn rival(name: &'static str, start: fn(&Path) -> anyhow::Result<Logger>) -> Rival {

@@ -102,7 +102,7 @@ impl Rounds {
 
     /// Who takes part.
     pub fn rivals(&self) -> impl Iterator<Item = &'static Rival> {
-        rival::ALL.iter().filter(|rival| self.only.is_empty() || self.only.iter().any(|name| name == rival.name))
+        rival::all().filter(|rival| self.only.is_empty() || self.only.iter().any(|name| name == rival.name))
     }
 
     fn steps(&self) -> [Step; 11] {
