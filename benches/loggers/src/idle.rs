@@ -7,8 +7,8 @@ use crate::process::sleeps_of_others;
 use crate::rival::Rival;
 use crate::task::{Child, Figures, line, named_figures};
 
-/// After this a logger has written what there was.
-const SETTLING: Duration = Duration::from_millis(500);
+/// After this a logger has written what there was, and synced it, if it does so every second.
+const SETTLING: Duration = Duration::from_millis(1_500);
 const SECONDS: u64 = 2;
 
 pub fn run(rival: &Rival, child: &Child) -> anyhow::Result<Figures> {

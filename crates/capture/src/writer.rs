@@ -237,7 +237,7 @@ struct Out {
     text_log: Option<TextWriter>,
     text_sync: Syncer,
     boom: Option<(boom::Writer, boom::RunSlot)>,
-    prefix: (Time, Prefix),
+    prefix: Prefix,
     text: Vec<u8>,
     text_from_seq: u64,
     next_seq: u64,
@@ -248,7 +248,7 @@ struct Out {
 
 impl Out {
     fn new(sinks: Sinks, text_sync: Syncer) -> Out {
-        let prefix = (Time::default(), Prefix::new(Time::default()));
+        let prefix = Prefix::new(Time::default());
         let Sinks { text: text_log, boom, warn } = sinks;
         let (text, counts, trouble) = (Vec::new(), Counts::default(), Trouble { warn, first: None });
         let (text_from_seq, next_seq, unsynced_bytes) = (1, 1, 0);
@@ -285,10 +285,8 @@ impl Out {
 
     #[inline]
     fn write_text(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
-        if self.prefix.0 != time {
-            self.prefix = (time, Prefix::new(time));
-        }
-        self.prefix.1.push_single(&mut self.text, stream, level, flags, message);
+        self.prefix.set_time(time);
+        self.prefix.push_single(&mut self.text, stream, level, flags, message);
         if self.text.len() >= TEXT_BUFFER_BYTES {
             self.flush_text();
         }
@@ -306,7 +304,7 @@ impl Out {
 
     fn flush_text(&mut self) {
         let Some(text) = &mut self.text_log else { return };
-        let batch = TextBatch { lines: &self.text, seqs: self.text_from_seq..self.next_seq, time: self.prefix.0 };
+        let batch = TextBatch { lines: &self.text, seqs: self.text_from_seq..self.next_seq, time: self.prefix.time() };
         let written = text.append(&batch);
         self.unsynced_bytes += self.text.len() as u64;
         self.text.clear();

@@ -117,7 +117,7 @@ impl Inner {
     /// Logs a ready message. Without a level it is told from the message's head.
     pub fn log_bytes(self: &Arc<Self>, level: Option<Level>, message: &[u8]) {
         let (kind, level) = level.map_or((FrameKind::Unleveled, Level::Info), |level| (FrameKind::Text, level));
-        self.log_text(kind, level, Runs::OurCode, |slot| {
+        self.log_text(kind, level, |slot| {
             slot.put(message);
             message.len() as u32
         });
@@ -125,7 +125,7 @@ impl Inner {
 
     /// Logs a message that is put into words now.
     pub fn log_args(self: &Arc<Self>, level: Level, message: fmt::Arguments<'_>) {
-        self.log_text(FrameKind::Text, level, Runs::Anything, |slot| {
+        self.log_text(FrameKind::Text, level, |slot| {
             // What does not fit is noted by the slot; a Display that fails has written what it could.
             let _ = slot.write_fmt(message);
             slot.payload_bytes() as u32
@@ -133,8 +133,8 @@ impl Inner {
     }
 
     /// Logs the text that `fill` writes, which gives the length of the message; fields may follow it as JSON.
-    fn log_text(self: &Arc<Self>, kind: FrameKind, level: Level, runs: Runs, fill: impl Fn(&mut Slot<'_>) -> u32) {
-        if !self.log(kind, level, runs, &fill) {
+    fn log_text(self: &Arc<Self>, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) {
+        if !self.log(kind, level, &fill) {
             self.log_start(level, fill);
         }
     }
@@ -145,21 +145,20 @@ impl Inner {
         if self.is_forked() {
             return;
         }
-        let number = call.site.number();
-        let encode = || {
-            let mut bytes = Vec::new();
-            call.site.encode(&mut bytes);
-            bytes
-        };
+        let head = self.head(FrameKind::Deferred, call.level);
+        match rings::write_call(self, &head, call.site, &call.encode) {
+            Put::Done => {}
+            put => self.log_call_otherwise(head, call, put),
+        }
+    }
+
+    #[cold]
+    fn log_call_otherwise<F: Fn(&mut Slot<'_>)>(self: &Arc<Self>, head: Head, call: &Call<F>, put: Put) {
         let fill = |slot: &mut Slot<'_>| {
             (call.encode)(slot);
-            number
+            call.site.number()
         };
-        let fits = match rings::ensure_site(self, number, encode) {
-            true => self.log(FrameKind::Deferred, call.level, Runs::of(call), fill),
-            false => self.log_aside(FrameKind::Deferred, call.level, fill),
-        };
-        if !fits {
+        if !put_into_words(head, fill, |frame| self.push_after(put, frame)) {
             self.leave_out(call.level, call.site.source());
         }
     }
@@ -173,34 +172,21 @@ impl Inner {
     /// Logs what `fill` writes, which gives the head's number. It is called again with more room where that was short.
     /// False if it never fits.
     #[inline]
-    fn log(self: &Arc<Self>, kind: FrameKind, level: Level, runs: Runs, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
+    fn log(self: &Arc<Self>, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
         if self.is_forked() {
             return true;
         }
         let head = self.head(kind, level);
-        if runs == Runs::OurCode && rings::write(self, &head, &fill) == Put::Done {
-            return true;
+        match rings::write(self, &head, &fill) {
+            Put::Done => true,
+            put => put_into_words(head, fill, |frame| self.push_after(put, frame)),
         }
-        self.put_into_words(head, fill, |frame| self.push(frame))
-    }
-
-    /// The same by the queue, where the ring's table has no room for the site.
-    #[cold]
-    fn log_aside(self: &Arc<Self>, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
-        self.put_into_words(self.head(kind, level), fill, |frame| self.push_aside(frame))
     }
 
     fn head(&self, kind: FrameKind, level: Level) -> Head {
         // The generation first: a record of a session file is never older than the file.
         let generation = self.generation.load(Ordering::Acquire);
         Head { kind, level, ticks: self.clock.ticks(), generation, number: 0 }
-    }
-
-    fn put_into_words(&self, head: Head, fill: impl Fn(&mut Slot<'_>) -> u32, push: impl FnOnce(&[u8])) -> bool {
-        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => put_into_words(&mut scratch, head, fill, push),
-            Err(_) => put_into_words(&mut Vec::new(), head, fill, push),
-        })
     }
 
     /// Logs the start of a message that is too long, and says that the rest is missing.
@@ -218,7 +204,7 @@ impl Inner {
 
     /// Logs a ready message and its fields as JSON.
     pub fn log_ready(self: &Arc<Self>, level: Level, message: &str, json: &str) {
-        self.log_text(FrameKind::Text, level, Runs::OurCode, |slot| {
+        self.log_text(FrameKind::Text, level, |slot| {
             slot.put(message.as_bytes());
             slot.put(json.as_bytes());
             message.len() as u32
@@ -243,7 +229,7 @@ impl Inner {
         // This visitor refuses nothing.
         let _ = record.key_values().visit(&mut fields);
         let Fields { suffix, json, .. } = fields.0.finish();
-        self.log_text(FrameKind::Text, level, Runs::Anything, |slot| {
+        self.log_text(FrameKind::Text, level, |slot| {
             let _ = slot.write_fmt(*record.args());
             slot.put(suffix.as_bytes());
             let message_bytes = slot.payload_bytes();
@@ -269,14 +255,17 @@ impl Inner {
         Ok(ack)
     }
 
-    /// Hands a frame to the writer, by the ring if there is one.
-    #[inline]
-    fn push(self: &Arc<Self>, frame: &[u8]) {
-        match rings::copy(self, frame) {
-            Put::Done => {}
+    /// Hands a frame to the writer that the ring did not take as it was made.
+    #[cold]
+    fn push_after(self: &Arc<Self>, put: Put, frame: &[u8]) {
+        match put {
             Put::NoRing => self.push_aside(frame),
-            Put::TooLarge => self.push_large(frame),
-            Put::Full => self.push_when_there_is_room(frame),
+            Put::Within => self.push_and_wait(frame),
+            _ => match rings::copy(self, frame) {
+                Put::Done => {}
+                Put::TooLarge => self.push_and_wait(frame),
+                _ => self.push_when_there_is_room(frame),
+            },
         }
     }
 
@@ -293,10 +282,10 @@ impl Inner {
         self.stats.note_stalled(before.elapsed());
     }
 
-    /// A record that no ring has room for goes by the queue, after what its thread logged before, and is waited for, so that it is
-    /// in the file when the call returns.
+    /// A record that cannot go by the ring of its thread goes by the queue, after what the thread logged before, and is waited for,
+    /// so that it is in the file when the call returns.
     #[cold]
-    fn push_large(self: &Arc<Self>, frame: &[u8]) {
+    fn push_and_wait(self: &Arc<Self>, frame: &[u8]) {
         let written = || self.ask(Request::Write).map(Ack::wait);
         // Where the writer cannot be waited for, its queue is all there is.
         let _ = written();
@@ -328,24 +317,15 @@ impl Inner {
     }
 }
 
-/// Whose code a call runs while it is put into words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Runs {
-    /// This library's alone: it can be written straight into its place.
-    OurCode,
-    /// Also the program's, which may log, panic or take long.
-    Anything,
-}
-
-impl Runs {
-    #[inline]
-    fn of<F>(call: &Call<F>) -> Runs {
-        if call.runs_foreign_code { Runs::Anything } else { Runs::OurCode }
-    }
-}
-
 /// Makes a frame in memory, with as much room as it takes. False if it never fits.
-fn put_into_words(
+fn put_into_words(head: Head, fill: impl Fn(&mut Slot<'_>) -> u32, push: impl FnOnce(&[u8])) -> bool {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => put_into_words_at(&mut scratch, head, fill, push),
+        Err(_) => put_into_words_at(&mut Vec::new(), head, fill, push),
+    })
+}
+
+fn put_into_words_at(
     scratch: &mut Vec<u8>,
     head: Head,
     fill: impl Fn(&mut Slot<'_>) -> u32,

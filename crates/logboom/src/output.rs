@@ -66,14 +66,14 @@ pub struct Output {
     lines: Vec<u8>,
     from_seq: u64,
     next_seq: u64,
-    prefix: (Time, Prefix),
+    prefix: Prefix,
 }
 
 impl Output {
     /// Begins with an empty file. `wake` is called when a sync in the background has ended.
     pub fn new(new: NewFile, slot: Option<boom::RunSlot>, wake: impl Fn() + Send + Sync + 'static) -> Output {
         let sync = Syncer::new(std::fs::File::sync_data, wake);
-        let prefix = (Time::default(), Prefix::new(Time::default()));
+        let prefix = Prefix::new(Time::default());
         Output { new, slot, counts: Counts::default(), sync, lines: Vec::new(), from_seq: 1, next_seq: 1, prefix }
     }
 
@@ -124,10 +124,8 @@ impl Output {
                 let _ = boom.push(slot, &boom::NewRecord { fields: None, ..new });
             }
         }
-        if self.prefix.0 != time {
-            self.prefix = (time, Prefix::new(time));
-        }
-        self.prefix.1.push(&mut self.lines, Stream::System, level, flags, message);
+        self.prefix.set_time(time);
+        self.prefix.push(&mut self.lines, Stream::System, level, flags, message);
     }
 
     /// Whether there is so much text that it should be written now.
@@ -144,7 +142,7 @@ impl Output {
         if self.from_seq == self.next_seq {
             return Ok(false);
         }
-        let batch = TextBatch { lines: &self.lines, seqs: self.from_seq..self.next_seq, time: self.prefix.0 };
+        let batch = TextBatch { lines: &self.lines, seqs: self.from_seq..self.next_seq, time: self.prefix.time() };
         let written = match self.new.text.is_unlinked() {
             true => {
                 let gone = io::Error::other("the log was deleted while it was written");

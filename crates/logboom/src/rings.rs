@@ -6,6 +6,7 @@
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use crate::{
+    deferred::Site,
     frame::{Head, Slot},
     inner::Inner,
     ring::{Producer, RING_BYTES_MIN, RingFile},
@@ -37,22 +38,45 @@ pub enum Put {
     TooLarge,
     /// There is no ring.
     NoRing,
+    /// A call of this thread is being put into words in its ring, and made this one.
+    Within,
 }
 
-/// Writes a frame straight into the ring. `fill` runs no code but this library's.
+/// Writes a frame straight into the ring. A call that `fill` makes itself is [`Put::Within`].
 #[inline]
 pub fn write(inner: &Arc<Inner>, head: &Head, fill: impl Fn(&mut Slot<'_>) -> u32) -> Put {
-    with_ring(inner, |ring| {
-        let mut slot = Slot::new(ring.slot());
-        let number = fill(&mut slot);
-        match slot.finish(&Head { number, ..*head }) {
-            Some(bytes) => {
-                ring.publish(bytes);
-                Put::Done
-            }
-            None => Put::Full,
-        }
+    with_ring(inner, |ring| write_into(ring, head, fill))
+}
+
+/// The same for a call of a site, which the ring file must know; [`Put::NoRing`] where it cannot.
+#[inline]
+pub fn write_call(inner: &Arc<Inner>, head: &Head, site: &'static Site, fill: impl Fn(&mut Slot<'_>)) -> Put {
+    let number = site.number();
+    let encode = || {
+        let mut bytes = Vec::new();
+        site.encode(&mut bytes);
+        bytes
+    };
+    with_ring(inner, |ring| match ring.ensure_site(number, encode) {
+        Ok(()) => write_into(ring, head, |slot| {
+            fill(slot);
+            number
+        }),
+        Err(_) => Put::NoRing,
     })
+}
+
+#[inline]
+fn write_into(ring: &mut Producer, head: &Head, fill: impl Fn(&mut Slot<'_>) -> u32) -> Put {
+    let mut slot = Slot::new(ring.slot());
+    let number = fill(&mut slot);
+    match slot.finish(&Head { number, ..*head }) {
+        Some(bytes) => {
+            ring.publish(bytes);
+            Put::Done
+        }
+        None => Put::Full,
+    }
 }
 
 /// Copies a frame into the ring.
@@ -80,19 +104,10 @@ pub fn wait(inner: &Arc<Inner>, bytes: usize) {
     });
 }
 
-/// Makes sure that the ring file has a call site; false where it cannot have it.
-#[inline]
-pub fn ensure_site(inner: &Arc<Inner>, number: u32, encode: impl FnOnce() -> Vec<u8>) -> bool {
-    with_ring(inner, |ring| match ring.ensure_site(number, encode) {
-        Ok(()) => Put::Done,
-        Err(_) => Put::NoRing,
-    }) != Put::NoRing
-}
-
 #[inline]
 fn with_ring(inner: &Arc<Inner>, put: impl FnOnce(&mut Producer) -> Put) -> Put {
     let done = RINGS.try_with(|rings| {
-        let Ok(mut rings) = rings.try_borrow_mut() else { return Put::NoRing };
+        let Ok(mut rings) = rings.try_borrow_mut() else { return Put::Within };
         let at = rings.iter().position(|mine| mine.id == inner.id);
         let at = at.unwrap_or_else(|| add(&mut rings, inner));
         rings[at].ring.as_mut().map_or(Put::NoRing, put)

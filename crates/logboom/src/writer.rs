@@ -1,7 +1,7 @@
 //! The thread of a collector: it numbers the records, and keeps them in the current session file and the boom file.
 //!
 //! It looks at what the queue and the rings hold, writes all of that, and then naps for [`NAP`], so that what comes meanwhile
-//! is written at once; when nothing came in a nap it sleeps until it is woken. Records go from the rings in batches, each of one session file, and
+//! is written at once; when nothing came in several it sleeps until it is woken. Records go from the rings in batches, each of one session file, and
 //! a ring's room is given back when its batch is in the text log (and in the boom file's tail): so a killed program loses
 //! nothing, and `ring::recover` finds the rest.
 //!
@@ -40,6 +40,10 @@ use crate::{
 
 /// How long the writer lets records gather while there are many.
 const NAP: Duration = Duration::from_millis(1);
+/// How long while there are few: to wake a thread costs the call a hundred times what the call itself does.
+const LONG_NAP: Duration = Duration::from_millis(4);
+/// So many of these with nothing to do are followed by sleep.
+const LONG_NAPS: u32 = 25;
 /// How often what was written is fsync'ed, in the background.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -156,7 +160,7 @@ impl Writer {
 
     /// Works until it is asked to close.
     pub fn run(mut self) {
-        let (inner, mut batch) = (Arc::clone(&self.inner), Batch::default());
+        let (inner, mut batch, mut idle) = (Arc::clone(&self.inner), Batch::default(), LONG_NAPS);
         inner.be_writer();
         loop {
             let mut busy = inner.queue.fetch(&mut batch);
@@ -165,7 +169,12 @@ impl Writer {
                 return self.finish();
             }
             self.sync_if_due();
-            if busy { self.waker.nap(NAP) } else { self.sleep() }
+            idle = if busy { 0 } else { idle + 1 };
+            match idle {
+                0 => self.waker.nap(NAP),
+                1..=LONG_NAPS => self.waker.nap(LONG_NAP),
+                _ => self.sleep(),
+            }
         }
     }
 

@@ -12,7 +12,10 @@ pub const PREFIX_BYTES: usize = Time::RFC3339_BYTES + 5;
 
 /// The start of a text line. Made once for all the lines of one read(2): only two letters differ between them.
 #[derive(Clone, Copy, Debug)]
-pub struct Prefix([u8; PREFIX_BYTES]);
+pub struct Prefix {
+    bytes: [u8; PREFIX_BYTES],
+    time: Time,
+}
 
 impl Prefix {
     /// The prefix of the lines that were read at `time`.
@@ -21,7 +24,31 @@ impl Prefix {
         let mut stamp = [0; Time::RFC3339_BYTES];
         time.write_rfc3339(&mut stamp);
         bytes[..Time::RFC3339_BYTES].copy_from_slice(&stamp);
-        Prefix(bytes)
+        Prefix { bytes, time }
+    }
+
+    /// Goes on with lines of another time. Within a second only the microseconds are written anew.
+    #[inline]
+    pub fn set_time(&mut self, time: Time) {
+        let second = |time: Time| time.as_micros().div_euclid(1_000_000);
+        if self.time == time {
+            return;
+        }
+        if second(self.time) != second(time) {
+            *self = Prefix::new(time);
+            return;
+        }
+        self.time = time;
+        let micros = time.as_micros().rem_euclid(1_000_000) as u32;
+        for (at, pair) in [micros / 10_000, micros / 100 % 100, micros % 100].into_iter().enumerate() {
+            self.bytes[20 + 2 * at] = b'0' + (pair / 10) as u8;
+            self.bytes[21 + 2 * at] = b'0' + (pair % 10) as u8;
+        }
+    }
+
+    /// The time of the lines.
+    pub fn time(&self) -> Time {
+        self.time
     }
 
     /// Appends the text line, or lines, of one record.
@@ -39,7 +66,7 @@ impl Prefix {
     pub fn push_single(&mut self, out: &mut Vec<u8>, stream: Stream, level: Level, flags: Flags, message: &[u8]) {
         self.set_letters(stream, level, flags);
         out.reserve(PREFIX_BYTES + message.len() + 1);
-        out.extend_from_slice(&self.0);
+        out.extend_from_slice(&self.bytes);
         out.extend_from_slice(message);
         out.push(b'\n');
     }
@@ -47,17 +74,17 @@ impl Prefix {
     #[inline]
     fn set_letters(&mut self, stream: Stream, level: Level, flags: Flags) {
         let case = if flags.ends_line_with_newline() { 0 } else { 0x20 };
-        self.0[28] = stream.letter() | case;
-        self.0[30] = level.letter();
+        self.bytes[28] = stream.letter() | case;
+        self.bytes[30] = level.letter();
     }
 
     #[cold]
     fn push_lines(&mut self, out: &mut Vec<u8>, message: &[u8]) {
         for part in message.split(|byte| *byte == b'\n') {
-            out.extend_from_slice(&self.0);
+            out.extend_from_slice(&self.bytes);
             out.extend_from_slice(part);
             out.push(b'\n');
-            self.0[28] = b'+';
+            self.bytes[28] = b'+';
         }
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Slot<'a> {
     /// Appends bytes to the payload.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
-        match self.place.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
+        match self.place.get_mut(self.len..self.len + bytes.len()) {
             Some(place) if !self.overflowed => {
                 place.copy_from_slice(bytes);
                 self.len += bytes.len();

@@ -55,8 +55,10 @@ fn with_boom(dir: &Path) -> anyhow::Result<LogCollector> {
     Ok(LogCollector::builder(dir).build()?)
 }
 
+/// Ends as the others do: with all lines in the file, not with an fsync.
 fn flushed(collector: LogCollector) -> Box<dyn FnOnce() + Send + Sync> {
+    std::mem::forget(collector.clone()); // or it would sync at its end
     Box::new(move || {
-        let _ = collector.flush(); // what it could not keep is missed at the count
+        let _ = collector.last_lines(0); // what it could not keep is missed at the count
     })
 }
