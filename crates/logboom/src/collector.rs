@@ -21,7 +21,7 @@ use crate::{
     error::{AlreadyInstalled, CollectorError},
     filter::Filter,
     fork,
-    inner::Inner,
+    inner::{Inner, is_writer},
     lines,
     live::Live,
     output::NewFile,
@@ -35,6 +35,9 @@ use crate::{
 
 /// The first session file, for what is logged before there is another.
 const FIRST: &str = "collector.log";
+
+/// How many session files may wait to be written to.
+const SWITCHES_BEHIND_MAX: u32 = 64;
 
 /// Says how a collector is to be; see [`LogCollector::builder`].
 #[derive(Debug)]
@@ -302,21 +305,28 @@ impl LogCollector {
 
     /// Opens another session file, and returns its path: `name`, with `.log` at its end and `_` for what is fit for no file
     /// name; with a number where the name is taken. What was logged before goes to the file before, what is logged after
-    /// this returns to the new one. Does not wait for what has yet to be written.
+    /// this returns to the new one. Does not wait for what has yet to be written, unless 64 files wait
+    /// already.
     ///
     /// # Errors
     /// [`CollectorError::Files`] if the file cannot be made, and everything stays as it was; [`CollectorError::Ended`].
     pub fn start_new_session_blocking(&self, name: &str) -> Result<PathBuf, CollectorError> {
         let Handle { inner, session, boom_name, .. } = &*self.0;
-        let mut current = self.0.current();
         if inner.is_forked() {
             return Err(CollectorError::Ended);
         }
+        self.wait_for_switches()?;
+        let mut current = self.0.current();
         let generation = inner.generation.load(Ordering::Relaxed) + 1;
         let new = open_file(session, name, generation, boom_name.is_some(), Time::now())?;
         let path = session.dir().join(&new.file_name);
         if let Some(file) = inner.ring_file() {
-            file.add_generation(&new.as_generation(boom_name.clone()))?;
+            let added = file.add_generation(&new.as_generation(boom_name.clone()));
+            if added.is_err() {
+                // It is empty, and nobody knows of it.
+                let _ = std::fs::remove_file(&path);
+            }
+            added?;
         }
         if !inner.queue.ask(Request::Switch(Some(Box::new(new)))) {
             return Err(CollectorError::Ended);
@@ -325,6 +335,15 @@ impl LogCollector {
         inner.generation.store(generation, Ordering::Release);
         current.path.clone_from(&path);
         Ok(path)
+    }
+
+    /// Waits for the writer when it is very many switches behind, for each holds an open file.
+    fn wait_for_switches(&self) -> Result<(), CollectorError> {
+        let asked = self.0.inner.generation.load(Ordering::Relaxed);
+        if asked.saturating_sub(self.0.inner.stats.generation()) >= SWITCHES_BEHIND_MAX && !is_writer() {
+            self.0.inner.ask(Request::Write)?.wait();
+        }
+        Ok(())
     }
 
     /// The same in async code; it is one open(2), and waits for nothing.
@@ -433,7 +452,8 @@ impl Drop for Handle {
         }
         self.inner.queue.ask(Request::Close);
         let thread = self.current().thread.take();
-        if let Some(thread) = thread.filter(|_| !self.inner.is_writer()) {
+        // A writer waits for none, for that one may wait for it.
+        if let Some(thread) = thread.filter(|_| !is_writer()) {
             // A writer that panicked has said so itself, and its queue takes nothing any more.
             let _ = thread.join();
         }

@@ -58,7 +58,7 @@ pub fn install(level: LevelFilter) -> Result<(), AlreadyInstalled> {
 pub fn for_each(mut each: impl FnMut(&Arc<Inner>)) {
     let live = LIVE.load();
     // A copy, which is free where there are none: what `each` calls may bind the thread.
-    let bound = BOUND.with_borrow(Vec::clone);
+    let bound = BOUND.try_with(|bound| bound.borrow().clone()).unwrap_or_default();
     for inner in live.iter().filter(|inner| !inner.is_forked()) {
         let heard = if bound.is_empty() { !inner.filter.bound_only } else { bound.contains(&inner.id) };
         if heard {

@@ -36,10 +36,13 @@ const SCRATCH_BYTES: usize = 4 << 10;
 const SCRATCH_KEPT_BYTES_MAX: usize = 64 << 10;
 
 thread_local! {
-    /// Where calls of this thread are put into words. Taken while in use, so that a call within a call gets its own.
+    /// Where calls of this thread are put into words that do not fit their ring. Taken while in use, so that a call within a call
+    /// has its own.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// The collector whose writer this thread is.
-    static WRITER_OF: Cell<u64> = const { Cell::new(0) };
+    /// Whether this thread is the writer of a collector.
+    static WRITES: Cell<bool> = const { Cell::new(false) };
+    /// Whether a call is put into words once more, because there was too little room: calls within it were made before.
+    static REPEATS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the handles and the writer share.
@@ -104,16 +107,6 @@ impl Inner {
         self.forks != forks()
     }
 
-    /// Makes this thread known as the collector's writer, which cannot wait for itself.
-    pub fn be_writer(&self) {
-        WRITER_OF.set(self.id);
-    }
-
-    /// Whether this thread is the collector's writer.
-    pub fn is_writer(&self) -> bool {
-        WRITER_OF.get() == self.id
-    }
-
     /// Logs a ready message. Without a level it is told from the message's head.
     pub fn log_bytes(self: &Arc<Self>, level: Option<Level>, message: &[u8]) {
         let (kind, level) = level.map_or((FrameKind::Unleveled, Level::Info), |level| (FrameKind::Text, level));
@@ -142,7 +135,7 @@ impl Inner {
     /// Logs a call of one of the macros.
     #[inline]
     pub fn log_call<F: Fn(&mut Slot<'_>)>(self: &Arc<Self>, call: &Call<F>) {
-        if self.is_forked() {
+        if self.is_forked() || REPEATS.get() {
             return;
         }
         let head = self.head(FrameKind::Deferred, call.level);
@@ -158,7 +151,7 @@ impl Inner {
             (call.encode)(slot);
             call.site.number()
         };
-        if !put_into_words(head, fill, |frame| self.push_after(put, frame)) {
+        if !put_into_words(put, head, fill, |frame| self.push_after(put, frame)) {
             self.leave_out(call.level, call.site.source());
         }
     }
@@ -173,13 +166,13 @@ impl Inner {
     /// False if it never fits.
     #[inline]
     fn log(self: &Arc<Self>, kind: FrameKind, level: Level, fill: impl Fn(&mut Slot<'_>) -> u32) -> bool {
-        if self.is_forked() {
+        if self.is_forked() || REPEATS.get() {
             return true;
         }
         let head = self.head(kind, level);
         match rings::write(self, &head, &fill) {
             Put::Done => true,
-            put => put_into_words(head, fill, |frame| self.push_after(put, frame)),
+            put => put_into_words(put, head, fill, |frame| self.push_after(put, frame)),
         }
     }
 
@@ -195,8 +188,8 @@ impl Inner {
         self.stats.note_cut();
         let mut place = vec![0; FRAME_BYTES_MAX - CUT.len()];
         let mut slot = Slot::cutting(&mut place);
-        fill(&mut slot);
-        let kept = slot.payload_bytes();
+        let message_bytes = repeat(|| fill(&mut slot)) as usize;
+        let kept = slot.payload_bytes().min(message_bytes);
         place.truncate(HEAD_BYTES + kept);
         place.extend_from_slice(CUT.as_bytes());
         self.log_bytes(Some(level), &place[HEAD_BYTES..]);
@@ -245,7 +238,7 @@ impl Inner {
 
     /// Asks the writer for something that it answers.
     pub fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<Ack<T>, CollectorError> {
-        if self.is_writer() {
+        if is_writer() {
             return Err(CollectorError::OwnWriter);
         }
         let (answer, ack) = ack();
@@ -259,8 +252,9 @@ impl Inner {
     #[cold]
     fn push_after(self: &Arc<Self>, put: Put, frame: &[u8]) {
         match put {
-            Put::NoRing => self.push_aside(frame),
-            Put::Within => self.push_and_wait(frame),
+            // Without rings there is nothing that a call could wait for.
+            Put::NoRing if self.rings.is_none() => self.push_aside(frame),
+            Put::NoRing | Put::Within => self.push_and_wait(frame),
             _ => match rings::copy(self, frame) {
                 Put::Done => {}
                 Put::TooLarge => self.push_and_wait(frame),
@@ -276,7 +270,10 @@ impl Inner {
         }
         let before = Instant::now();
         self.stats.note_stall();
-        while rings::copy(self, frame) == Put::Full && !self.is_closed() {
+        while rings::copy(self, frame) == Put::Full {
+            if self.is_closed() {
+                return self.stats.note_dropped();
+            }
             rings::wait(self, frame.len());
         }
         self.stats.note_stalled(before.elapsed());
@@ -286,6 +283,9 @@ impl Inner {
     /// so that it is in the file when the call returns.
     #[cold]
     fn push_and_wait(self: &Arc<Self>, frame: &[u8]) {
+        if self.drops() {
+            return self.push_aside(frame);
+        }
         let written = || self.ask(Request::Write).map(Ack::wait);
         // Where the writer cannot be waited for, its queue is all there is.
         let _ = written();
@@ -294,21 +294,24 @@ impl Inner {
     }
 
     fn push_aside(&self, frame: &[u8]) {
-        if self.queue.push(frame) != Pushed::Full {
-            return;
+        let mut pushed = self.queue.push(frame);
+        if pushed == Pushed::Full {
+            if self.drops() {
+                return self.drop_one();
+            }
+            let before = Instant::now();
+            self.stats.note_stall();
+            pushed = self.queue.push_when_there_is_room(frame);
+            self.stats.note_stalled(before.elapsed());
         }
-        if self.drops() {
-            return self.drop_one();
+        if pushed == Pushed::Closed {
+            self.stats.note_dropped();
         }
-        let before = Instant::now();
-        self.stats.note_stall();
-        self.queue.push_when_there_is_room(frame);
-        self.stats.note_stalled(before.elapsed());
     }
 
-    /// Whether a record is dropped where there is no room. The writer cannot wait for itself.
+    /// Whether a record is dropped where there is no room. A writer waits for none: not for itself, nor for one that may wait for it.
     fn drops(&self) -> bool {
-        self.on_full == OnFull::Drop || self.is_writer()
+        self.on_full == OnFull::Drop || is_writer()
     }
 
     fn drop_one(&self) {
@@ -317,38 +320,51 @@ impl Inner {
     }
 }
 
-/// Makes a frame in memory, with as much room as it takes. False if it never fits.
-fn put_into_words(head: Head, fill: impl Fn(&mut Slot<'_>) -> u32, push: impl FnOnce(&[u8])) -> bool {
-    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-        Ok(mut scratch) => put_into_words_at(&mut scratch, head, fill, push),
-        Err(_) => put_into_words_at(&mut Vec::new(), head, fill, push),
-    })
+/// Makes this thread known as the writer of a collector.
+pub fn be_writer() {
+    WRITES.set(true);
 }
 
-fn put_into_words_at(
-    scratch: &mut Vec<u8>,
-    head: Head,
-    fill: impl Fn(&mut Slot<'_>) -> u32,
-    push: impl FnOnce(&[u8]),
-) -> bool {
-    let mut room = scratch.len().max(SCRATCH_BYTES);
+/// Whether this thread is the writer of a collector.
+pub fn is_writer() -> bool {
+    WRITES.get()
+}
+
+/// Runs what was run before, and keeps the calls within it from being logged again.
+fn repeat<T>(run: impl FnOnce() -> T) -> T {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            REPEATS.set(self.0);
+        }
+    }
+    let _before = Before(REPEATS.replace(true));
+    run()
+}
+
+/// Makes a frame in memory, with as much room as it takes. False if it never fits.
+fn put_into_words(put: Put, head: Head, fill: impl Fn(&mut Slot<'_>) -> u32, push: impl FnOnce(&[u8])) -> bool {
+    // Where the ring was too short it has been put into words once.
+    let mut again = put == Put::Full;
+    let mut place = SCRATCH.try_with(|scratch| scratch.take()).unwrap_or_default();
+    let mut room = place.len().max(SCRATCH_BYTES);
     let fits = loop {
-        scratch.resize(room, 0);
-        let mut slot = Slot::new(scratch);
-        let number = fill(&mut slot);
+        place.resize(room, 0);
+        let mut slot = Slot::new(&mut place);
+        let number = if again { repeat(|| fill(&mut slot)) } else { fill(&mut slot) };
+        let wanted = slot.wanted();
         match slot.finish(&Head { number, ..head }) {
             Some(bytes) => {
-                push(&scratch[..bytes]);
+                push(&place[..bytes]);
                 break true;
             }
-            None if room >= FRAME_BYTES_MAX => break false,
-            None => room = (room * 4).min(FRAME_BYTES_MAX),
+            None if wanted > FRAME_BYTES_MAX => break false,
+            None => (room, again) = (wanted.max(room + 1), true),
         }
     };
-    if scratch.len() > SCRATCH_KEPT_BYTES_MAX {
-        scratch.truncate(SCRATCH_KEPT_BYTES_MAX);
-        scratch.shrink_to_fit();
-    }
+    place.truncate(SCRATCH_KEPT_BYTES_MAX);
+    place.shrink_to(SCRATCH_KEPT_BYTES_MAX);
+    let _ = SCRATCH.try_with(|scratch| scratch.replace(place));
     fits
 }
 

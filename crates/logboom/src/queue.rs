@@ -134,6 +134,7 @@ impl<C> Queue<C> {
         batch.frames.clear();
         batch.requests.clear();
         let mut waiting = self.lock();
+        batch.frames.shrink_to(2 * self.bytes_max); // one large record is no reason to keep its room
         std::mem::swap(&mut waiting.batch, batch);
         waiting.batch.dropped = 0;
         self.room.notify_all();

@@ -1,7 +1,7 @@
 //! The rings of this thread: one for each collector that it logs to, made when it first does.
 //!
-//! All rings of a thread together have at most 1 MiB: the first has half of it, each further one half of what the one before
-//! has, and when there is too little left the thread goes by the queue. Where no ring can be made (a full disk), it does too.
+//! All rings of a thread together have at most 1 MiB: each has a quarter of what is left, so that there is room for a dozen; when
+//! too little is left the thread goes by the queue. Where no ring can be made (a full disk), it does too, and tries again later.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -9,11 +9,13 @@ use crate::{
     deferred::Site,
     frame::{Head, Slot},
     inner::Inner,
-    ring::{Producer, RING_BYTES_MIN, RingFile},
+    ring::{Producer, RING_BYTES_MIN},
 };
 
-/// The bytes of a thread's first ring.
-const FIRST_RING_BYTES: usize = 512 << 10;
+/// The bytes of all rings of a thread.
+const RINGS_BYTES_MAX: usize = 1 << 20;
+/// How many calls go by the queue before a ring is tried again.
+const CALLS_WITHOUT: u32 = 1_000;
 
 thread_local! {
     static RINGS: RefCell<Vec<Mine>> = const { RefCell::new(Vec::new()) };
@@ -25,6 +27,8 @@ struct Mine {
     inner: Arc<Inner>,
     /// `None` where the thread goes by the queue.
     ring: Option<Producer>,
+    /// How many calls did.
+    calls_without: u32,
 }
 
 /// What became of a frame.
@@ -110,6 +114,9 @@ fn with_ring(inner: &Arc<Inner>, put: impl FnOnce(&mut Producer) -> Put) -> Put 
         let Ok(mut rings) = rings.try_borrow_mut() else { return Put::Within };
         let at = rings.iter().position(|mine| mine.id == inner.id);
         let at = at.unwrap_or_else(|| add(&mut rings, inner));
+        if rings[at].ring.is_none() {
+            try_again(&mut rings, at);
+        }
         rings[at].ring.as_mut().map_or(Put::NoRing, put)
     });
     done.unwrap_or(Put::NoRing) // the thread ends, and its rings are gone
@@ -118,15 +125,25 @@ fn with_ring(inner: &Arc<Inner>, put: impl FnOnce(&mut Producer) -> Put) -> Put 
 #[cold]
 fn add(rings: &mut Vec<Mine>, inner: &Arc<Inner>) -> usize {
     rings.retain(|mine| !mine.inner.is_closed() && !mine.inner.is_forked());
-    let used: usize = rings.iter().filter_map(|mine| Some(mine.ring.as_ref()?.capacity())).sum();
-    let ring = inner.ring_file().and_then(|file| make(file, used));
-    rings.push(Mine { id: inner.id, inner: Arc::clone(inner), ring });
+    let ring = make(rings, inner);
+    rings.push(Mine { id: inner.id, inner: Arc::clone(inner), ring, calls_without: 0 });
     rings.len() - 1
 }
 
-/// Half of what the thread's rings may still have. That a full disk refuses it is no harm: the queue is the other way.
-fn make(file: &RingFile, used: usize) -> Option<Producer> {
-    let left = (2 * FIRST_RING_BYTES).saturating_sub(used) / 2;
-    let bytes = if left.is_power_of_two() { left } else { (left + 1).next_power_of_two() / 2 };
+#[cold]
+fn try_again(rings: &mut [Mine], at: usize) {
+    rings[at].calls_without += 1;
+    if rings[at].calls_without >= CALLS_WITHOUT {
+        rings[at].calls_without = 0;
+        rings[at].ring = make(rings, &rings[at].inner);
+    }
+}
+
+/// That a full disk refuses it is no harm: the queue is the other way.
+fn make(rings: &[Mine], inner: &Inner) -> Option<Producer> {
+    let file = inner.ring_file()?;
+    let used: usize = rings.iter().filter_map(|mine| Some(mine.ring.as_ref()?.capacity())).sum();
+    let share = RINGS_BYTES_MAX.saturating_sub(used) / 4;
+    let bytes = if share.is_power_of_two() { share } else { share.next_power_of_two() / 2 };
     if bytes < RING_BYTES_MIN { None } else { file.producer(bytes).ok() }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -41,6 +41,7 @@ pub struct Counters {
     stalled_ns: AtomicU64,
     live_dropped: AtomicU64,
     cut: AtomicU64,
+    generation: AtomicU32,
     failing: Mutex<Option<String>>,
 }
 
@@ -67,6 +68,21 @@ impl Counters {
         if known.as_deref() != failing {
             *known = failing.map(str::to_owned);
         }
+    }
+
+    /// Which session file the writer has come to.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    /// The writer has come to this session file.
+    pub fn set_generation(&self, generation: u32) {
+        self.generation.store(generation, Relaxed);
+    }
+
+    /// The writer is gone.
+    pub fn fail(&self, why: &str) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
     /// A record was dropped by its caller.

@@ -31,7 +31,7 @@ use crate::{
     deferred::{FieldsWriter, Site, SiteInfo},
     error::CollectorError,
     frame::{Frame, FrameKind, Head},
-    inner::Inner,
+    inner::{Inner, be_writer},
     live::Live,
     output::{NewFile, NewRecord, Output},
     queue::Batch,
@@ -44,6 +44,10 @@ const NAP: Duration = Duration::from_millis(1);
 const LONG_NAP: Duration = Duration::from_millis(4);
 /// So many of these with nothing to do are followed by sleep.
 const LONG_NAPS: u32 = 25;
+/// How many bytes of frames are written at once, about.
+const BATCH_BYTES: usize = 192 << 10;
+/// How often the writer looks once more for what is logged while the collector ends.
+const LAST_LOOKS: usize = 8;
 /// How often what was written is fsync'ed, in the background.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -101,6 +105,10 @@ pub struct Writer {
     trouble: [Option<String>; 2],
     sites: Sites,
     words: (Vec<u8>, FieldsWriter),
+    /// The frames of a batch.
+    frames: Vec<u8>,
+    /// Whether the names of the current file's session were synced since it was opened.
+    names_synced: bool,
     drain: Option<Drain>,
     clock: ClockAnchor,
     waker: Arc<Waker>,
@@ -151,6 +159,8 @@ impl Writer {
             clock,
             waker,
             next: VecDeque::new(),
+            frames: Vec::new(),
+            names_synced: false,
         };
         let (time, collector) = (writer.output.new.time, writer.inner.id);
         writer.note(time, What::Start { name: writer.output.new.name.clone() });
@@ -161,7 +171,7 @@ impl Writer {
     /// Works until it is asked to close.
     pub fn run(mut self) {
         let (inner, mut batch, mut idle) = (Arc::clone(&self.inner), Batch::default(), LONG_NAPS);
-        inner.be_writer();
+        be_writer();
         loop {
             let mut busy = inner.queue.fetch(&mut batch);
             busy |= self.take(&mut batch);
@@ -171,8 +181,8 @@ impl Writer {
             self.sync_if_due();
             idle = if busy { 0 } else { idle + 1 };
             match idle {
-                0 => self.waker.nap(NAP),
-                1..=LONG_NAPS => self.waker.nap(LONG_NAP),
+                0 => self.waker.nap(NAP, || inner.queue.has_work()),
+                1..=LONG_NAPS => self.waker.nap(LONG_NAP, || inner.queue.has_work()),
                 _ => self.sleep(),
             }
         }
@@ -196,7 +206,7 @@ impl Writer {
         });
         self.take_frames(&batch.frames);
         self.flush();
-        let any = self.take_rings();
+        let any = self.take_rings(u32::MAX);
         // They found the rings full of what was written just now.
         if mem::take(&mut batch.dropped) > 0 {
             let dropped = self.inner.stats.take_dropped();
@@ -221,7 +231,12 @@ impl Writer {
 
     fn take_frames(&mut self, mut frames: &[u8]) {
         while let Some(frame) = Frame::parse(frames) {
-            self.switch_to(frame.head.generation);
+            if frame.head.generation > self.output.new.generation {
+                // What was logged before the switch may still be in rings.
+                self.flush();
+                self.take_rings(frame.head.generation);
+                self.switch_to(frame.head.generation);
+            }
             self.take_frame(&frame);
             if self.output.is_full() {
                 self.flush();
@@ -230,12 +245,12 @@ impl Writer {
         }
     }
 
-    /// Writes what the rings hold, batch by batch. True if there was something.
-    fn take_rings(&mut self) -> bool {
+    /// Writes what the rings hold of files before this generation, batch by batch. True if there was something.
+    fn take_rings(&mut self, before: u32) -> bool {
         let Some(mut drain) = self.drain.take() else { return false };
         let mut any = false;
         drain.look();
-        while self.take_batch(&mut drain) {
+        while self.take_batch(&mut drain, before) {
             any = true;
         }
         self.drain = Some(drain);
@@ -244,22 +259,30 @@ impl Writer {
     }
 
     /// One batch: records of one session file, as many as are written at once. False if there are none.
-    fn take_batch(&mut self, drain: &mut Drain) -> bool {
+    fn take_batch(&mut self, drain: &mut Drain, before: u32) -> bool {
         let Some(generation) = drain.peek().map(|frame| frame.head.generation) else { return false };
-        if !self.switch_to(generation) {
+        if generation >= before || !self.switch_to(generation) {
             return false;
         }
-        let first_seq = self.output.next_seq();
+        let (mut frames, first_seq) = (mem::take(&mut self.frames), self.output.next_seq());
+        frames.clear();
         while let Some(frame) = drain.peek()
             && frame.head.generation <= self.output.new.generation
-            && !self.output.is_full()
+            && frames.len() < BATCH_BYTES
         {
-            self.take_frame(&frame);
+            frames.extend_from_slice(frame.raw);
             drain.take();
         }
+        // Before the first of them is anywhere: a boom file may write its block while it takes them.
         drain.begin_batch(self.output.new.generation, first_seq);
+        let mut rest = &frames[..];
+        while let Some(frame) = Frame::parse(rest) {
+            self.take_frame(&frame);
+            rest = &rest[frame.bytes..];
+        }
         self.flush();
         drain.end_batch(self.output.next_seq());
+        self.frames = frames;
         true
     }
 
@@ -362,7 +385,9 @@ impl Writer {
     /// How many records of the current file are lost. The boom file is the truth, where there is one.
     fn lost(&self) -> u64 {
         match &self.boom {
-            Some(boom) => boom.lost() - self.lost_before,
+            // It takes everything also when it has been deleted.
+            Some(boom) if !boom.path().exists() => self.output.new.text.lost(),
+            Some(boom) => boom.lost().saturating_sub(self.lost_before),
             None => self.output.new.text.lost(),
         }
     }
@@ -384,6 +409,11 @@ impl Writer {
         }
         if let Some(boom) = &mut self.boom {
             self.trouble[BOOM] = said(boom.sync());
+        }
+        if !self.names_synced {
+            let synced = self.session.sync_names();
+            self.names_synced = synced.is_ok();
+            self.note_trouble(synced);
         }
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
@@ -418,6 +448,8 @@ impl Writer {
         let (end, counts) = self.end_output();
         let (time, old) = (new.time, self.output.new.run);
         let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
+        self.names_synced = false;
+        self.inner.stats.set_generation(self.output.new.generation);
         let noted = self.session.hand_over((old, &end, counts), entry);
         if let Some(file) = self.inner.ring_file() {
             file.forget_generations_before(self.output.new.generation);
@@ -446,7 +478,13 @@ impl Writer {
     /// Ends everything. Answers nobody who asks from now on: they are told that the collector has ended.
     fn finish(mut self) {
         let mut rest = self.inner.close();
-        self.take(&mut rest);
+        for _ in 0..LAST_LOOKS {
+            let busy = self.take(&mut rest);
+            rest = Batch::default();
+            if !busy {
+                break;
+            }
+        }
         self.switch_as_far_as_asked();
         let (end, counts) = self.end_output();
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(drop));
@@ -474,6 +512,9 @@ impl Drop for Writer {
     /// However it ends, nobody waits for it any more.
     fn drop(&mut self) {
         self.inner.close();
+        if std::thread::panicking() {
+            self.inner.stats.fail("the writer of this collector panicked; make a new one");
+        }
     }
 }
 

@@ -280,4 +280,5 @@ fn ahead(now: Reading, rate: u64, ns: i64) -> Reading {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 mod tests;

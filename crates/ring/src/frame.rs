@@ -49,6 +49,8 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
     /// How many bytes the frame takes in all.
     pub bytes: usize,
+    /// All of them.
+    pub raw: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
@@ -69,7 +71,7 @@ impl<'a> Frame<'a> {
         let level = *Level::ALL.get(usize::from(head[5]))?;
         let ticks = u64::from_le_bytes(*head[8..].first_chunk()?);
         let head = Head { kind, level, ticks, generation: u32_at(head, 16), number: u32_at(head, 20) };
-        Some(Frame { head, payload, bytes: whole })
+        Some(Frame { head, payload, bytes: whole, raw: &bytes[..whole] })
     }
 }
 
@@ -83,6 +85,8 @@ pub struct Slot<'a> {
     place: &'a mut [u8],
     len: usize,
     overflowed: bool,
+    /// How many bytes of payload did not fit.
+    missing: usize,
     cuts: bool,
 }
 
@@ -90,7 +94,7 @@ impl<'a> Slot<'a> {
     /// A frame at the start of these bytes, which need not be zero.
     pub fn new(place: &'a mut [u8]) -> Slot<'a> {
         let overflowed = place.len() < HEAD_BYTES;
-        Slot { place, len: HEAD_BYTES, overflowed, cuts: false }
+        Slot { place, len: HEAD_BYTES, overflowed, missing: 0, cuts: false }
     }
 
     /// The same for what is known to be too long: as much of it as fits is kept.
@@ -118,6 +122,12 @@ impl<'a> Slot<'a> {
             self.len += room;
         }
         self.overflowed = true;
+        self.missing += bytes.len();
+    }
+
+    /// How many bytes the frame would have had, had it fitted.
+    pub fn wanted(&self) -> usize {
+        (self.len + self.missing).next_multiple_of(8)
     }
 
     /// How many bytes of payload there are.
@@ -161,8 +171,9 @@ impl<'a> Slot<'a> {
 impl fmt::Write for Slot<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // What does not fit is noted, and what is formatted goes on to its end: it may do more than give text.
         self.put(text.as_bytes());
-        if self.overflowed { Err(fmt::Error) } else { Ok(()) }
+        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ mod spsc;
 mod sync;
 mod table;
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 mod tests;
 mod waker;
 

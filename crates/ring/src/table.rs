@@ -176,6 +176,7 @@ impl Table {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 mod tests {
     use super::*;
 
@@ -188,7 +189,7 @@ mod tests {
             run,
             started_at: Time::from_micros(5),
             text,
-            boom: (number % 2 == 0).then(|| "r.boom".into()),
+            boom: number.is_multiple_of(2).then(|| "r.boom".into()),
         }
     }
 

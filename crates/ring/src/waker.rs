@@ -62,11 +62,14 @@ impl Waker {
         }
     }
 
-    /// For the writer: sleeps for so long while those who log need not wake it. A [`Waker::wake`] that comes just before is
-    /// missed, so naps are short.
-    pub fn nap(&self, time: Duration) {
+    /// For the writer: sleeps for so long while those who log need not wake it. `is_asked` says whether somebody waits for it
+    /// already, and is asked after everybody can see that it naps.
+    pub fn nap(&self, time: Duration, is_asked: impl FnOnce() -> bool) {
         self.state.0.0.store(NAPPING, Ordering::Relaxed);
-        self.state.0.wait(NAPPING, Some(time));
+        fence(Ordering::SeqCst);
+        if !is_asked() {
+            self.state.0.wait(NAPPING, Some(time));
+        }
         self.state.0.0.store(AWAKE, Ordering::Relaxed);
     }
 
@@ -142,6 +145,7 @@ mod loom_tests {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may")]
 mod tests {
     use super::*;
     use std::sync::{

@@ -120,6 +120,39 @@ fn a_consumer_that_panics_or_is_slow_loses_its_copies_alone() {
 }
 
 #[test]
+fn consumers_that_log_to_each_other_do_not_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let other: [Arc<Mutex<Option<LogCollector>>>; 2] = Default::default();
+    let collectors: Vec<_> = (0..2)
+        .map(|at| {
+            let other = Arc::clone(&other[1 - at]);
+            let live = Live::new(move |record| {
+                if let Some(other) = &*other.lock().unwrap()
+                    && record.message.starts_with(b"from outside")
+                {
+                    (0..200).for_each(|_| other.log_str(&"echo ".repeat(200)));
+                    assert!(matches!(other.flush(), Err(CollectorError::OwnWriter)));
+                }
+                true
+            });
+            LogCollector::new(dir.path(), live).unwrap()
+        })
+        .collect();
+    for (slot, collector) in other.iter().zip(&collectors) {
+        *slot.lock().unwrap() = Some(collector.clone());
+    }
+    for collector in collectors.iter().cycle().take(200) {
+        collector.log_str("from outside");
+    }
+    collectors.iter().for_each(|collector| collector.flush().unwrap());
+    for (slot, collector) in other.iter().zip(&collectors) {
+        *slot.lock().unwrap() = None;
+        let asked = messages(&collector.path()).iter().filter(|line| *line == "from outside").count();
+        assert_eq!(asked, 100);
+    }
+}
+
+#[test]
 fn a_forked_child_is_detached_and_can_have_a_collector_of_its_own() {
     let test = "ends::a_forked_child_is_detached_and_can_have_a_collector_of_its_own";
     let Some((_, dir)) = role() else {

@@ -101,15 +101,45 @@ impl fmt::Display for Logs {
 }
 
 #[test]
-fn a_call_within_a_call_neither_deadlocks_nor_vanishes() {
+fn a_call_within_a_call_neither_deadlocks_nor_vanishes_nor_comes_twice() {
     let (_dir, collector) = bound();
     let _bound = collector.bind_thread();
     log::info!("{}", Logs);
+    log::info!("{}{}", "x".repeat(700_000), Logs);
+    logboom::info!(collector, "{}{}", "y".repeat(10_000), Logs);
     collector.flush().unwrap();
-    let mut lines = messages(&collector.path());
-    lines.sort();
-    lines.dedup();
-    assert_eq!(lines, ["from within", "outer"]);
+    let lines: Vec<String> = messages(&collector.path()).into_iter().map(|line| line.replace(['x', 'y'], "")).collect();
+    assert_eq!(lines, ["from within", "outer"].repeat(3));
+}
+
+struct LogsWhenDropped(&'static str);
+
+impl Drop for LogsWhenDropped {
+    fn drop(&mut self) {
+        log::info!("{}", self.0);
+    }
+}
+
+#[test]
+fn a_thread_that_ends_may_still_log() {
+    thread_local! {
+        static FIRST: std::cell::RefCell<Option<LogsWhenDropped>> = const { std::cell::RefCell::new(None) };
+        static LAST: std::cell::RefCell<Option<LogsWhenDropped>> = const { std::cell::RefCell::new(None) };
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let collector = LogCollector::builder(dir.path()).target("it::facade", LevelFilter::Trace).build().unwrap();
+    let _ = collector.init_global_logger(LevelFilter::Trace);
+    let thread = std::thread::spawn(|| {
+        FIRST.with(|first| *first.borrow_mut() = Some(LogsWhenDropped("end of the first")));
+        log::info!("from the thread");
+        LAST.with(|last| *last.borrow_mut() = Some(LogsWhenDropped("end of the last")));
+    });
+    thread.join().unwrap();
+    collector.flush().unwrap();
+    let lines = messages(&collector.path());
+    for want in ["from the thread", "end of the first", "end of the last"] {
+        assert_eq!(lines.iter().filter(|line| *line == want).count(), 1, "{want}: {lines:?}");
+    }
 }
 
 #[test]

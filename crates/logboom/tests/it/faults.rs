@@ -48,15 +48,18 @@ fn a_full_disk_is_a_counted_gap_and_nobody_waits() {
 
 #[test]
 fn a_directory_that_is_removed_is_noticed() {
-    let dir = tempfile::tempdir().unwrap();
-    let collector = LogCollector::builder(dir.path()).text_only().build().unwrap();
-    collector.log_str("kept");
-    collector.flush().unwrap();
-    fs::remove_dir_all(collector.dir()).unwrap();
-    (0..10).for_each(|_| collector.log_str("gone"));
-    let error = collector.flush().unwrap_err();
-    assert!(error.to_string().contains("deleted"), "{error}");
-    assert_eq!((collector.stats().lost, collector.stats().records), (10, 11));
+    for boom in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let builder = LogCollector::builder(dir.path());
+        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
+        collector.log_str("kept");
+        collector.flush().unwrap();
+        fs::remove_dir_all(collector.dir()).unwrap();
+        (0..10).for_each(|_| collector.log_str("gone"));
+        let error = collector.flush().unwrap_err();
+        assert!(error.to_string().contains("deleted"), "{error}");
+        assert_eq!((collector.stats().lost, collector.stats().records), (10, 11), "{boom}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn fields_of_macros_and_of_log_are_in_the_text_and_beside_it() {
     let value = log::kv::ToValue::to_value(&3);
     let source: &[(&str, log::kv::Value<'_>)] = &[("n", value)];
     let record =
-        log::Record::builder().args(format_args!("by {}", "log")).level(log::Level::Warn).key_values(&source).build();
+        log::Record::builder().args(format_args!("by log")).level(log::Level::Warn).key_values(&source).build();
     collector.log(&record);
     logboom::log!(Level::Debug, collector, "{:?} {:>4}", Some(1), 'x', key = ?None::<u8>);
     collector.flush().unwrap();

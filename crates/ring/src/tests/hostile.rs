@@ -81,7 +81,9 @@ proptest! {
         for (at, value, bytes) in changes {
             file.write_all_at(&value.to_le_bytes()[..bytes], at).unwrap();
         }
-        cut.map(|bytes| file.set_len(bytes).unwrap());
+        if let Some(bytes) = cut {
+            file.set_len(bytes).unwrap();
+        }
         let size = file.metadata().unwrap().len() as usize;
         if let Some((bytes, _)) = read_all(&path) {
             prop_assert!(bytes <= size);
