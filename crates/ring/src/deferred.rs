@@ -8,7 +8,7 @@
 //! width that is an argument): such a call prints the same and costs more.
 //!
 //! A payload is the values of the template's arguments in their order, or the whole message, then those of the fields.
-//! `value.rs` has the bytes of a value, `info.rs` those of a site.
+//! `docs/formats.md`, "Ring file", has the bytes of values and of sites.
 
 mod arg;
 mod fields;

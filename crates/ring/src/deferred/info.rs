@@ -1,7 +1,4 @@
 //! What rendering needs to know of a call site, in the process that logged and in any that comes after it.
-//!
-//! The bytes of a site: `u32` their number in all, `u32` the site's number, `u32` line, `u16` number of fields; then,
-//! as a `u16` length and UTF-8 each, target, file, template, and the fields' names.
 
 use std::ops::Range;
 

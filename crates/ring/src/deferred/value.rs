@@ -1,8 +1,5 @@
-//! One argument or field as bytes: a tag, then the value, little-endian; strings as a `u32` length and their bytes.
-//!
-//! Tags: 1 to 5 `u8` to `u128`, 6 to 10 `i8` to `i128`, 11 `f32`, 12 `f64`, 13 `bool`, 14 `char`, 15 a string, 16 text
-//! that is shown as it is, because the call formatted it, 17 the whole message in place of all arguments. `usize` and
-//! `isize` are the integers of their width.
+//! One argument or field as bytes: a tag, then the value; `docs/formats.md` has the table. `usize` and `isize` are the integers
+//! of their width.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
