@@ -115,8 +115,8 @@ impl Builder {
         let path = session.dir().join(&first.file_name);
         let boom_name = boom.as_ref().map(|boom| file_name(boom.path()));
         let (waker, clock) = (Arc::new(Waker::new()), ClockAnchor::new(Clock::detect()));
-        let rings =
-            rings_of(&path, &first.as_generation(boom_name.clone()), &clock, &waker).filter(|_| !self.queue_only);
+        let generation = first.as_generation(boom_name.clone());
+        let rings = if self.queue_only { None } else { rings_of(&path, &generation, &clock, &waker) };
         let (file, drain) = rings.unzip();
         let inner = Arc::new(Inner::new(self.filter, self.on_full, file, Arc::clone(&waker)));
         let (shared, session_too) = (Arc::clone(&inner), session.clone());

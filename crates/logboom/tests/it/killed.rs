@@ -38,7 +38,9 @@ fn program(role: &str, dir: &Path) {
         for thread in 0..THREADS {
             let (collector, returned) = (&collector, &returned);
             scope.spawn(move || {
-                for number in 1..=last {
+                let is_crowded = thread == THREADS - 1;
+                let crowd = if is_crowded { crowd(dir) } else { Vec::new() };
+                for number in 1..=if is_crowded { last.min(500) } else { last } {
                     match number % 5 {
                         0 => collector.log_str(&format!("{thread} {number}")),
                         1 => logboom::info!(collector, "{} {}", thread, number, odd = number % 2),
@@ -54,6 +56,7 @@ fn program(role: &str, dir: &Path) {
                     }
                     returned.write_all_at(&number.to_le_bytes(), thread as u64 * 8).unwrap();
                 }
+                std::mem::forget(crowd);
             });
         }
     });
@@ -68,6 +71,12 @@ fn program(role: &str, dir: &Path) {
             std::thread::park();
         },
     }
+}
+
+/// So many other collectors that this thread has no ring left for one more.
+fn crowd(dir: &Path) -> Vec<LogCollector> {
+    let collectors = (0..16).map(|_| LogCollector::builder(dir.join("crowd")).text_only().build().unwrap());
+    collectors.inspect(|collector| collector.log_str("takes a ring")).collect()
 }
 
 fn returned(dir: &Path) -> [u64; THREADS] {

@@ -8,7 +8,7 @@ use logboom_files::{
     config::World,
 };
 
-use crate::{exit::Exit, json, output::Out, say::say, visible};
+use crate::{exit::Exit, output::Out, say::say, visible};
 
 /// How many entries are read at once.
 const PAGE_SIZE: usize = 1_000;
@@ -95,7 +95,7 @@ impl Component {
 /// A line: as in the log for `--json`, else time, level, message, and what else there is as `key=value`, with controls visible.
 fn push(out: &mut Vec<u8>, entry: &LogEntry, as_json: bool) {
     if as_json {
-        return json::push_line(out, entry);
+        return logboom_record::json::push_line(out, entry);
     }
     let mut text = format!("{} {} {}", entry.timestamp, char::from(entry.level.letter()), entry.message);
     let error = entry.error.as_ref().map(|error| format!(" error={error:?}"));
