@@ -6,8 +6,10 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use logboom_boom::{self as boom, reader::Reader};
@@ -29,6 +31,9 @@ use crate::error::CollectorError;
 
 /// How many of the newest sessions a new collector looks at for what a killed one left.
 const SESSIONS_LOOKED_AT: usize = 100;
+
+/// For so long a file that is no ring file may still become one.
+const NEW_FILE_MAX: Duration = Duration::from_secs(60);
 
 /// What was found in the rings of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +58,11 @@ pub fn recover(session: &Session) -> Result<Recovered, CollectorError> {
                 all.damaged_bytes += one.damaged_bytes;
             }
             Err(RingError::Live { .. }) => {}
-            // Its program was killed before it had logged anything.
-            Err(RingError::NotRing { path }) => remove(&path)?,
+            // Somebody else has drained it meanwhile.
+            Err(RingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            // Its program was killed before it had logged anything, unless somebody is just writing it.
+            Err(RingError::NotRing { path }) if is_old(&path) => remove(&path)?,
+            Err(RingError::NotRing { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -89,8 +97,17 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
     Ok(Recovered { records, damaged_bytes: damage.bytes })
 }
 
+/// That it is gone already is as good.
 fn remove(path: &Path) -> Result<(), CollectorError> {
-    Ok(fs::remove_file(path).map_err(FilesError::at("remove", path))?)
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => Ok(other.map_err(FilesError::at("remove", path))?),
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|file| file.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > NEW_FILE_MAX))
 }
 
 /// The files of the session that the records go to.

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -80,23 +80,32 @@ impl DeadRings {
     /// # Errors
     /// [`RingError::NotRing`] and [`RingError::Version`]; [`RingError::Changing`] for a live file; what the operating system refuses.
     pub fn open(path: &Path) -> Result<DeadRings, RingError> {
-        DeadRings::load(path, false)
+        DeadRings::load(path, false, None)
     }
 
     /// Opens the file of a dead writer to write its records into the text logs, in batches. Holds its lock, so that nobody else
     /// does the same.
     ///
     /// # Errors
-    /// As of [`DeadRings::open`]; [`RingError::Live`] if its writer lives, or somebody drains it.
+    /// As of [`DeadRings::open`]; [`RingError::Live`] if its writer lives, or somebody drains or reads it; [`RingError::Io`] with
+    /// [`io::ErrorKind::NotFound`] also if somebody had drained and removed it before it was locked.
     pub fn open_to_drain(path: &Path) -> Result<DeadRings, RingError> {
-        DeadRings::load(path, true)
+        DeadRings::load(path, true, Some(FlockOperation::NonBlockingLockExclusive))
     }
 
-    fn load(path: &Path, writable: bool) -> Result<DeadRings, RingError> {
+    /// Opens the file of a dead writer to read it. Holds a shared lock, so that nobody drains it meanwhile.
+    ///
+    /// # Errors
+    /// As of [`DeadRings::open_to_drain`].
+    pub fn open_dead(path: &Path) -> Result<DeadRings, RingError> {
+        DeadRings::load(path, false, Some(FlockOperation::NonBlockingLockShared))
+    }
+
+    fn load(path: &Path, writable: bool, lock: Option<FlockOperation>) -> Result<DeadRings, RingError> {
         let failed = |source| RingError::Io { action: "read", path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(writable).open(path).map_err(failed)?;
-        if writable && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(RingError::Live { path: path.to_owned() });
+        if let Some(lock) = lock {
+            take_lock(path, &file, lock)?;
         }
         let head = head(path, &file)?;
         let clock = read_clock(&file, &head).map_err(failed)?;
@@ -309,6 +318,19 @@ impl DeadRings {
 
     fn failed(&self, action: &'static str, source: io::Error) -> RingError {
         RingError::Io { action, path: self.path.clone(), source }
+    }
+}
+
+/// Locks the file, which must still be there then: who held the lock before may have removed it.
+fn take_lock(path: &Path, file: &File, lock: FlockOperation) -> Result<(), RingError> {
+    let failed = |source| RingError::Io { action: "lock", path: path.to_owned(), source };
+    match flock(file, lock) {
+        Err(Errno::WOULDBLOCK) => return Err(RingError::Live { path: path.to_owned() }),
+        other => other.map_err(|errno| failed(errno.into()))?,
+    }
+    match file.metadata().map_err(failed)?.nlink() {
+        0 => Err(failed(io::ErrorKind::NotFound.into())),
+        _ => Ok(()),
     }
 }
 

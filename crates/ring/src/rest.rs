@@ -23,11 +23,13 @@ const BATCH_BYTES: usize = 4 << 20;
 /// What the name of a ring file ends with.
 pub const ENDING: &str = ".log.ring";
 
-/// The ring files of a session's directory.
+/// The ring files of a session's directory. One that is being made has a hidden name, and is not among them.
 pub fn files_in(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_ring =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(ENDING.as_bytes()));
+    let is_ring = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
+    };
     let mut files: Vec<PathBuf> = entries.filter(is_ring).collect();
     files.sort();
     files
@@ -158,10 +160,10 @@ fn text_of(fields: &[u8]) -> Option<String> {
 /// What is in the rings of a dead writer beyond its files, which hold what comes before `next_seq` of each run. Changes nothing.
 ///
 /// # Errors
-/// Those of [`DeadRings::open`].
+/// Those of [`DeadRings::open_dead`].
 pub fn read(path: &Path, next_seq: impl Fn(RunId) -> u64) -> Result<(Vec<OfFile>, Damage), RingError> {
     let mut rest = Rest { next_seq, found: Vec::new() };
-    let damage = hand_over(&mut DeadRings::open(path)?, &mut rest)?;
+    let damage = hand_over(&mut DeadRings::open_dead(path)?, &mut rest)?;
     Ok((rest.found, damage))
 }
 
