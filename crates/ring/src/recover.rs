@@ -66,6 +66,7 @@ pub struct DeadRings {
     sites: BTreeMap<u32, Vec<u8>>,
     generations: BTreeMap<u32, Generation>,
     batch: Option<Batch>,
+    counted: Batch,
     number: u64,
     rings: Vec<DeadRing>,
     order: BinaryHeap<Reverse<(Key, usize)>>,
@@ -118,6 +119,7 @@ impl DeadRings {
             sites: BTreeMap::new(),
             generations: BTreeMap::new(),
             batch: None,
+            counted: Batch { generation: 0, first_seq: 0 },
             number: 0,
             rings: Vec::new(),
             order: BinaryHeap::new(),
@@ -153,6 +155,12 @@ impl DeadRings {
     /// The batch that was being written, until it is ended; the frames that come are its own.
     pub fn batch(&self) -> Option<Batch> {
         self.batch
+    }
+
+    /// How far the control page says that the files go: the session file of the last batch, and the seq of its next record,
+    /// or, while a batch is being written, of the batch's first. Generation 0 before the first batch.
+    pub fn counted(&self) -> Batch {
+        self.counted
     }
 
     /// What could not be read so far.
@@ -218,6 +226,7 @@ impl DeadRings {
         }
         self.store_bytes(GENERATION_AT, &generation.to_le_bytes())?;
         self.store(FIRST_SEQ_AT, first_seq)?;
+        self.counted = Batch { generation, first_seq };
         self.number |= 1;
         self.store(BATCH_AT, self.number)
     }
@@ -233,6 +242,7 @@ impl DeadRings {
             self.store(self.rings[at].tail_at(), self.rings[at].position())?;
         }
         self.store(FIRST_SEQ_AT, next_seq)?;
+        self.counted.first_seq = next_seq;
         self.number = (self.number | 1).wrapping_add(1);
         self.store(BATCH_AT, self.number)
     }
@@ -266,7 +276,7 @@ impl DeadRings {
             let read = read_rings(&self.file, count, number & 1 == 1);
             let rings = read.map_err(|source| self.failed("read", source))?;
             if self.word(BATCH_AT)? == number {
-                self.number = number;
+                (self.number, self.counted) = (number, batch);
                 self.batch = (number & 1 == 1).then_some(batch);
                 self.damage.rings = count - rings.iter().filter(|ring| !ring.is_damaged()).count() as u32;
                 self.rings = rings;
