@@ -9,11 +9,11 @@ use std::{
 use logboom_boom::{BoomError, reader::Reader};
 use logboom_files::{
     FilesError, Session,
-    session::{RunMeta, Status},
+    session::RunMeta,
     textlog::{Extent, TextEntry, TextReader},
 };
 use logboom_record::{Outcome, RunId, Time};
-use logboom_ring::{RingError, recover::is_live, rest};
+use logboom_ring::{Generation, RingError, recover::is_live, rest};
 use serde::Serialize;
 
 /// What a check found; the JSON of `verify`.
@@ -113,20 +113,22 @@ pub fn check(session: &Session, now: Time) -> Findings {
         }
     }
     for path in rest::files_in(session.dir()).iter().filter(|path| !is_live(path)) {
-        check_rings(session.dir(), path, &status, &mut found);
+        check_rings(session.dir(), path, &mut found);
     }
     found
 }
 
 /// What a killed program left in its rings is not lost: it is read from there until `verify --repair` puts it into the files.
-fn check_rings(dir: &Path, path: &Path, status: &Status, found: &mut Findings) {
-    match rest::read(path, |run| next_seq(dir, run, status)) {
+fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
+    match rest::read(path, |of| next_seq(dir, of)) {
         Ok((left, damage)) => {
-            for (_, records) in left {
+            for (of, records) in left {
                 let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };
                 found.records += records.len() as u64;
                 let open = |gap: &&mut Lost| gap.run == first.run && gap.to.is_none();
-                found.gaps.iter_mut().filter(open).for_each(|gap| gap.from = gap.from.max(last.seq + 1));
+                let after = last.seq.saturating_add(1);
+                found.gaps.iter_mut().filter(open).for_each(|gap| gap.from = gap.from.max(after));
+                found.add(lost_before(of.run, next_seq(dir, &of), first.seq));
             }
             if damage.bytes > 0 || damage.rings > 0 {
                 let what = format!("{} rings and {} bytes are no records", damage.rings, damage.bytes);
@@ -139,18 +141,28 @@ fn check_rings(dir: &Path, path: &Path, status: &Status, found: &mut Findings) {
     }
 }
 
-/// What the files of a session hold of a run.
-fn next_seq(dir: &Path, run: RunId, status: &Status) -> u64 {
-    let readers = boom_files(dir).into_iter().filter_map(|path| Reader::open(&path).ok());
-    let in_booms = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == run);
-    let in_booms = in_booms.map(|known| known.next_seq).max();
+/// What is in no file and, as the rings tell, was there.
+fn lost_before(run: RunId, held: u64, first: u64) -> Findings {
+    if first <= held {
+        return Findings::none();
+    }
+    let gap = Lost { run, from: held, to: Some(first - 1), why: rest::WHY_LOST.to_owned() };
+    Findings { lost: Some(first - held), gaps: vec![gap], ..Findings::none() }
+}
+
+/// What the files of a session hold of one of its session files: as recovery sees it, the boom files where it has one, else the text log.
+fn next_seq(dir: &Path, of: &Generation) -> u64 {
+    if of.boom.is_some() {
+        let readers = boom_files(dir).into_iter().filter_map(|path| Reader::open(&path).ok());
+        let known = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == of.run);
+        return known.map(|known| known.next_seq).max().unwrap_or(1);
+    }
     let text = || {
-        let known = status.meta.runs.iter().find(|known| known.run.id == run)?;
-        let mut reader = TextReader::open(&dir.join(known.text.as_ref()?), run, Extent::Growing).ok()?;
+        let mut reader = TextReader::open(&dir.join(&of.text), of.run, Extent::Growing).ok()?;
         while reader.next().ok()?.is_some() {}
         Some(reader.mark().seq)
     };
-    in_booms.or_else(text).unwrap_or(1)
+    text().unwrap_or(1)
 }
 
 /// Of a run whose writer was killed before anything of it was in a file.

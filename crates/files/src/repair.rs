@@ -44,8 +44,17 @@ pub enum Repair {
 
 /// Compares the text log of every run of the session with its boom file, and completes it where they differ.
 pub fn repair(session: &Session, now: Time) -> Vec<(RunId, Result<Repair, FilesError>)> {
+    repair_runs(session, now, |_| true)
+}
+
+/// The same for some of its runs.
+pub fn repair_runs(
+    session: &Session,
+    now: Time,
+    wanted: impl Fn(RunId) -> bool,
+) -> Vec<(RunId, Result<Repair, FilesError>)> {
     let Status { dir, meta, outcomes, .. } = session.status(now);
-    let runs = meta.runs.iter().zip(outcomes);
+    let runs = meta.runs.iter().zip(outcomes).filter(|(run, _)| wanted(run.run.id));
     runs.map(|(run, outcome)| (run.run.id, repair_run(&dir, run, outcome))).collect()
 }
 

@@ -6,19 +6,22 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use logboom_boom::{self as boom, reader::Reader};
 use logboom_files::{
     DataDir, FilesError, Session,
     list::Sessions,
-    repair::repair,
-    session::{RunMeta, started},
-    textlog::{Extent, TextReader},
+    repair::repair_runs,
+    session::{Durable, Meta, RunMeta, started},
+    textlog::{Extent, TextEntry, TextMark, TextReader},
 };
-use logboom_record::{Kind, Record, Run, RunId, Time, text};
+use logboom_record::{Gap, Kind, Record, Run, RunId, Time, text};
 use logboom_ring::{
     Generation, RingError,
     recover::{DeadRings, is_live},
@@ -30,6 +33,9 @@ use crate::error::CollectorError;
 /// How many of the newest sessions a new collector looks at for what a killed one left.
 const SESSIONS_LOOKED_AT: usize = 100;
 
+/// For so long a file that is no ring file may still become one.
+const NEW_FILE_MAX: Duration = Duration::from_secs(60);
+
 /// What was found in the rings of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -37,9 +43,12 @@ pub struct Recovered {
     pub records: u64,
     /// How many bytes of the rings were no records.
     pub damaged_bytes: u64,
+    /// How many rings could not be read at all. Their files are kept.
+    pub damaged_rings: u32,
 }
 
-/// Empties the rings of killed programs in this session into its files, and removes them. Rings whose program lives are left alone.
+/// Empties the rings of killed programs in this session into its files, and removes them, but for files with
+/// rings that cannot be read. Rings whose program lives are left alone.
 ///
 /// # Errors
 /// Those of the system, naming the file; what could not be written stays in the rings, and the call can be made again.
@@ -51,10 +60,14 @@ pub fn recover(session: &Session) -> Result<Recovered, CollectorError> {
                 let one = drain(session, &path, rings)?;
                 all.records += one.records;
                 all.damaged_bytes += one.damaged_bytes;
+                all.damaged_rings += one.damaged_rings;
             }
             Err(RingError::Live { .. }) => {}
-            // Its program was killed before it had logged anything.
-            Err(RingError::NotRing { path }) => remove(&path)?,
+            // Somebody else has drained it meanwhile.
+            Err(RingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            // Its program was killed before it had logged anything, unless somebody is just writing it.
+            Err(RingError::NotRing { path }) if is_old(&path) => remove(&path)?,
+            Err(RingError::NotRing { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -80,17 +93,27 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
     if let Some(boom) = target.boom.take() {
         boom.seal().map_err(FilesError::from)?;
     }
-    if records > 0 || !rings.generations().is_empty() {
-        for (_, repaired) in repair(session, Time::now()) {
-            repaired?;
-        }
+    let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
+    for (_, repaired) in repair_runs(session, Time::now(), |run| runs.contains(&run)) {
+        repaired?;
     }
-    remove(path)?;
-    Ok(Recovered { records, damaged_bytes: damage.bytes })
+    if damage.rings == 0 {
+        remove(path)?;
+    }
+    Ok(Recovered { records, damaged_bytes: damage.bytes, damaged_rings: damage.rings })
 }
 
+/// That it is gone already is as good.
 fn remove(path: &Path) -> Result<(), CollectorError> {
-    Ok(fs::remove_file(path).map_err(FilesError::at("remove", path))?)
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => Ok(other.map_err(FilesError::at("remove", path))?),
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|file| file.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > NEW_FILE_MAX))
 }
 
 /// The files of the session that the records go to.
@@ -104,20 +127,24 @@ struct Target<'a> {
 impl Files for Target<'_> {
     type Error = CollectorError;
 
-    fn next_seq(&mut self, of: &Generation) -> Result<u64, CollectorError> {
+    fn next_seq(&mut self, of: &Generation, begun: Option<u64>) -> Result<u64, CollectorError> {
         self.enter(of)?;
         match (&of.boom, self.slots.get(&of.run), &self.boom) {
             (_, Some(slot), Some(boom)) => Ok(boom.next_seq(*slot)),
-            (Some(_), ..) => next_seq_in_booms(self.session.dir(), of.run),
-            _ => Ok(end_of_text(&self.text(of), of.run)?.0),
+            (Some(boom), ..) => next_seq_in_booms(self.session.dir(), boom, of.run),
+            _ => Ok(TextEnd::of(&self.text(of), of.run)?.next_seq(begun)),
         }
     }
 
-    fn append(&mut self, to: &Generation, records: Vec<Record>) -> Result<(), CollectorError> {
+    fn append(&mut self, to: &Generation, lost: Range<u64>, records: Vec<Record>) -> Result<(), CollectorError> {
         self.records += records.len() as u64;
+        let time = records.first().map_or_else(Time::now, |record| record.time);
+        let (run, why) = (to.run, rest::WHY_LOST.to_owned());
+        let gap = Gap { run, from: lost.start, to: Some(lost.end.saturating_sub(1)), time, why };
+        let gap = Some(gap).filter(|_| !lost.is_empty());
         match to.boom {
-            Some(_) => self.append_to_boom(to, &records),
-            None => append_to_text(&self.text(to), to.run, &records),
+            Some(_) => self.append_to_boom(to, gap, &records),
+            None => append_to_text(&self.text(to), run, gap, &records),
         }
     }
 }
@@ -127,20 +154,23 @@ impl Target<'_> {
         self.session.dir().join(&of.text)
     }
 
-    /// Adds a run to the metadata that the killed program had no time to add.
+    /// Adds a run to the metadata that the killed program had no time to add, also where the session has ended since.
     fn enter(&self, new: &Generation) -> Result<(), CollectorError> {
-        let meta = self.session.meta()?;
-        if meta.runs.iter().any(|run| run.run.id == new.run) || meta.run.end.is_some() {
+        if self.session.meta()?.runs.iter().any(|run| run.run.id == new.run) {
             return Ok(());
         }
-        let run = started(new.run, Kind::Collector, new.text.clone(), new.started_at);
-        let run = Run { parent: Some(meta.run.id), ..run };
-        let entry = RunMeta { text: Some(new.text.clone()), boom: new.boom.clone(), ..RunMeta::new(run) };
-        Ok(self.session.add_run(entry)?)
+        let added = self.session.update(Durable::Soon, |meta| {
+            if meta.runs.iter().all(|run| run.run.id != new.run) {
+                meta.runs.push(entry(new, meta));
+            }
+            Ok(())
+        });
+        Ok(added?)
     }
 
-    fn append_to_boom(&mut self, to: &Generation, records: &[Record]) -> Result<(), CollectorError> {
-        let Some(first) = records.first() else { return Ok(()) };
+    fn append_to_boom(&mut self, to: &Generation, gap: Option<Gap>, records: &[Record]) -> Result<(), CollectorError> {
+        let first_seq = gap.as_ref().map(|gap| gap.from).or_else(|| Some(records.first()?.seq));
+        let Some(first_seq) = first_seq else { return Ok(()) };
         let boom = match &mut self.boom {
             Some(boom) => boom,
             none => {
@@ -148,8 +178,11 @@ impl Target<'_> {
                 none.insert(boom::Writer::create_in(self.session.dir(), "records", options).map_err(FilesError::from)?)
             }
         };
-        let slot = boom.run(to.run, Kind::Collector, first.seq).map_err(FilesError::from)?;
+        let slot = boom.run(to.run, Kind::Collector, first_seq).map_err(FilesError::from)?;
         self.slots.insert(to.run, slot);
+        if let Some(Gap { from, to: Some(last), time, why, .. }) = gap {
+            boom.gap_at(slot, last - from + 1, time, &why);
+        }
         for record in records {
             let Record { time, origin_time_ns, stream, level, flags, message, fields, .. } = record;
             let fields = fields.as_deref();
@@ -162,38 +195,77 @@ impl Target<'_> {
                 message,
                 fields,
             };
-            boom.push(slot, &new).map_err(FilesError::from)?;
+            // Fields that are too large are in the message all the same.
+            let pushed = boom.push(slot, &new).or_else(|_| boom.push(slot, &boom::NewRecord { fields: None, ..new }));
+            pushed.map_err(FilesError::from)?;
         }
         Ok(boom.sync().map_err(FilesError::from)?)
     }
 }
 
-/// What the next record of a run has, by all boom files of the session.
-fn next_seq_in_booms(dir: &Path, run: RunId) -> Result<u64, CollectorError> {
+/// What the metadata should have said of a session file. Its parent is that of the collector's other files.
+fn entry(new: &Generation, meta: &Meta) -> RunMeta {
+    let run = started(new.run, Kind::Collector, new.text.clone(), new.started_at);
+    let sibling = meta.runs.iter().find(|run| run.run.kind == Kind::Collector);
+    let parent = sibling.and_then(|sibling| sibling.run.parent).unwrap_or(meta.run.id);
+    let run = Run { parent: Some(parent), ..run };
+    RunMeta { text: Some(new.text.clone()), boom: new.boom.clone(), ..RunMeta::new(run) }
+}
+
+/// What the next record of a run has, by all boom files of the session. Of those only its own must be readable.
+fn next_seq_in_booms(dir: &Path, own: &str, run: RunId) -> Result<u64, CollectorError> {
     let names = fs::read_dir(dir).map_err(FilesError::at("list", dir))?;
     let booms =
         names.flatten().map(|name| name.path()).filter(|path| path.extension().is_some_and(|end| end == "boom"));
     let mut next_seq = 1;
     for path in booms {
-        let reader = Reader::open(&path).map_err(FilesError::from)?;
+        let reader = match Reader::open(&path) {
+            Err(_) if path.file_name().is_none_or(|name| name != own) => continue,
+            other => other.map_err(FilesError::from)?,
+        };
         let held = reader.runs().iter().find(|known| known.id == run).map_or(1, |known| known.next_seq);
         next_seq = next_seq.max(held);
     }
     Ok(next_seq)
 }
 
-/// The seq that follows a text log, and where its last whole line ends.
-fn end_of_text(path: &Path, run: RunId) -> Result<(u64, u64), FilesError> {
-    let mut reader = TextReader::open(path, run, Extent::Growing)?;
-    while reader.next()?.is_some() {}
-    Ok((reader.mark().seq, reader.mark().offset))
+/// Where the whole lines of a text log end.
+struct TextEnd {
+    end: TextMark,
+    /// The last record, if nothing follows it.
+    last: Option<TextMark>,
 }
 
-fn append_to_text(path: &Path, run: RunId, records: &[Record]) -> Result<(), CollectorError> {
-    let (_, end) = end_of_text(path, run)?;
+impl TextEnd {
+    fn of(path: &Path, run: RunId) -> Result<TextEnd, FilesError> {
+        let mut reader = TextReader::open(path, run, Extent::Growing)?;
+        let (mut before, mut last) = (reader.mark(), None);
+        while let Some(entry) = reader.next()? {
+            last = matches!(entry, TextEntry::Record(_)).then_some(before);
+            before = reader.mark();
+        }
+        Ok(TextEnd { end: before, last })
+    }
+
+    /// A message of several lines may have been cut between two of them: in a batch that was begun the last record is not held.
+    fn next_seq(&self, begun: Option<u64>) -> u64 {
+        let cut = self.last.filter(|last| begun.is_some_and(|first| last.seq >= first));
+        cut.map_or(self.end.seq, |last| last.seq)
+    }
+
+    /// Where the record of this seq goes: over the last one if it is that.
+    fn offset_of(&self, seq: u64) -> u64 {
+        self.last.filter(|last| last.seq == seq).map_or(self.end.offset, |last| last.offset)
+    }
+}
+
+fn append_to_text(path: &Path, run: RunId, gap: Option<Gap>, records: &[Record]) -> Result<(), CollectorError> {
+    let at = records.first().map_or(u64::MAX, |record| record.seq);
+    let at = TextEnd::of(path, run)?.offset_of(at);
     let mut lines = Vec::new();
+    gap.iter().for_each(|gap| text::push_gap(&mut lines, gap));
     records.iter().for_each(|record| text::push_record(&mut lines, &record.as_ref()));
     let file = File::options().write(true).open(path).map_err(FilesError::at("open", path))?;
-    let written = file.set_len(end).and_then(|()| file.write_all_at(&lines, end)).and_then(|()| file.sync_data());
+    let written = file.set_len(at).and_then(|()| file.write_all_at(&lines, at)).and_then(|()| file.sync_data());
     Ok(written.map_err(FilesError::at("write", path))?)
 }

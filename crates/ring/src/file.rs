@@ -11,7 +11,7 @@ use std::{
 
 use logboom_record::Time;
 use rustix::{
-    fs::{FallocateFlags, FlockOperation, fallocate, flock},
+    fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with},
     io::Errno,
     rand::{GetRandomFlags, getrandom},
 };
@@ -76,12 +76,16 @@ impl RingFile {
         if rustix::param::page_size() != PAGE || cfg!(target_endian = "big") {
             return Err(RingError::Machine);
         }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        let file = file.map_err(|source| failed("create", path, source))?;
-        let made = RingFile::init(path, file, clock, waker);
+        let hidden = hidden_name(path).map_err(|source| failed("get random bytes for", path, source))?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&hidden);
+        let file = file.map_err(|source| failed("create", &hidden, source))?;
+        let made = RingFile::init(path, file, clock, waker).and_then(|made| {
+            publish(&hidden, path).map_err(|source| failed("create", path, source))?;
+            Ok(made)
+        });
         if made.is_err() {
-            // The error that is returned says what is wrong; an empty ring file is one that readers pass over.
-            let _ = fs::remove_file(path);
+            // The error that is returned says what is wrong; readers pass over hidden names.
+            let _ = fs::remove_file(&hidden);
         }
         made
     }
@@ -89,7 +93,8 @@ impl RingFile {
     /// The lock tells readers that the writer lives; the system takes it back when the program ends, however that is.
     fn init(path: &Path, file: File, clock: &ClockAnchor, waker: Arc<Waker>) -> Result<(RingFile, Drain), RingError> {
         let pid = std::process::id();
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| failed("lock", path, errno.into()))?;
+        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
+            .map_err(|errno| failed("lock", path, errno.into()))?;
         let file_id = random().map_err(|source| failed("get random bytes for", path, source))?;
         let control = prepare(&file, &head(&file_id, pid, clock)).map_err(|source| failed("allocate", path, source))?;
         let inner = Inner {
@@ -230,6 +235,23 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> RingError {
     RingError::Io { action, path: path.to_owned(), source }
+}
+
+/// What the file is called until it is locked and has its header: whoever sees its final name sees a live writer's file.
+fn hidden_name(path: &Path) -> io::Result<PathBuf> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{:016x}", std::process::id(), u128::from_le_bytes(random()?) as u64));
+    Ok(path.with_file_name(name))
+}
+
+/// Gives the file its final name, which nothing may have yet.
+fn publish(hidden: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, hidden, CWD, path, RenameFlags::NOREPLACE) {
+        // Not every file system can do both at once.
+        Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(hidden, path).and_then(|()| fs::remove_file(hidden)),
+        other => Ok(other?),
+    }
 }
 
 fn random() -> io::Result<[u8; 16]> {

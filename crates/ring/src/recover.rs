@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -66,6 +66,7 @@ pub struct DeadRings {
     sites: BTreeMap<u32, Vec<u8>>,
     generations: BTreeMap<u32, Generation>,
     batch: Option<Batch>,
+    counted: Batch,
     number: u64,
     rings: Vec<DeadRing>,
     order: BinaryHeap<Reverse<(Key, usize)>>,
@@ -80,23 +81,32 @@ impl DeadRings {
     /// # Errors
     /// [`RingError::NotRing`] and [`RingError::Version`]; [`RingError::Changing`] for a live file; what the operating system refuses.
     pub fn open(path: &Path) -> Result<DeadRings, RingError> {
-        DeadRings::load(path, false)
+        DeadRings::load(path, false, None)
     }
 
     /// Opens the file of a dead writer to write its records into the text logs, in batches. Holds its lock, so that nobody else
     /// does the same.
     ///
     /// # Errors
-    /// As of [`DeadRings::open`]; [`RingError::Live`] if its writer lives, or somebody drains it.
+    /// As of [`DeadRings::open`]; [`RingError::Live`] if its writer lives, or somebody drains or reads it; [`RingError::Io`] with
+    /// [`io::ErrorKind::NotFound`] also if somebody had drained and removed it before it was locked.
     pub fn open_to_drain(path: &Path) -> Result<DeadRings, RingError> {
-        DeadRings::load(path, true)
+        DeadRings::load(path, true, Some(FlockOperation::NonBlockingLockExclusive))
     }
 
-    fn load(path: &Path, writable: bool) -> Result<DeadRings, RingError> {
+    /// Opens the file of a dead writer to read it. Holds a shared lock, so that nobody drains it meanwhile.
+    ///
+    /// # Errors
+    /// As of [`DeadRings::open_to_drain`].
+    pub fn open_dead(path: &Path) -> Result<DeadRings, RingError> {
+        DeadRings::load(path, false, Some(FlockOperation::NonBlockingLockShared))
+    }
+
+    fn load(path: &Path, writable: bool, lock: Option<FlockOperation>) -> Result<DeadRings, RingError> {
         let failed = |source| RingError::Io { action: "read", path: path.to_owned(), source };
         let file = OpenOptions::new().read(true).write(writable).open(path).map_err(failed)?;
-        if writable && flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(RingError::Live { path: path.to_owned() });
+        if let Some(lock) = lock {
+            take_lock(path, &file, lock)?;
         }
         let head = head(path, &file)?;
         let clock = read_clock(&file, &head).map_err(failed)?;
@@ -109,6 +119,7 @@ impl DeadRings {
             sites: BTreeMap::new(),
             generations: BTreeMap::new(),
             batch: None,
+            counted: Batch { generation: 0, first_seq: 0 },
             number: 0,
             rings: Vec::new(),
             order: BinaryHeap::new(),
@@ -144,6 +155,12 @@ impl DeadRings {
     /// The batch that was being written, until it is ended; the frames that come are its own.
     pub fn batch(&self) -> Option<Batch> {
         self.batch
+    }
+
+    /// How far the control page says that the files go: the session file of the last batch, and the seq of its next record,
+    /// or, while a batch is being written, of the batch's first. Generation 0 before the first batch.
+    pub fn counted(&self) -> Batch {
+        self.counted
     }
 
     /// What could not be read so far.
@@ -209,6 +226,7 @@ impl DeadRings {
         }
         self.store_bytes(GENERATION_AT, &generation.to_le_bytes())?;
         self.store(FIRST_SEQ_AT, first_seq)?;
+        self.counted = Batch { generation, first_seq };
         self.number |= 1;
         self.store(BATCH_AT, self.number)
     }
@@ -224,6 +242,7 @@ impl DeadRings {
             self.store(self.rings[at].tail_at(), self.rings[at].position())?;
         }
         self.store(FIRST_SEQ_AT, next_seq)?;
+        self.counted.first_seq = next_seq;
         self.number = (self.number | 1).wrapping_add(1);
         self.store(BATCH_AT, self.number)
     }
@@ -257,7 +276,7 @@ impl DeadRings {
             let read = read_rings(&self.file, count, number & 1 == 1);
             let rings = read.map_err(|source| self.failed("read", source))?;
             if self.word(BATCH_AT)? == number {
-                self.number = number;
+                (self.number, self.counted) = (number, batch);
                 self.batch = (number & 1 == 1).then_some(batch);
                 self.damage.rings = count - rings.iter().filter(|ring| !ring.is_damaged()).count() as u32;
                 self.rings = rings;
@@ -309,6 +328,19 @@ impl DeadRings {
 
     fn failed(&self, action: &'static str, source: io::Error) -> RingError {
         RingError::Io { action, path: self.path.clone(), source }
+    }
+}
+
+/// Locks the file, which must still be there then: who held the lock before may have removed it.
+fn take_lock(path: &Path, file: &File, lock: FlockOperation) -> Result<(), RingError> {
+    let failed = |source| RingError::Io { action: "lock", path: path.to_owned(), source };
+    match flock(file, lock) {
+        Err(Errno::WOULDBLOCK) => return Err(RingError::Live { path: path.to_owned() }),
+        other => other.map_err(|errno| failed(errno.into()))?,
+    }
+    match file.metadata().map_err(failed)?.nlink() {
+        0 => Err(failed(io::ErrorKind::NotFound.into())),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,16 @@
 //! The records that a dead writer's rings hold and its files do not: read, or handed to whoever writes them into the files.
 //!
 //! A record gets the seq that the writer would have given it. Those of the batch that was being written are known by
-//! their seqs; what the files have of it is skipped. All others follow what the files hold of their session file.
+//! their seqs; what the files have of it is skipped. All others follow what the files hold of their session file. Where the
+//! control page knows of more records than the files hold, those between are lost: a gap.
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use logboom_record::{Flags, Level, Record, RunId, Stream, level};
+use logboom_record::{Flags, Level, RECORD_BYTES_MAX, Record, RunId, Stream, level};
 
 use crate::{
     ClockAnchor, Generation, RingError,
@@ -23,11 +25,13 @@ const BATCH_BYTES: usize = 4 << 20;
 /// What the name of a ring file ends with.
 pub const ENDING: &str = ".log.ring";
 
-/// The ring files of a session's directory.
+/// The ring files of a session's directory. One that is being made has a hidden name, and is not among them.
 pub fn files_in(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_ring =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(ENDING.as_bytes()));
+    let is_ring = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
+    };
     let mut files: Vec<PathBuf> = entries.filter(is_ring).collect();
     files.sort();
     files
@@ -38,19 +42,23 @@ pub trait Files {
     /// What can go wrong.
     type Error: From<RingError>;
 
-    /// The seq of the next record of a session file.
+    /// The seq of the next record of a session file. `begun` is the first seq of the batch that was being written when the
+    /// writer died: a record of it that may be there in part is not held.
     ///
     /// # Errors
     /// If its files cannot be read.
-    fn next_seq(&mut self, of: &Generation) -> Result<u64, Self::Error>;
+    fn next_seq(&mut self, of: &Generation, begun: Option<u64>) -> Result<u64, Self::Error>;
 
-    /// Takes the next records of a session file. When this returns they must be where a crash cannot take them, unless the
-    /// rings are only read.
+    /// Takes the next records of a session file, after those of `lost`, which are in no file and no ring (empty where none
+    /// are). When this returns they must be where a crash cannot take them, unless the rings are only read.
     ///
     /// # Errors
     /// If they cannot be written; what is in the rings stays there.
-    fn append(&mut self, to: &Generation, records: Vec<Record>) -> Result<(), Self::Error>;
+    fn append(&mut self, to: &Generation, lost: Range<u64>, records: Vec<Record>) -> Result<(), Self::Error>;
 }
+
+/// Why records are lost that come before those of the rings.
+pub const WHY_LOST: &str = "writer was killed";
 
 /// Hands all that the files do not hold to them, in order. Rings that were opened to be drained are empty then.
 ///
@@ -58,29 +66,44 @@ pub trait Files {
 /// Those of the files, and what the operating system refuses.
 pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damage, F::Error> {
     let mut words = Words::of(rings);
-    let mut latest = 0;
+    let mut latest = rings.counted().generation;
+    if !rings.generations().contains_key(&latest) {
+        latest = 0;
+    }
     while !rings.is_empty() {
         let begun = rings.batch();
         let Some(number) = begun.map(|batch| batch.generation).or_else(|| rings.generation()) else { break };
-        latest = number.max(latest);
-        let Some(to) = rings.generations().get(&latest).cloned() else {
+        let Some(to) = rings.generations().get(&number.max(latest)).cloned() else {
             words.skip(rings, number, begun.is_some())?;
             continue;
         };
-        let held = files.next_seq(&to)?;
-        let first = begun.map_or(held, |batch| batch.first_seq);
+        latest = to.number;
+        let held = files.next_seq(&to, begun.map(|batch| batch.first_seq))?;
+        let first = first_seq(rings, &to, held);
         let mut records = words.take(rings, number, first, to.run)?;
-        let next = first + records.len() as u64;
+        let next = first.saturating_add(records.len() as u64);
         records.retain(|record| record.seq >= held);
         if begun.is_none() {
             rings.begin_batch(to.number, first)?;
         }
-        files.append(&to, records)?;
+        if first > held || !records.is_empty() {
+            files.append(&to, held..first.max(held), records)?;
+        }
         rings.end_batch(next.max(held))?;
     }
     let mut damage = rings.damage();
     damage.bytes += words.damaged;
     Ok(damage)
+}
+
+/// The seq of the next frame: as the batch says that was begun, else what follows both the files and what the writer had counted.
+fn first_seq(rings: &DeadRings, to: &Generation, held: u64) -> u64 {
+    let counted = rings.counted();
+    match rings.batch() {
+        Some(batch) => batch.first_seq,
+        None if counted.generation == to.number => counted.first_seq.max(held),
+        None => held,
+    }
 }
 
 /// Makes records of frames.
@@ -104,10 +127,10 @@ impl Words {
         while in_batch || bytes < BATCH_BYTES {
             let frame = if in_batch { rings.next()? } else { rings.next_of(number)? };
             let Some(frame) = frame else { break };
-            let seq = first + records.len() as u64;
+            let seq = first.saturating_add(records.len() as u64);
             let record = self.record(&frame, run, seq);
             bytes += record.message.len();
-            records.push(record);
+            push_parts(&mut records, record);
         }
         Ok(records)
     }
@@ -151,17 +174,29 @@ impl Words {
     }
 }
 
+/// A message that is larger than a record may be comes in parts, as the writer would have written it.
+fn push_parts(records: &mut Vec<Record>, mut record: Record) {
+    while record.message.len() > RECORD_BYTES_MAX {
+        let rest = record.message.split_off(RECORD_BYTES_MAX);
+        let next = Record { seq: record.seq.saturating_add(1), message: rest, fields: None, ..record.clone() };
+        record.flags = record.flags.with(Flags::CONTINUED);
+        records.push(std::mem::replace(&mut record, next));
+    }
+    records.push(record);
+}
+
 fn text_of(fields: &[u8]) -> Option<String> {
     if fields.is_empty() { None } else { String::from_utf8(fields.to_vec()).ok() }
 }
 
-/// What is in the rings of a dead writer beyond its files, which hold what comes before `next_seq` of each run. Changes nothing.
+/// What is in the rings of a dead writer beyond its files, which hold what comes before `next_seq` of each
+/// session file. Changes nothing; while it reads nobody can drain the rings.
 ///
 /// # Errors
-/// Those of [`DeadRings::open`].
-pub fn read(path: &Path, next_seq: impl Fn(RunId) -> u64) -> Result<(Vec<OfFile>, Damage), RingError> {
+/// Those of [`DeadRings::open_dead`].
+pub fn read(path: &Path, next_seq: impl Fn(&Generation) -> u64) -> Result<(Vec<OfFile>, Damage), RingError> {
     let mut rest = Rest { next_seq, found: Vec::new() };
-    let damage = hand_over(&mut DeadRings::open(path)?, &mut rest)?;
+    let damage = hand_over(&mut DeadRings::open_dead(path)?, &mut rest)?;
     Ok((rest.found, damage))
 }
 
@@ -174,16 +209,16 @@ struct Rest<N> {
     found: Vec<OfFile>,
 }
 
-impl<N: Fn(RunId) -> u64> Files for Rest<N> {
+impl<N: Fn(&Generation) -> u64> Files for Rest<N> {
     type Error = RingError;
 
-    fn next_seq(&mut self, of: &Generation) -> Result<u64, RingError> {
+    fn next_seq(&mut self, of: &Generation, _: Option<u64>) -> Result<u64, RingError> {
         let found = self.found.iter().find(|(known, _)| known.run == of.run);
         let last = found.and_then(|(_, records)| records.last());
-        Ok(last.map_or_else(|| (self.next_seq)(of.run), |record| record.seq + 1))
+        Ok(last.map_or_else(|| (self.next_seq)(of), |record| record.seq.saturating_add(1)))
     }
 
-    fn append(&mut self, to: &Generation, records: Vec<Record>) -> Result<(), RingError> {
+    fn append(&mut self, to: &Generation, _: Range<u64>, records: Vec<Record>) -> Result<(), RingError> {
         match self.found.iter_mut().find(|(known, _)| known.run == to.run) {
             Some((_, known)) => known.extend(records),
             None => self.found.push((to.clone(), records)),

@@ -18,7 +18,7 @@ use logboom_files::{
     session::{RunMeta, Status},
 };
 use logboom_record::{Gap, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
-use logboom_ring::{recover::is_live, rest};
+use logboom_ring::rest;
 use logboom_store::{Scope, StoreError};
 
 use crate::{
@@ -195,12 +195,12 @@ impl Open {
         for (path, source) in &mut self.rings {
             match *source {
                 Some(at) if !path.exists() => self.sources[at] = Source::of_rings(Vec::new()),
-                None if path.exists() && !is_live(path) => {
+                None => {
                     let runs = || self.sources.iter().flat_map(|source| &source.runs);
-                    let held = |id| runs().filter(|run| run.id == id).map(|run| run.next_seq).max().unwrap_or(1);
-                    // What cannot be read of it is told by `verify`.
-                    let left = rest::read(path, held).map(|(left, _)| left);
-                    let left = left.unwrap_or_default().into_iter().map(|(_, records)| records).collect();
+                    let next_seq = |id| runs().filter(|run| run.id == id).map(|run| run.next_seq).max();
+                    // Its writer lives, or it cannot be read now: it is looked at again. What is wrong is told by `verify`.
+                    let Ok((left, _)) = rest::read(path, |of| next_seq(of.run).unwrap_or(1)) else { continue };
+                    let left = left.into_iter().map(|(_, records)| records).collect();
                     *source = Some(self.sources.len());
                     self.sources.push(Source::of_rings(left));
                 }
