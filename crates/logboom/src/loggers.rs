@@ -104,7 +104,7 @@ impl Logger {
 
     /// For events of high frequency: the first of every `one_in` of this key is logged, with how many were skipped.
     pub fn sample(&self, key: &str, one_in: u32) -> Sample<'_> {
-        Sample::new(&self.run.outlet, self.run.id, self.run.samples.take(key, one_in))
+        self.run.samples.take(&self.run.outlet, self.run.id, (key, one_in))
     }
 
     /// Hands everything logged before to the sink.

@@ -38,22 +38,28 @@ impl JobRunLogger {
     /// Logs what a task printed or what concerns it. The first call for a task starts its run; `task_run` is the caller's own id
     /// for it, one for each run.
     pub fn log_task(&self, task_run: &str, level: Level, message: impl Display, stream: Stream, fields: Fields<'_>) {
-        let words = in_words(message, fields);
+        let (words, outlet) = (in_words(message, fields), &self.logger.run.outlet);
+        if outlet.is_forked() {
+            return outlet.record(self.id, level, stream, words);
+        }
         // Under the lock, so that nothing comes after the task's end.
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let run = match tasks.get(task_run) {
             Some(run) => *run,
             None => {
-                let run = self.logger.run.outlet.run(Kind::Task, Some(self.id), task_run);
+                let run = outlet.run(Kind::Task, Some(self.id), task_run);
                 tasks.insert(task_run.to_owned(), run);
                 run
             }
         };
-        self.logger.run.outlet.record(run, level, stream, words);
+        outlet.record(run, level, stream, words);
     }
 
     /// Ends a task. What is logged for it later starts another run of that id.
     pub fn end_task(&self, task_run: &str, outcome: Outcome) {
+        if self.logger.run.outlet.is_forked() {
+            return;
+        }
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = tasks.remove(task_run) {
             self.logger.run.outlet.end_run(run, outcome);
@@ -62,7 +68,7 @@ impl JobRunLogger {
 
     /// For events of high frequency: the first of every `one_in` of this key is logged, with how many were skipped.
     pub fn sample(&self, key: &str, one_in: u32) -> Sample<'_> {
-        Sample::new(&self.logger.run.outlet, self.id, self.samples.take(key, one_in))
+        self.samples.take(&self.logger.run.outlet, self.id, (key, one_in))
     }
 
     /// Ends the job's run; its tasks that have not ended end like it.

@@ -19,7 +19,10 @@ use logboom_record::{
     Time,
 };
 
-use crate::ack::{Answer, ack};
+use crate::{
+    ack::{Answer, ack},
+    fork,
+};
 
 /// How many bytes of records may wait for the sink; then calls wait.
 const WAITING_BYTES_MAX: usize = 4 << 20;
@@ -40,6 +43,8 @@ struct Waiting {
     steps: Vec<Step>,
     bytes: usize,
     next_seq: BTreeMap<RunId, u64>,
+    /// Nobody hands on any more.
+    closed: bool,
 }
 
 struct Shared {
@@ -53,26 +58,37 @@ struct Shared {
 pub(super) struct Outlet {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// How many forks lie between the program's start and the process that made it.
+    forks: u64,
 }
 
 impl Outlet {
     /// Starts a run of kind system in the sink, and the thread.
     pub(super) fn start(name: &str, sink: Box<dyn Sink>) -> Result<(RunId, Outlet), SinkError> {
+        fork::watch();
         let root = new_run(Kind::System, None, name);
         sink.start_run(&root)?;
         let waiting = Waiting { next_seq: BTreeMap::from([(root.id, 1)]), ..Waiting::default() };
         let (data, room) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { waiting: Mutex::new(waiting), data, room, lost: AtomicU64::new(0) });
-        let feeder = Feeder { shared: Arc::clone(&shared), sink, lost: BTreeMap::new(), refused: None };
+        let feeder = Feeder { shared: Arc::clone(&shared), sink, in_hand: 0, lost: BTreeMap::new(), refused: None };
         let thread = std::thread::Builder::new().name(format!("logger {name}"));
         let thread = thread.spawn(move || feeder.run()).map_err(|error| SinkError(Box::new(error)))?;
-        Ok((root.id, Outlet { shared, thread: Some(thread) }))
+        Ok((root.id, Outlet { shared, thread: Some(thread), forks: fork::forks() }))
+    }
+
+    /// Whether this process is a fork of the one that made it: the thread is not here, and locks may be held for ever.
+    pub(super) fn is_forked(&self) -> bool {
+        self.forks != fork::forks()
     }
 
     /// Starts a run.
     pub(super) fn run(&self, kind: Kind, parent: Option<RunId>, external_id: &str) -> RunId {
         let run = Run { external_id: Some(external_id.to_owned()), ..new_run(kind, parent, external_id) };
         let id = run.id;
+        if self.is_forked() {
+            return id;
+        }
         let mut waiting = self.shared.lock();
         waiting.next_seq.insert(id, 1);
         self.push(waiting, [Step::Start(run)]);
@@ -81,13 +97,13 @@ impl Outlet {
 
     /// Adds a record to a run that has not ended; one that is too long comes in parts.
     pub(super) fn record(&self, run: RunId, level: Level, stream: Stream, (message, fields): (String, Option<String>)) {
-        let time = Time::now();
-        let full = |waiting: &mut Waiting| waiting.bytes > WAITING_BYTES_MAX;
-        let waiting = self.shared.lock();
-        let mut waiting = self.shared.room.wait_while(waiting, full).unwrap_or_else(PoisonError::into_inner);
+        let (time, parts) = (Time::now(), parts(&message));
+        if self.is_forked() {
+            return self.shared.count_lost(parts.len());
+        }
+        let mut waiting = self.shared.lock_with_room();
         let Some(next_seq) = waiting.next_seq.get_mut(&run) else { return };
         let first = *next_seq;
-        let parts = parts(&message);
         *next_seq += parts.len() as u64;
         waiting.bytes += message.len() + RECORD_OVERHEAD_BYTES;
         let last = parts.len() - 1;
@@ -113,6 +129,9 @@ impl Outlet {
 
     /// Ends a run; nothing is added to it any more.
     pub(super) fn end_run(&self, run: RunId, outcome: Outcome) {
+        if self.is_forked() {
+            return;
+        }
         let mut waiting = self.shared.lock();
         if waiting.next_seq.remove(&run).is_some() {
             let end = RunEnd { ended_at: Time::now(), outcome, exit_code: None, signal: None };
@@ -122,9 +141,12 @@ impl Outlet {
 
     /// Waits until the sink has seen everything so far.
     pub(super) fn flush(&self) -> Result<(), SinkError> {
+        if self.is_forked() {
+            return Err(SinkError("this process is a fork of the one that made the logger; make a new one".into()));
+        }
         let (answer, ack) = ack();
         self.push(self.shared.lock(), [Step::Flush(answer)]);
-        ack.wait().unwrap_or_else(|| Err(SinkError("the thread that feeds the sink is gone".into())))
+        ack.wait().unwrap_or_else(|| Err(SinkError("the sink panicked; make a new logger".into())))
     }
 
     /// How many records the sink did not take.
@@ -133,6 +155,10 @@ impl Outlet {
     }
 
     fn push(&self, mut waiting: MutexGuard<'_, Waiting>, steps: impl IntoIterator<Item = Step>) {
+        if waiting.closed {
+            drop(waiting);
+            return self.shared.count_lost(steps.into_iter().filter(is_entry).count());
+        }
         waiting.steps.extend(steps);
         self.shared.data.notify_one();
     }
@@ -140,6 +166,10 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
+        if self.is_forked() {
+            // What the handle stands for is not in this process, not even to be detached.
+            return mem::forget(self.thread.take());
+        }
         self.push(self.shared.lock(), [Step::Close]);
         if let Some(thread) = self.thread.take() {
             // A sink that panicked has said so itself.
@@ -158,12 +188,24 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Waits while too much waits for the sink.
+    fn lock_with_room(&self) -> MutexGuard<'_, Waiting> {
+        let full = |waiting: &mut Waiting| waiting.bytes > WAITING_BYTES_MAX && !waiting.closed;
+        self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_lost(&self, records: usize) {
+        self.lost.fetch_add(records as u64, Ordering::Relaxed);
+    }
 }
 
 /// The far end.
 struct Feeder {
     shared: Arc<Shared>,
     sink: Box<dyn Sink>,
+    /// How many of the fetched records are neither taken by the sink nor lost.
+    in_hand: usize,
     /// What each run has lost that its gap does not tell yet.
     lost: BTreeMap<RunId, Gap>,
     refused: Option<SinkError>,
@@ -189,13 +231,16 @@ impl Feeder {
         }
     }
 
-    fn fetch(&self) -> Vec<Step> {
+    fn fetch(&mut self) -> Vec<Step> {
         let nothing = |waiting: &mut Waiting| waiting.steps.is_empty();
         let waiting = self.shared.lock();
         let mut waiting = self.shared.data.wait_while(waiting, nothing).unwrap_or_else(PoisonError::into_inner);
         waiting.bytes = 0;
         self.shared.room.notify_all();
-        mem::take(&mut waiting.steps)
+        let steps = mem::take(&mut waiting.steps);
+        drop(waiting);
+        self.in_hand = steps.iter().filter(|step| is_entry(step)).count();
+        steps
     }
 
     fn step(&mut self, step: Step) -> bool {
@@ -226,7 +271,10 @@ impl Feeder {
         let (batch, behind): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|entry| !self.lost.contains_key(&entry.run()));
         self.lose(&behind);
-        if !batch.is_empty() && !self.note(|sink| sink.append(&batch)) {
+        if batch.is_empty() {
+        } else if self.note(|sink| sink.append(&batch)) {
+            self.in_hand -= batch.len();
+        } else {
             self.lose(&batch);
         }
     }
@@ -249,7 +297,8 @@ impl Feeder {
             let gap = self.lost.entry(run).or_insert_with(|| Gap { run, from, to: None, time, why: why.clone() });
             gap.to = Some(from);
         }
-        self.shared.lost.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        self.in_hand -= entries.len();
+        self.shared.count_lost(entries.len());
     }
 
     fn note(&mut self, give: impl FnOnce(&dyn Sink) -> Result<(), SinkError>) -> bool {
@@ -258,6 +307,22 @@ impl Feeder {
         self.refused = given.err().or(self.refused.take());
         taken
     }
+}
+
+/// The end, and that by a panic of the sink: nobody may wait for this thread any more.
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        let mut waiting = self.shared.lock();
+        waiting.closed = true;
+        let steps = mem::take(&mut waiting.steps);
+        drop(waiting);
+        self.shared.room.notify_all();
+        self.shared.count_lost(self.in_hand + steps.iter().filter(|step| is_entry(step)).count());
+    }
+}
+
+fn is_entry(step: &Step) -> bool {
+    matches!(step, Step::Entry(_))
 }
 
 fn new_run(kind: Kind, parent: Option<RunId>, name: &str) -> Run {

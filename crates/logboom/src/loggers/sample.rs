@@ -24,14 +24,20 @@ struct Skipped {
 
 /// What becomes of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+enum Taken {
     Skip,
     Log { skipped: u64 },
 }
 
 impl Samples {
-    /// Counts an event of the key.
-    pub(super) fn take(&self, key: &str, one_in: u32) -> Taken {
+    /// Counts an event of the key, one in so many of which is logged. In a fork, where the lock may be held for ever, each is to
+    /// be logged, and so counted as lost.
+    pub(super) fn take<'a>(&self, outlet: &'a Outlet, run: RunId, (key, one_in): (&str, u32)) -> Sample<'a> {
+        let taken = if outlet.is_forked() { Taken::Log { skipped: 0 } } else { self.count(key, one_in) };
+        Sample { outlet, run, taken }
+    }
+
+    fn count(&self, key: &str, one_in: u32) -> Taken {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !keys.contains_key(key) {
             if keys.len() < KEYS_MAX {
@@ -49,6 +55,9 @@ impl Samples {
 
     /// Tells of what was skipped since each key was last logged.
     pub(super) fn rest(&self, outlet: &Outlet, run: RunId) {
+        if outlet.is_forked() {
+            return;
+        }
         let keys = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for (key, skipped) in keys.into_iter().filter(|(_, skipped)| skipped.since_logged > 0) {
             let fields = [("key", FieldValue::Str(&key)), ("skipped", skipped.since_logged.into())];
@@ -66,11 +75,7 @@ pub struct Sample<'a> {
     taken: Taken,
 }
 
-impl<'a> Sample<'a> {
-    pub(super) fn new(outlet: &'a Outlet, run: RunId, taken: Taken) -> Sample<'a> {
-        Sample { outlet, run, taken }
-    }
-
+impl Sample<'_> {
     /// Logs the event if it is its turn, with `skipped` as a further field where events before it were not.
     pub fn log(self, level: Level, message: impl Display, fields: Fields<'_>) {
         let Taken::Log { skipped } = self.taken else { return };

@@ -1,4 +1,5 @@
 //! The loggers of systems, job runs and tasks.
+#![allow(unsafe_code)] // fork(2) is to be had from C alone.
 
 use std::sync::{
     Arc, Mutex,
@@ -9,6 +10,8 @@ use logboom::{JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
 use logboom_record::{Entry, Kind, Run, RunEnd, RunId};
 use logboom_store::{Query, RunQuery, Store, StoreSink, mem::Mem};
 use logboom_store_embedded::Embedded;
+
+use crate::common::{again, role};
 
 fn log_a_day(logger: &Logger) {
     logger.system(Level::Info, "ready", &[("workers", 4_u32.into())]);
@@ -151,4 +154,72 @@ fn what_the_sink_refuses_is_a_gap() {
         })
         .collect();
     assert_eq!(seen, [(1, 1), (2, 4), (5, 5)]);
+}
+
+/// Panics at the first record, once it may.
+struct Panics(Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl Sink for Panics {
+    fn start_run(&self, _: &Run) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn append(&self, _: &[Entry]) -> Result<(), SinkError> {
+        self.0.lock().unwrap().recv().unwrap();
+        panic!("the printer is on fire")
+    }
+    fn end_run(&self, _: RunId, _: &RunEnd) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_panics_holds_nobody_up() {
+    let (go, gone) = std::sync::mpsc::channel();
+    let logger = Logger::new("s", Panics(Mutex::new(gone))).unwrap();
+    logger.system(Level::Info, "0", &[]);
+    go.send(()).unwrap();
+    logger.flush().unwrap_err();
+    let long = "x".repeat(100 << 10);
+    (0..100).for_each(|_| logger.system(Level::Info, &long, &[]));
+    let job = logger.job_run("j");
+    job.log_task("t", Level::Info, "1", Stream::Stdout, &[]);
+    job.close(Outcome::Passed);
+    let error = logger.flush().unwrap_err();
+    assert!(error.to_string().contains("panicked"), "{error}");
+    assert_eq!(logger.lost(), 102);
+}
+
+#[test]
+fn a_fork_has_no_part_in_the_loggers() {
+    let test = "loggers::a_fork_has_no_part_in_the_loggers";
+    if role().is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(again(test, "forks", dir.path()).status().unwrap().success());
+        return;
+    }
+    let output = Output::default();
+    let logger = Logger::new("s", JsonLines::new(output.clone())).unwrap();
+    let job = logger.job_run("j");
+    logger.flush().unwrap();
+    // SAFETY: the child only uses what is promised to work there, and ends by _exit.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        logger.system(Level::Info, "child", &[]);
+        job.log_task("t", Level::Info, "child", Stream::Stdout, &[]);
+        logger.sample("k", 2).log(Level::Info, "child", &[]);
+        let done = logger.flush().is_err() && logger.lost() == 3;
+        job.close(Outcome::Passed);
+        drop(logger);
+        // SAFETY: ends the child at once, as a fork of a program with threads should.
+        unsafe { libc::_exit(i32::from(!done)) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0);
+    logger.system(Level::Info, "parent", &[]);
+    drop(job);
+    drop(logger);
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("parent") && !text.contains("child"), "{text}");
 }
