@@ -12,6 +12,7 @@ mod process;
 mod rival;
 mod round;
 mod slow;
+mod switch;
 mod tables;
 mod task;
 mod throughput;
@@ -56,9 +57,10 @@ fn main() -> anyhow::Result<()> {
 impl Bench {
     /// Prints what is found, and keeps it.
     fn run(&self) -> anyhow::Result<()> {
-        let findings = self.rounds.run(&Place::new(&self.work)?)?;
+        let place = Place::new(&self.work)?;
+        let findings = self.rounds.run(&place)?;
         let results = self.results.clone().unwrap_or_else(|| self.work.join("results.jsonl"));
-        for table in tables::all(&self.rounds, &findings) {
+        for table in tables::all(&self.rounds, &findings).into_iter().chain([switch::table(&place)?]) {
             println!("{table}");
             results::append(&results, &Machine::this(&self.work), &table)?;
         }

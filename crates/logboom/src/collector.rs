@@ -22,6 +22,7 @@ use crate::{
     filter::Filter,
     fork,
     inner::{Inner, is_writer},
+    journal::{Journal, entry},
     lines,
     live::Live,
     output::NewFile,
@@ -30,7 +31,7 @@ use crate::{
     recover::recover_newest,
     ring::{Clock, ClockAnchor, Drain, Generation, RingFile, Waker},
     stats::Stats,
-    writer::{Request, Start, Writer, entry},
+    writer::{Request, Start, Writer},
 };
 
 /// The first session file, for what is logged before there is another.
@@ -119,9 +120,9 @@ impl Builder {
         let rings = if self.queue_only { None } else { rings_of(&path, &generation, &clock, &waker) };
         let (file, drain) = rings.unzip();
         let inner = Arc::new(Inner::new(self.filter, self.on_full, file, Arc::clone(&waker)));
-        let (shared, session_too) = (Arc::clone(&inner), session.clone());
-        let start =
-            Start { inner: shared, session: session_too, parent, boom, first, live: self.live, drain, clock, waker };
+        let journal = Journal::new(session.clone(), parent);
+        let shared = Arc::clone(&inner);
+        let start = Start { inner: shared, journal, boom, first, live: self.live, drain, clock, waker };
         let writer = Writer::new(start)?;
         let thread = std::thread::Builder::new().name(format!("logboom {}", inner.id));
         let thread = thread.spawn(move || writer.run()).map_err(CollectorError::Thread)?;

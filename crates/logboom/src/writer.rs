@@ -19,23 +19,25 @@ use std::{
 
 use logboom_boom as boom;
 use logboom_files::{
-    FilesError, Session,
-    session::{Counts, RunMeta, ended, started},
-    timeline::{self, Event, What},
+    FilesError,
+    session::{Counts, ended},
+    timeline::What,
     with_causes,
 };
-use logboom_record::{Flags, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time, level};
+use logboom_record::{Flags, Kind, Outcome, Record, RunEnd, RunId, Stream, Time, level};
 
 use crate::{
     ack::Answer,
-    deferred::{FieldsWriter, Site, SiteInfo},
+    deferred::FieldsWriter,
     error::CollectorError,
     frame::{Frame, FrameKind, Head},
     inner::{Inner, be_writer},
+    journal::Journal,
     live::Live,
     output::{NewFile, NewRecord, Output},
     queue::Batch,
     ring::{ClockAnchor, Drain, Waker},
+    sites::Sites,
 };
 
 /// How long the writer lets records gather while there are many.
@@ -71,10 +73,8 @@ pub enum Request {
 pub struct Start {
     /// What it shares with the callers.
     pub inner: Arc<Inner>,
-    /// Where the files are.
-    pub session: Session,
-    /// The run that the session files belong to.
-    pub parent: RunId,
+    /// What the session says of the files; the first is noted.
+    pub journal: Journal,
     /// The boom file.
     pub boom: Option<boom::Writer>,
     /// The first file; its run is in the session's metadata already.
@@ -92,8 +92,7 @@ pub struct Start {
 /// The thread's own.
 pub struct Writer {
     inner: Arc<Inner>,
-    session: Session,
-    parent: RunId,
+    journal: Journal,
     boom: Option<boom::Writer>,
     output: Output,
     live: Option<Live>,
@@ -107,27 +106,11 @@ pub struct Writer {
     words: (Vec<u8>, FieldsWriter),
     /// The frames of a batch.
     frames: Vec<u8>,
-    /// Whether the names of the current file's session were synced since it was opened.
-    names_synced: bool,
     drain: Option<Drain>,
     clock: ClockAnchor,
     waker: Arc<Waker>,
     /// Session files that are to be switched to.
     next: VecDeque<NewFile>,
-}
-
-/// What is known of the call sites, by number.
-#[derive(Default)]
-struct Sites(Vec<SiteInfo>);
-
-impl Sites {
-    fn get(&mut self, number: u32) -> Option<&SiteInfo> {
-        if self.0.len() < number as usize {
-            let known = self.0.len() as u32;
-            self.0.extend(Site::after(known).into_iter().map(Site::info));
-        }
-        self.0.get((number as usize).checked_sub(1)?)
-    }
 }
 
 impl Writer {
@@ -136,7 +119,7 @@ impl Writer {
     /// # Errors
     /// If the boom file cannot take the first run.
     pub fn new(start: Start) -> Result<Writer, FilesError> {
-        let Start { inner, session, parent, mut boom, first, live, drain, clock, waker } = start;
+        let Start { inner, journal, mut boom, first, live, drain, clock, waker } = start;
         let slot = boom.as_mut().map(|boom| boom.run(first.run, Kind::Collector, 1)).transpose()?;
         let output = Output::new(first, slot, to_wake(&waker));
         let last_sync = Instant::now();
@@ -144,8 +127,7 @@ impl Writer {
         let (sites, words) = (Sites::default(), Default::default());
         let writer = Writer {
             inner,
-            session,
-            parent,
+            journal,
             boom,
             output,
             live,
@@ -160,7 +142,6 @@ impl Writer {
             waker,
             next: VecDeque::new(),
             frames: Vec::new(),
-            names_synced: false,
         };
         let (time, collector) = (writer.output.new.time, writer.inner.id);
         writer.note(time, What::Start { name: writer.output.new.name.clone() });
@@ -410,11 +391,8 @@ impl Writer {
         if let Some(boom) = &mut self.boom {
             self.trouble[BOOM] = said(boom.sync());
         }
-        if !self.names_synced {
-            let synced = self.session.sync_names();
-            self.names_synced = synced.is_ok();
-            self.note_trouble(synced);
-        }
+        let synced = self.journal.sync_names();
+        self.note_trouble(synced);
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
         self.tell();
@@ -443,14 +421,12 @@ impl Writer {
         let slot = self.boom.as_mut().map(|boom| boom.run(new.run, Kind::Collector, 1));
         let (slot, refused) =
             slot.map_or((None, Ok(())), |slot| slot.map_or_else(|e| (None, Err(e)), |s| (Some(s), Ok(()))));
-        let entry = entry(&new, self.parent, self.boom.as_ref().filter(|_| slot.is_some()));
         let switched = What::SessionSwitched { generation: new.generation, file: new.file_name.clone() };
         let (end, counts) = self.end_output();
-        let (time, old) = (new.time, self.output.new.run);
+        let (time, old) = (new.time, (self.output.new.run, end, counts));
+        let noted = self.journal.switch(old, &new, self.boom.as_ref().filter(|_| slot.is_some()));
         let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
-        self.names_synced = false;
         self.inner.stats.set_generation(self.output.new.generation);
-        let noted = self.session.hand_over((old, &end, counts), entry);
         if let Some(file) = self.inner.ring_file() {
             file.forget_generations_before(self.output.new.generation);
         }
@@ -489,7 +465,7 @@ impl Writer {
         let (end, counts) = self.end_output();
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(drop));
         self.note_trouble(sealed.map_err(FilesError::from));
-        let noted = self.session.end_run(self.output.new.run, &end, counts);
+        let noted = self.journal.end(self.output.new.run, &end, counts);
         self.note_trouble(noted);
         let Counts { lines, errors, lost, .. } = counts;
         let outcome = end.outcome;
@@ -503,8 +479,7 @@ impl Writer {
     }
 
     fn note(&self, time: Time, what: What) {
-        // Where there is no room for an event there is none for records either, and those are counted.
-        let _ = timeline::append(self.session.dir(), &[Event { time, run: self.output.new.run, what }]);
+        self.journal.note(self.output.new.run, time, what);
     }
 }
 
@@ -516,13 +491,6 @@ impl Drop for Writer {
             self.inner.stats.fail("the writer of this collector panicked; make a new one");
         }
     }
-}
-
-/// What `session.json` says of a session file.
-pub fn entry(new: &NewFile, parent: RunId, boom: Option<&boom::Writer>) -> RunMeta {
-    let run = Run { parent: Some(parent), ..started(new.run, Kind::Collector, new.name.clone(), new.time) };
-    let boom = boom.and_then(|boom| Some(boom.path().file_name()?.to_str()?.to_owned()));
-    RunMeta { text: Some(new.file_name.clone()), boom, ..RunMeta::new(run) }
 }
 
 /// What an error says.
