@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -135,8 +135,9 @@ fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
                 found.damaged.push(Damaged { file: path.display().to_string(), offset: 0, bytes: damage.bytes, what });
             }
         }
-        // Its program was killed before it had logged anything.
-        Err(RingError::NotRing { .. }) => {}
+        // Its program was killed before it had logged anything; or somebody puts it into the files just now.
+        Err(RingError::NotRing { .. } | RingError::Live { .. }) => {}
+        Err(RingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
         Err(error) => found.damaged.push(Damaged::whole_file(path, &error)),
     }
 }

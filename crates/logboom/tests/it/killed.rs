@@ -195,3 +195,39 @@ fn the_next_collector_puts_it_into_files() {
     check("recovered", stored(dir.path(), &session).into_iter(), [500; THREADS]);
     drop(collector);
 }
+
+/// Makes collectors one after the other. The ring file of each is there while it lives.
+fn make_collectors(dir: &Path) -> ! {
+    for _ in 0..COLLECTORS {
+        let collector = LogCollector::builder(dir).text_only().build().unwrap();
+        let path = collector.start_new_session_blocking("next").unwrap();
+        assert!(path.with_file_name("collector.log.ring").exists(), "{path:?}");
+        drop(collector);
+    }
+    std::process::exit(0)
+}
+
+const COLLECTORS: usize = 300;
+
+#[test]
+fn the_rings_of_a_collector_that_starts_are_not_taken_for_those_of_a_dead_one() {
+    if let Some((_, dir)) = role() {
+        make_collectors(&dir);
+    }
+    let test = "killed::the_rings_of_a_collector_that_starts_are_not_taken_for_those_of_a_dead_one";
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sessions")).unwrap();
+    let mut child = again(test, "make", dir.path()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut newest = None;
+    let status = loop {
+        let names = fs::read_dir(dir.path().join("sessions")).unwrap().flatten().map(|entry| entry.path());
+        newest = names.filter(|path| !path.ends_with(".trash")).max().max(newest);
+        if let Some(session) = newest.as_ref().and_then(|path| Session::open(path).ok()) {
+            logboom::recover(&session).unwrap();
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success());
+}

@@ -8,6 +8,7 @@ mod facade;
 mod faults;
 mod isolation;
 mod killed;
+mod left;
 mod loggers;
 mod sessions;
 #[path = "../../../files/tests/small_disk/mod.rs"]
