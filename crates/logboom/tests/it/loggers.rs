@@ -6,12 +6,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use logboom::{JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
-use logboom_record::{Entry, Kind, Run, RunEnd, RunId};
+use logboom::{CollectorSink, JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
+use logboom_record::{Entry, EntryRef, Gap, Kind, Run, RunEnd, RunId, Time};
 use logboom_store::{Query, RunQuery, Store, StoreSink, mem::Mem};
 use logboom_store_embedded::Embedded;
 
-use crate::common::{again, role};
+use crate::common::{again, collector, levels, messages, role};
 
 fn log_a_day(logger: &Logger) {
     logger.system(Level::Info, "ready", &[("workers", 4_u32.into())]);
@@ -415,4 +415,53 @@ fn a_torn_line_is_ended_before_the_next() {
     assert_eq!(lines[1].len(), 20, "{text}");
     assert!(lines[2..].iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{text}");
     assert!(text.ends_with('\n') && lines[2..].iter().any(|line| line.contains("\"message\":\"2\"")), "{text}");
+}
+
+#[test]
+fn a_collector_has_the_lines_of_runs_by_their_names() {
+    let (_dir, collector) = collector();
+    let sink = Arc::new(CollectorSink::new(collector.clone()));
+    let logger = Logger::new("scheduler", CollectorSink::new(collector.clone())).unwrap();
+    log_a_day(&logger);
+    drop(logger);
+    let run = logboom_files::session::started(RunId::new(Time::now()), Kind::Job, "torn".to_owned(), Time::now());
+    sink.start_run(&run).unwrap();
+    let gap = Gap { run: run.id, from: 2, to: Some(4), time: Time::now(), why: "out of paper".to_owned() };
+    sink.append(&[Entry::Gap(gap)]).unwrap();
+    collector.flush().unwrap();
+    let want = [
+        "system scheduler started",
+        "[scheduler] ready workers=4",
+        "job nightly-7 started",
+        "[nightly-7] started",
+        "task build started",
+        "[build] 2 warnings file=\"a b.c\"",
+        "task test started",
+        "[test] ok",
+        "task build failed",
+        "task test timed_out",
+        "job nightly-7 timed_out",
+        "job hourly-1 started",
+        "[hourly-1] dropped",
+        "job hourly-1 passed",
+        "system scheduler passed",
+        "job torn started",
+        "lost seq 2-4 of torn: out of paper",
+    ];
+    assert_eq!(messages(&collector.path()), want);
+    assert_eq!(levels(&collector.path()), "IIIIIWIIIIIIDIIIW");
+    let boom = collector.dir().join("records.boom");
+    drop((sink, collector));
+    let reader = logboom_boom::reader::Reader::open(&boom).unwrap();
+    let mut block = reader.read(0).unwrap();
+    let fields: Vec<_> = block
+        .records()
+        .unwrap()
+        .entries()
+        .filter_map(|entry| match entry {
+            EntryRef::Record(record) => record.fields.map(str::to_owned),
+            EntryRef::Gap(_) => None,
+        })
+        .collect();
+    assert_eq!(fields, [r#"{"workers":4}"#, r#"{"file":"a b.c"}"#]);
 }
