@@ -2,8 +2,9 @@
 //!
 //! A record gets its seq where it is queued, under the lock, so that a run's records are in order however many threads log
 //! for it. The thread takes all that waits and hands it on in as few batches as there are runs starting and ending in
-//! between. When the sink refuses a batch, each run's part is offered alone; what it refuses of that is lost, and a gap goes ahead
-//! of what the sink takes next of that run. A run that it refused to start is offered again before its next records.
+//! between. When the sink refuses a batch, each run's part is offered alone; what it refuses of that is lost, and a gap goes
+//! ahead of what the sink takes next of that run. A run that it refused to start is offered again before its next records.
+//! A sink that panics ends the thread; what waits then and what comes later is lost, and counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

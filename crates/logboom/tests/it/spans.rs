@@ -95,9 +95,9 @@ fn fields_of_macros_and_of_log_are_in_the_text_and_beside_it() {
     logboom::error!(collector, "plain {path}");
     let value = log::kv::ToValue::to_value(&3);
     let source: &[(&str, log::kv::Value<'_>)] = &[("n", value)];
-    let record =
-        log::Record::builder().args(format_args!("by {}", "log")).level(log::Level::Warn).key_values(&source).build();
-    collector.log(&record);
+    collector.log(
+        &log::Record::builder().args(format_args!("by {}", "log")).level(log::Level::Warn).key_values(&source).build(),
+    );
     logboom::log!(Level::Debug, collector, "{:?} {:>4}", Some(1), 'x', key = ?None::<u8>);
     collector.flush().unwrap();
     let want = ["job 7 took 1.50 s status=200 path=\"/a b\"", "plain /a b", "by log n=3", "Some(1)    x key=None"];
