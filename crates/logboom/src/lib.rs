@@ -36,7 +36,7 @@ pub use inner::MESSAGE_BYTES_MAX;
 pub use live::Live;
 pub use logboom_record::{Level, Outcome, Record, Sink, SinkError, Stream};
 pub use logboom_ring::deferred;
-pub use loggers::{FieldValue, Fields, JobRunLogger, JsonLines, Logger, Sample};
+pub use loggers::{CollectorSink, FieldValue, Fields, JobRunLogger, JsonLines, Logger, Sample};
 pub use queue::OnFull;
 pub use recover::{Recovered, recover};
 pub use spans::{TracingLayer, init};

@@ -2,8 +2,9 @@
 //!
 //! A [`Logger`] is a run of kind system, a [`JobRunLogger`] one of kind job below it, and each task that is logged for one of kind
 //! task below that. Calls go through a bounded queue to a thread that hands batches to a [`Sink`]: a store, a stream of JSON
-//! lines, or a [`LogCollector`](crate::LogCollector). What the sink refuses becomes a gap in the run it belonged to.
+//! lines, or a collector by [`CollectorSink`]. What the sink refuses becomes a gap in the run it belonged to.
 
+mod collected;
 mod job;
 mod outlet;
 mod sample;
@@ -17,6 +18,7 @@ use crate::deferred::FieldsWriter;
 use outlet::Outlet;
 use sample::Samples;
 
+pub use collected::CollectorSink;
 pub use job::JobRunLogger;
 pub use sample::Sample;
 pub use sinks::JsonLines;

@@ -74,6 +74,16 @@ impl Fields {
         }
     }
 
+    /// Takes over what was recorded later: a field has the value that was recorded last.
+    fn merge(&mut self, later: Fields) {
+        for (name, value) in later.fields {
+            match self.fields.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => self.fields.push((name, value)),
+            }
+        }
+    }
+
     fn push(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::Text(text)) => self.message = text,
@@ -121,9 +131,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for TracingLayer {
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
+        // Before the lock: this formats values of the program, which may log within the span.
+        let mut later = Fields::default();
+        values.record(&mut later);
         let mut extensions = span.extensions_mut();
         if let Some(text) = extensions.get_mut::<SpanText>() {
-            values.record(&mut text.fields);
+            text.fields.merge(later);
             *text = SpanText::new(span.name(), std::mem::take(&mut text.fields));
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::{Entry, Run, RunEnd, RunId};
 
-/// Why a sink did not take something; nothing of it was taken. What was tried can be tried again.
+/// Why a sink did not take something. What was tried can be tried again.
 #[derive(Debug, thiserror::Error)]
 #[error("the records cannot be kept: {0}")]
 pub struct SinkError(#[from] pub Box<dyn Error + Send + Sync>);
@@ -18,7 +18,9 @@ pub trait Sink: Send + Sync {
     /// [`SinkError`].
     fn start_run(&self, run: &Run) -> Result<(), SinkError>;
 
-    /// Takes all of the batch or nothing.
+    /// Takes all of the batch or nothing. A stream of bytes cannot take back what it has passed on: after an error it may hold the
+    /// start of the batch, the last line of it torn. It ends that line before it writes another, and a batch that is offered again
+    /// may stand there twice, with the same run and seq.
     ///
     /// # Errors
     /// [`SinkError`].

@@ -2,10 +2,12 @@
 //!
 //! A record gets its seq where it is queued, under the lock, so that a run's records are in order however many threads log
 //! for it. The thread takes all that waits and hands it on in as few batches as there are runs starting and ending in
-//! between. A batch that the sink refuses is lost: a gap of the runs concerned goes ahead of what the sink takes next.
+//! between. When the sink refuses a batch, each run's part is offered alone; what it refuses of that is lost, and a gap goes
+//! ahead of what the sink takes next of that run. A run that it refused to start is offered again before its next records.
+//! A sink that panics ends the thread; what waits then and what comes later is lost, and counted.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -27,8 +29,8 @@ use crate::{
 /// How many bytes of records may wait for the sink; then calls wait.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
-/// What a record takes beside its text, about.
-const RECORD_OVERHEAD_BYTES: usize = 160;
+/// What a step takes beside its text, about.
+const STEP_OVERHEAD_BYTES: usize = 160;
 
 enum Step {
     Start(Run),
@@ -36,6 +38,20 @@ enum Step {
     End(RunId, RunEnd),
     Flush(Answer<Result<(), SinkError>>),
     Close,
+}
+
+impl Step {
+    /// What it takes of the memory that may wait, in bytes.
+    fn weight(&self) -> usize {
+        let text = match self {
+            Step::Start(run) => run.name.len() + run.external_id.as_ref().map_or(0, String::len),
+            Step::Entry(Entry::Record(record)) => record.message.len() + record.fields.as_ref().map_or(0, String::len),
+            // Who flushes waits, and so does not queue more.
+            Step::Flush(_) | Step::Close => return 0,
+            Step::Entry(Entry::Gap(_)) | Step::End(..) => 0,
+        };
+        STEP_OVERHEAD_BYTES + text
+    }
 }
 
 #[derive(Default)]
@@ -71,7 +87,14 @@ impl Outlet {
         let waiting = Waiting { next_seq: BTreeMap::from([(root.id, 1)]), ..Waiting::default() };
         let (data, room) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { waiting: Mutex::new(waiting), data, room, lost: AtomicU64::new(0) });
-        let feeder = Feeder { shared: Arc::clone(&shared), sink, in_hand: 0, lost: BTreeMap::new(), refused: None };
+        let feeder = Feeder {
+            shared: Arc::clone(&shared),
+            sink,
+            in_hand: 0,
+            unstarted: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            refused: None,
+        };
         let thread = std::thread::Builder::new().name(format!("logger {name}"));
         let thread = thread.spawn(move || feeder.run()).map_err(|error| SinkError(Box::new(error)))?;
         Ok((root.id, Outlet { shared, thread: Some(thread), forks: fork::forks() }))
@@ -89,7 +112,7 @@ impl Outlet {
         if self.is_forked() {
             return id;
         }
-        let mut waiting = self.shared.lock();
+        let mut waiting = self.shared.lock_with_room();
         waiting.next_seq.insert(id, 1);
         self.push(waiting, [Step::Start(run)]);
         id
@@ -105,7 +128,6 @@ impl Outlet {
         let Some(next_seq) = waiting.next_seq.get_mut(&run) else { return };
         let first = *next_seq;
         *next_seq += parts.len() as u64;
-        waiting.bytes += message.len() + RECORD_OVERHEAD_BYTES;
         let last = parts.len() - 1;
         let mut fields = fields;
         let records = parts.into_iter().enumerate().map(|(at, part)| {
@@ -132,7 +154,7 @@ impl Outlet {
         if self.is_forked() {
             return;
         }
-        let mut waiting = self.shared.lock();
+        let mut waiting = self.shared.lock_with_room();
         if waiting.next_seq.remove(&run).is_some() {
             let end = RunEnd { ended_at: Time::now(), outcome, exit_code: None, signal: None };
             self.push(waiting, [Step::End(run, end)]);
@@ -159,7 +181,10 @@ impl Outlet {
             drop(waiting);
             return self.shared.count_lost(steps.into_iter().filter(is_entry).count());
         }
-        waiting.steps.extend(steps);
+        for step in steps {
+            waiting.bytes += step.weight();
+            waiting.steps.push(step);
+        }
         self.shared.data.notify_one();
     }
 }
@@ -206,6 +231,8 @@ struct Feeder {
     sink: Box<dyn Sink>,
     /// How many of the fetched records are neither taken by the sink nor lost.
     in_hand: usize,
+    /// Runs that the sink refused to start and that have not ended.
+    unstarted: BTreeMap<RunId, Run>,
     /// What each run has lost that its gap does not tell yet.
     lost: BTreeMap<RunId, Gap>,
     refused: Option<SinkError>,
@@ -246,12 +273,11 @@ impl Feeder {
     fn step(&mut self, step: Step) -> bool {
         match step {
             Step::Start(run) => {
-                self.note(|sink| sink.start_run(&run));
+                let id = run.id;
+                self.unstarted.insert(id, run);
+                self.has_started(id);
             }
-            Step::End(run, end) => {
-                self.append_gaps(Some(run));
-                self.note(|sink| sink.end_run(run, &end));
-            }
+            Step::End(run, end) => self.end(run, &end),
             Step::Flush(answer) => {
                 self.append_gaps(None);
                 answer.give(self.refused.take().map_or(Ok(()), Err));
@@ -267,16 +293,53 @@ impl Feeder {
             return;
         }
         self.append_gaps(None);
+        let runs: BTreeSet<RunId> = batch.iter().map(Entry::run).collect();
         // A run with a gap that the sink does not take has a hole for now.
-        let (batch, behind): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|entry| !self.lost.contains_key(&entry.run()));
+        let ready: BTreeSet<RunId> =
+            runs.into_iter().filter(|run| self.has_started(*run) && !self.lost.contains_key(run)).collect();
+        let (batch, behind): (Vec<_>, Vec<_>) = batch.into_iter().partition(|entry| ready.contains(&entry.run()));
         self.lose(&behind);
+        self.offer(batch);
+    }
+
+    /// Offers the sink a batch, and when it refuses that, each run's part alone, so that only the runs concerned lose.
+    fn offer(&mut self, batch: Vec<Entry>) {
         if batch.is_empty() {
-        } else if self.note(|sink| sink.append(&batch)) {
-            self.in_hand -= batch.len();
-        } else {
-            self.lose(&batch);
+            return;
         }
+        if self.sink.append(&batch).is_ok() {
+            self.in_hand -= batch.len();
+            return;
+        }
+        let mut parts: BTreeMap<RunId, Vec<Entry>> = BTreeMap::new();
+        batch.into_iter().for_each(|entry| parts.entry(entry.run()).or_default().push(entry));
+        for part in parts.into_values() {
+            if self.note(|sink| sink.append(&part)) {
+                self.in_hand -= part.len();
+            } else {
+                self.lose(&part);
+            }
+        }
+    }
+
+    /// Whether the sink knows the run; one that it refused to start is offered again, after its parent.
+    fn has_started(&mut self, id: RunId) -> bool {
+        let Some(run) = self.unstarted.get(&id).cloned() else { return true };
+        if run.parent.is_some_and(|parent| !self.has_started(parent)) || !self.note(|sink| sink.start_run(&run)) {
+            return false;
+        }
+        self.unstarted.remove(&id);
+        true
+    }
+
+    fn end(&mut self, run: RunId, end: &RunEnd) {
+        if self.has_started(run) {
+            self.append_gaps(Some(run));
+            self.note(|sink| sink.end_run(run, end));
+        }
+        // Nothing comes after the end that a gap or a start could go ahead of; what is lost stays counted.
+        self.unstarted.remove(&run);
+        self.lost.remove(&run);
     }
 
     /// Tells the sink what is missing, of one run or of all.
@@ -284,7 +347,7 @@ impl Feeder {
         let gaps: Vec<Gap> = self.lost.values().filter(|gap| run.is_none_or(|run| gap.run == run)).cloned().collect();
         for gap in gaps {
             let run = gap.run;
-            if self.note(|sink| sink.append(&[Entry::Gap(gap)])) {
+            if self.has_started(run) && self.note(|sink| sink.append(&[Entry::Gap(gap)])) {
                 self.lost.remove(&run);
             }
         }

@@ -6,12 +6,12 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use logboom::{JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
-use logboom_record::{Entry, Kind, Run, RunEnd, RunId};
+use logboom::{CollectorSink, JsonLines, Level, Logger, Outcome, Sink, SinkError, Stream};
+use logboom_record::{Entry, EntryRef, Gap, Kind, Run, RunEnd, RunId, Time};
 use logboom_store::{Query, RunQuery, Store, StoreSink, mem::Mem};
 use logboom_store_embedded::Embedded;
 
-use crate::common::{again, role};
+use crate::common::{again, collector, levels, messages, role};
 
 fn log_a_day(logger: &Logger) {
     logger.system(Level::Info, "ready", &[("workers", 4_u32.into())]);
@@ -222,4 +222,246 @@ fn a_fork_has_no_part_in_the_loggers() {
     drop(logger);
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("parent") && !text.contains("child"), "{text}");
+}
+
+/// What a sink was given, and what it refuses.
+#[derive(Default)]
+struct Seen {
+    refused_starts: Vec<&'static str>,
+    refused_records: Vec<&'static str>,
+    names: std::collections::BTreeMap<RunId, String>,
+    taken: Vec<String>,
+}
+
+/// Refuses the runs of some names, and batches with a record of some names.
+#[derive(Clone, Default)]
+struct Picky(Arc<Mutex<Seen>>);
+
+impl Picky {
+    fn set(&self, refused_starts: &[&'static str], refused_records: &[&'static str]) {
+        let mut seen = self.0.lock().unwrap();
+        (seen.refused_starts, seen.refused_records) = (refused_starts.to_vec(), refused_records.to_vec());
+    }
+
+    fn taken(&self) -> Vec<String> {
+        self.0.lock().unwrap().taken.clone()
+    }
+}
+
+impl Sink for Picky {
+    fn start_run(&self, run: &Run) -> Result<(), SinkError> {
+        let mut seen = self.0.lock().unwrap();
+        if seen.refused_starts.contains(&run.name.as_str()) {
+            return Err(SinkError("no such run".into()));
+        }
+        if let Some(parent) = run.parent {
+            assert!(seen.names.contains_key(&parent), "{} starts before its parent", run.name);
+        }
+        seen.names.insert(run.id, run.name.clone());
+        seen.taken.push(format!("start {}", run.name));
+        Ok(())
+    }
+    fn append(&self, batch: &[Entry]) -> Result<(), SinkError> {
+        let mut seen = self.0.lock().unwrap();
+        let known =
+            |entry: &Entry| seen.names.get(&entry.run()).is_some_and(|name| !seen.refused_records.contains(&&**name));
+        if !batch.iter().all(known) {
+            return Err(SinkError("not these records".into()));
+        }
+        for entry in batch {
+            let name = seen.names[&entry.run()].clone();
+            seen.taken.push(match entry {
+                Entry::Record(record) => format!("{name} {}", record.seq),
+                Entry::Gap(gap) => format!("{name} lost {}-{}", gap.from, gap.to.unwrap()),
+            });
+        }
+        Ok(())
+    }
+    fn end_run(&self, id: RunId, _: &RunEnd) -> Result<(), SinkError> {
+        let mut seen = self.0.lock().unwrap();
+        let name = seen.names[&id].clone();
+        seen.taken.push(format!("end {name}"));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_that_was_refused_is_offered_again_and_others_lose_nothing() {
+    let sink = Picky::default();
+    let logger = Logger::new("s", sink.clone()).unwrap();
+    sink.set(&["j"], &[]);
+    let job = logger.job_run("j");
+    job.log_task("t", Level::Info, "lost", Stream::Stdout, &[]);
+    logger.system(Level::Info, "kept", &[]);
+    job.log_job(Level::Info, "lost", &[]);
+    logger.flush().unwrap_err();
+    assert_eq!((sink.taken(), logger.lost()), (["start s", "s 1"].map(String::from).into(), 2));
+    sink.set(&[], &[]);
+    job.log_task("t", Level::Info, "kept", Stream::Stdout, &[]);
+    job.close(Outcome::Passed);
+    logger.flush().unwrap();
+    let mut want = vec!["start s", "s 1", "start j", "j lost 1-1", "start t", "t lost 1-1", "t 2", "end t", "end j"];
+    let mut taken = sink.taken();
+    assert_eq!((taken[0].as_str(), taken[1].as_str()), ("start s", "s 1"));
+    taken.sort();
+    want.sort_unstable();
+    assert_eq!(taken, want);
+}
+
+#[test]
+fn of_a_batch_that_is_refused_only_the_run_concerned_loses() {
+    let sink = Picky::default();
+    let logger = Logger::new("s", sink.clone()).unwrap();
+    let (bad, good) = (logger.job_run("bad"), logger.job_run("good"));
+    logger.flush().unwrap();
+    sink.set(&[], &["bad"]);
+    // However they fall into batches.
+    for _ in 0..50 {
+        bad.log_job(Level::Info, "x", &[]);
+        good.log_job(Level::Info, "x", &[]);
+    }
+    logger.flush().unwrap_err();
+    assert_eq!((logger.lost(), sink.taken().iter().filter(|line| line.starts_with("good ")).count()), (50, 50));
+    // Its gap is refused at its end, and not tried again for ever.
+    bad.close(Outcome::Passed);
+    logger.flush().unwrap_err();
+    logger.system(Level::Info, "x", &[]);
+    logger.flush().unwrap();
+    assert_eq!(logger.lost(), 50);
+}
+
+/// Takes nothing until it may.
+struct Stuck(Mutex<std::sync::mpsc::Receiver<()>>, Arc<std::sync::atomic::AtomicUsize>);
+
+impl Sink for Stuck {
+    fn start_run(&self, run: &Run) -> Result<(), SinkError> {
+        if run.kind == Kind::Job {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            // An error is the end of what holds it up.
+            let _ = self.0.lock().unwrap().recv();
+        }
+        Ok(())
+    }
+    fn append(&self, _: &[Entry]) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn end_run(&self, _: RunId, _: &RunEnd) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn runs_that_start_and_end_wait_for_a_sink_that_is_stuck() {
+    let (go, gone) = std::sync::mpsc::channel();
+    let started = Arc::default();
+    let logger = Logger::new("s", Stuck(Mutex::new(gone), Arc::clone(&started))).unwrap();
+    // 64 MiB of names, of which 4 MiB wait.
+    let (name, (made, makes)) = ("x".repeat(1 << 20), std::sync::mpsc::channel());
+    let thread = std::thread::spawn(move || {
+        for at in 0..64 {
+            drop(logger.job_run(&name));
+            made.send(at).unwrap();
+        }
+    });
+    let mut count = 0;
+    // Until it is held up; were it not, it would come to the end while the sink has not gone on.
+    while count < 20 && makes.recv_timeout(std::time::Duration::from_secs(1)).is_ok() {
+        count += 1;
+    }
+    assert!(count < 20, "nothing holds it up");
+    assert!(started.load(Ordering::Relaxed) <= 1);
+    drop(go);
+    thread.join().unwrap();
+    assert_eq!(started.load(Ordering::Relaxed), 64);
+}
+
+/// Takes some bytes, then an error, then everything.
+struct Torn(Output, usize);
+
+impl std::io::Write for Torn {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.1 {
+            0 => {
+                self.1 = usize::MAX;
+                Err(std::io::ErrorKind::StorageFull.into())
+            }
+            left => {
+                let taken = left.min(bytes.len());
+                self.1 = if left == usize::MAX { left } else { left - taken };
+                self.0.write(&bytes[..taken])
+            }
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_torn_line_is_ended_before_the_next() {
+    let output = Output::default();
+    let start = {
+        let whole = Output::default();
+        drop(Logger::new("s", JsonLines::new(whole.clone())).unwrap());
+        let text = String::from_utf8(whole.0.lock().unwrap().clone()).unwrap();
+        text.find('\n').unwrap() + 1
+    };
+    let logger = Logger::new("s", JsonLines::new(Torn(output.clone(), start + 20))).unwrap();
+    logger.system(Level::Info, "1", &[]);
+    logger.system(Level::Info, "2", &[]);
+    drop(logger);
+    let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[1].len(), 20, "{text}");
+    assert!(lines[2..].iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{text}");
+    assert!(text.ends_with('\n') && lines[2..].iter().any(|line| line.contains("\"message\":\"2\"")), "{text}");
+}
+
+#[test]
+fn a_collector_has_the_lines_of_runs_by_their_names() {
+    let (_dir, collector) = collector();
+    let sink = Arc::new(CollectorSink::new(collector.clone()));
+    let logger = Logger::new("scheduler", CollectorSink::new(collector.clone())).unwrap();
+    log_a_day(&logger);
+    drop(logger);
+    let run = logboom_files::session::started(RunId::new(Time::now()), Kind::Job, "torn".to_owned(), Time::now());
+    sink.start_run(&run).unwrap();
+    let gap = Gap { run: run.id, from: 2, to: Some(4), time: Time::now(), why: "out of paper".to_owned() };
+    sink.append(&[Entry::Gap(gap)]).unwrap();
+    collector.flush().unwrap();
+    let want = [
+        "system scheduler started",
+        "[scheduler] ready workers=4",
+        "job nightly-7 started",
+        "[nightly-7] started",
+        "task build started",
+        "[build] 2 warnings file=\"a b.c\"",
+        "task test started",
+        "[test] ok",
+        "task build failed",
+        "task test timed_out",
+        "job nightly-7 timed_out",
+        "job hourly-1 started",
+        "[hourly-1] dropped",
+        "job hourly-1 passed",
+        "system scheduler passed",
+        "job torn started",
+        "lost seq 2-4 of torn: out of paper",
+    ];
+    assert_eq!(messages(&collector.path()), want);
+    assert_eq!(levels(&collector.path()), "IIIIIWIIIIIIDIIIW");
+    let boom = collector.dir().join("records.boom");
+    drop((sink, collector));
+    let reader = logboom_boom::reader::Reader::open(&boom).unwrap();
+    let mut block = reader.read(0).unwrap();
+    let fields: Vec<_> = block
+        .records()
+        .unwrap()
+        .entries()
+        .filter_map(|entry| match entry {
+            EntryRef::Record(record) => record.fields.map(str::to_owned),
+            EntryRef::Gap(_) => None,
+        })
+        .collect();
+    assert_eq!(fields, [r#"{"workers":4}"#, r#"{"file":"a b.c"}"#]);
 }

@@ -32,6 +32,61 @@ fn events_have_their_spans_and_fields() {
     assert_eq!(fields[0].as_deref(), Some(r#"{"id":3,"user":"b o b","status":500,"ok":false}"#));
 }
 
+/// Logs while it is formatted.
+struct Chatty;
+
+impl std::fmt::Debug for Chatty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        tracing::info!("within");
+        f.write_str("chatty")
+    }
+}
+
+#[test]
+fn a_span_has_what_was_recorded_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = LogCollector::builder(dir.path()).bound_only().level(LevelFilter::Debug).build().unwrap();
+    let _bound = collector.bind_thread();
+    let subscriber = tracing_subscriber::registry().with(logboom::TracingLayer);
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::info_span!("copy", progress = 0, to = "disk");
+        for n in 1..=3 {
+            span.record("progress", n);
+        }
+        span.in_scope(|| tracing::info!("3 of 3"));
+    });
+    collector.flush().unwrap();
+    assert_eq!(messages(&collector.path()), ["copy{progress=3 to=disk}: 3 of 3"]);
+    assert_eq!(fields(collector)[0].as_deref(), Some(r#"{"progress":3,"to":"disk"}"#));
+}
+
+#[test]
+fn a_value_that_logs_while_a_span_records_it_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = LogCollector::builder(dir.path()).bound_only().build().unwrap();
+    let (done, waits) = std::sync::mpsc::channel();
+    let handle = collector.clone();
+    // On a thread of its own, so that a deadlock is a failure.
+    std::thread::spawn(move || {
+        let _bound = handle.bind_thread();
+        let subscriber = tracing_subscriber::registry().with(logboom::TracingLayer);
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("s", value = tracing::field::Empty);
+            span.in_scope(|| {
+                span.record("value", tracing::field::debug(Chatty));
+                tracing::info!("after");
+            });
+        });
+        drop(handle);
+        done.send(()).unwrap();
+    });
+    waits.recv_timeout(std::time::Duration::from_secs(20)).expect("a deadlock");
+    collector.flush().unwrap();
+    let lines = messages(&collector.path());
+    assert_eq!(lines.last().unwrap(), "s{value=chatty}: after", "{lines:?}");
+    assert_eq!(lines[0], "s: within", "{lines:?}");
+}
+
 #[test]
 fn fields_of_macros_and_of_log_are_in_the_text_and_beside_it() {
     let (_dir, collector) = collector();
@@ -40,9 +95,9 @@ fn fields_of_macros_and_of_log_are_in_the_text_and_beside_it() {
     logboom::error!(collector, "plain {path}");
     let value = log::kv::ToValue::to_value(&3);
     let source: &[(&str, log::kv::Value<'_>)] = &[("n", value)];
-    let record =
-        log::Record::builder().args(format_args!("by log")).level(log::Level::Warn).key_values(&source).build();
-    collector.log(&record);
+    collector.log(
+        &log::Record::builder().args(format_args!("by {}", "log")).level(log::Level::Warn).key_values(&source).build(),
+    );
     logboom::log!(Level::Debug, collector, "{:?} {:>4}", Some(1), 'x', key = ?None::<u8>);
     collector.flush().unwrap();
     let want = ["job 7 took 1.50 s status=200 path=\"/a b\"", "plain /a b", "by log n=3", "Some(1)    x key=None"];

@@ -105,6 +105,7 @@ fn damage_in_one_ring_is_reported_and_leaves_the_other() {
     }
     let second_frame = RINGS_AT + PAGE as u64 + 32;
     fs::File::options().write(true).open(&path).unwrap().write_all_at(&[0xFF; 4], second_frame).unwrap();
+    drop((producers, _drain, file));
     let mut files = Files::new();
     recover(&path, &mut files, usize::MAX);
     assert_eq!(files[&1], [[0; 8], [1; 8], [3; 8]]);
@@ -132,6 +133,7 @@ fn long_frames_of_many_rings_are_read_one_at_a_time() {
         assert!(log(producer, 1, n as u64, &vec![n as u8; RING_BYTES_MAX / 2]));
         assert!(log(producer, 1, n as u64, &vec![n as u8; RING_BYTES_MAX / 2 - 100]));
     }
+    drop((producers, _drain, file));
     let mut files = Files::new();
     recover(&path, &mut files, usize::MAX);
     let expected = (0..8).flat_map(|n| [vec![n; RING_BYTES_MAX / 2], vec![n; RING_BYTES_MAX / 2 - 100]]);

@@ -34,7 +34,7 @@ fn a_killed_program_loses_no_record_that_was_logged_and_doubles_none() {
     for round in 0..40 {
         let dir = tempfile::tempdir().unwrap();
         let mut program =
-            start("ring::tests::killed::a_killed_program_loses_no_record_that_was_logged_and_doubles_none", dir.path());
+            start("tests::killed::a_killed_program_loses_no_record_that_was_logged_and_doubles_none", dir.path());
         let some = 1 + u64::from(std::process::id()) * 7919 * (round + 1) % 3000;
         wait_until(|| returned(dir.path())[0] >= some || program.has_ended());
         program.kill();
@@ -59,7 +59,7 @@ fn a_program_that_goes_on_is_read_from_outside() {
         run(&dir);
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut program = start("ring::tests::killed::a_program_that_goes_on_is_read_from_outside", dir.path());
+    let mut program = start("tests::killed::a_program_that_goes_on_is_read_from_outside", dir.path());
     wait_until(|| returned(dir.path()).iter().all(|count| *count > 0) || program.has_ended());
     let (mut opened, mut frames) = (0, 0);
     while opened < 200 || frames == 0 {
