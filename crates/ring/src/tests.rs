@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use logboom_record::Level;
 
-use super::{Clock, ClockAnchor, Drain, Producer, RingFile, Waker, recover::DeadRings};
+use super::{Clock, ClockAnchor, Drain, Producer, RingError, RingFile, Waker, recover::DeadRings};
 use crate::frame::{Frame, FrameKind, Head, Slot};
 
 /// The records of each session file, as a text log would hold them.
@@ -46,10 +46,20 @@ fn drain_all(drain: &mut Drain) -> Vec<Vec<u8>> {
 
 /// Recovers the file into the text logs. Writes at most so many records; false if it was cut off by that.
 fn recover(path: &Path, files: &mut Files, mut records_max: usize) -> bool {
-    let mut rings = DeadRings::open_to_drain(path).unwrap();
+    let mut rings = open_to_drain(path);
     recover_batch(&mut rings, files, &mut records_max)
         && std::iter::from_fn(|| rings.generation().map(|_| recover_next(&mut rings, files, &mut records_max)))
             .all(|done| done)
+}
+
+/// A child that another test starts at this moment holds the locks of all open files until it runs its program.
+fn open_to_drain(path: &Path) -> DeadRings {
+    loop {
+        match DeadRings::open_to_drain(path) {
+            Err(RingError::Live { .. }) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn recover_batch(rings: &mut DeadRings, files: &mut Files, records_max: &mut usize) -> bool {
