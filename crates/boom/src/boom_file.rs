@@ -83,6 +83,8 @@ pub(crate) struct BoomFile {
     unsynced_bytes: u64,
     /// No sync went well since one failed.
     suspect: bool,
+    /// Some sync failed.
+    has_failed: bool,
 }
 
 impl BoomFile {
@@ -106,6 +108,7 @@ impl BoomFile {
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             suspect: false,
+            has_failed: false,
         })
     }
 
@@ -137,6 +140,11 @@ impl BoomFile {
     /// How many blocks are on the disk for sure.
     pub(crate) fn synced_blocks(&self) -> u64 {
         self.synced_blocks
+    }
+
+    /// Whether a sync ever failed: what was written before it may be missing from the disk although later ones went well.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     /// Appends a block, and before it the index that is due. After an error the same call can be made again.
@@ -297,7 +305,7 @@ impl BoomFile {
 
     /// Writes again what a failed sync may have dropped. Gives the blocks that the disk did drop; they count no more.
     pub(crate) fn write_again(&mut self, sync: &mut SyncStart) -> (Vec<BlockSummary>, io::Result<()>) {
-        self.suspect = true;
+        (self.suspect, self.has_failed) = (true, true);
         let mut result = self.storage.write_at(0, &mut [IoSlice::new(&self.header.encode())]);
         // What was appended while the sync went on may be gone as well.
         sync.frames.append(&mut self.unsynced);

@@ -8,6 +8,7 @@
 //! read all the same. No mmap: a file may shrink or fail under us, which must be an error and not a signal.
 
 mod catalog;
+mod rescue;
 mod search;
 mod source;
 mod tail;
@@ -20,10 +21,11 @@ use rustix::fs::{FlockOperation, flock};
 
 pub use catalog::{BlockInfo, RunSummary, Totals};
 pub(crate) use catalog::{Catalog, Hole};
+use rescue::Rescue;
 pub use search::BlockSet;
 pub(crate) use source::Source;
-use tail::TailReader;
 pub use tail::tail_path;
+use tail::{TailBlock, TailReader};
 pub(crate) use written::Written;
 
 use crate::{
@@ -76,6 +78,7 @@ struct Seen {
     end: u64,
     tail_version: u64,
     tail_blocks: usize,
+    rescued: usize,
 }
 
 /// An open boom file. Any number of threads may read blocks of it at once.
@@ -87,6 +90,8 @@ pub struct Reader {
     /// Where among the blocks those of the tail start, and how many there are.
     tail_at: usize,
     tail_blocks: usize,
+    /// The blocks that the boom file no longer has and the tail still does.
+    rescue: Rescue,
     /// What of both files the catalog was made from.
     seen: Seen,
     /// Runs and totals of all of them.
@@ -110,6 +115,7 @@ impl Reader {
             written: Written::default(),
             tail_at: 0,
             tail_blocks: 0,
+            rescue: Rescue::default(),
             seen: Seen::default(),
             catalog: Catalog::default(),
             damage: Vec::new(),
@@ -185,7 +191,7 @@ impl Reader {
             return Ok(None);
         };
         if block.in_tail {
-            return Ok(self.tail.block(block.number).and_then(|block| block.meta.checkpoint.clone()));
+            return Ok(self.tail_block(block.number).and_then(|block| block.meta.checkpoint.clone()));
         }
         let end = block.offset + HEAD_BYTES as u64 + u64::from(block.body_bytes);
         let frame = self.source.frame(block.offset, end)?;
@@ -233,9 +239,13 @@ impl Reader {
         }))
     }
 
+    fn tail_block(&self, number: u64) -> Option<&TailBlock> {
+        self.rescue.block(number).or_else(|| self.tail.block(number))
+    }
+
     fn take_from_tail(&self, info: &BlockInfo, into: &mut Block) -> Result<(), FormatError> {
         const WRONG: FormatError = FormatError::wrong("tail block");
-        let block = self.tail.block(info.number).ok_or(WRONG)?;
+        let block = self.tail_block(info.number).ok_or(WRONG)?;
         let mut rest = into.buffer(block.columns().map(<[u8]>::len).sum());
         for column in block.columns() {
             let (start, more) = rest.split_at_mut_checked(column.len()).ok_or(WRONG)?;
@@ -249,7 +259,7 @@ impl Reader {
     fn load(&mut self) -> Result<(), BoomError> {
         self.written = Written::load(&self.source)?;
         match self.written.footer.as_ref().map(|footer| footer.has_tail) {
-            Some(false) => self.take_stock(&[]),
+            Some(false) => self.take_stock(&[])?,
             _ => self.read_rounds()?,
         }
         Ok(())
@@ -269,7 +279,7 @@ impl Reader {
             if settled || round == ROUNDS_MAX {
                 // What comes after a block that has not arrived would be seen before it.
                 let shown = if settled { numbers.len() } else { in_order };
-                self.take_stock(&numbers[..shown]);
+                self.take_stock(&numbers[..shown])?;
                 break;
             }
             std::thread::yield_now();
@@ -280,6 +290,7 @@ impl Reader {
     /// Takes the blocks of the tail out of the list.
     fn take_out_tail(&mut self) {
         self.written.blocks.drain(self.tail_at..self.tail_at + self.tail_blocks);
+        self.rescue.undo(&mut self.written.blocks);
         (self.tail_at, self.tail_blocks) = (self.written.blocks.len(), 0);
     }
 
@@ -292,9 +303,12 @@ impl Reader {
     }
 
     /// Puts these blocks of the tail into the list, and makes the catalog anew if anything was added.
-    fn take_stock(&mut self, in_tail: &[u64]) {
+    fn take_stock(&mut self, in_tail: &[u64]) -> Result<(), BoomError> {
         if self.written.footer.is_some() {
             self.state = State::Sealed;
+        }
+        if self.state != State::Live {
+            self.rescue = Rescue::find(&self.source, &mut self.written.blocks)?;
         }
         let blocks = &mut self.written.blocks;
         let first = in_tail.first().map_or(u64::MAX, |first| *first);
@@ -304,13 +318,19 @@ impl Reader {
         let from_tail: Vec<BlockInfo> = from_tail.map(|block| BlockInfo::of_meta(&block.meta, 0, 0)).collect();
         self.tail_blocks = from_tail.len();
         blocks.splice(self.tail_at..self.tail_at, from_tail);
-        let seen = Seen { end: self.written.end, tail_version: self.tail.version, tail_blocks: self.tail_blocks };
+        let seen = Seen {
+            end: self.written.end,
+            tail_version: self.tail.version,
+            tail_blocks: self.tail_blocks,
+            rescued: self.rescue.blocks().len(),
+        };
         if seen != std::mem::replace(&mut self.seen, seen) {
-            self.count(tail_is_last);
+            self.count(tail_is_last && self.rescue.blocks().is_empty());
         }
+        Ok(())
     }
 
-    /// Makes the catalog of all blocks; where those of the tail come last, from that of the boom file.
+    /// Makes the catalog of all blocks; where those of the tail come last and no other is from it, from that of the boom file.
     fn count(&mut self, tail_is_last: bool) {
         self.damage.clone_from(&self.written.damage);
         let mut start = self.tail_at;
@@ -319,6 +339,7 @@ impl Reader {
         } else {
             // The boom file alone lacks what the tail has.
             self.damage.retain(|damage| damage.bytes > 0);
+            self.damage.iter_mut().for_each(|damage| damage.runs.clear());
             (self.catalog, start) = (Catalog::default(), 0);
         }
         let mut next = start.checked_sub(1).map_or(0, |last| self.written.blocks[last].number.saturating_add(1));
@@ -327,6 +348,7 @@ impl Reader {
             if !holes.is_empty() {
                 self.damage.push(missing_before(self.written.end, holes));
             }
+            self.damage.extend(self.rescue.count(block.number, &mut self.catalog));
             next = block.number.saturating_add(1);
         }
         if let (Some(footer), false) = (&self.written.footer, tail_is_last) {
@@ -335,6 +357,11 @@ impl Reader {
                 self.damage.push(missing_before(self.written.end, holes));
             }
         }
+    }
+
+    /// Whether all that stands in these bytes of the boom file are blocks that the tail has whole.
+    pub(crate) fn has_rescued(&self, from: u64, to: u64) -> bool {
+        self.rescue.covers(from, to)
     }
 
     /// The index in [`Reader::blocks`] of a block of the boom file.

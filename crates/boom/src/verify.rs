@@ -202,6 +202,9 @@ impl Check<'_> {
 
     /// Says that these bytes are damaged, and the records of the blocks that are known to be there lost.
     fn damaged(&mut self, from: u64, to: u64, what: FormatError) {
+        if self.reader.has_rescued(from, to) {
+            return;
+        }
         let blocks = self.reader.blocks().iter().filter(|block| !block.in_tail && (from..to).contains(&block.offset));
         let runs = blocks.flat_map(lost_with).collect();
         self.damage.push(Damage { offset: from, bytes: to - from, what, runs });

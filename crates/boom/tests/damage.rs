@@ -280,3 +280,75 @@ fn an_index_that_says_another_thing_than_its_block_is_told_of() {
         assert!(told, "change {number}: {:?}", read.damage);
     }
 }
+
+/// Six blocks of four records of one run, sealed or not, and a tail that has the third and the fourth, of that only three
+/// records.
+fn with_old_tail(is_sealed: bool) -> (Vec<u8>, Vec<u8>, Vec<Entry>) {
+    let mut maker = Maker::new(Shape { blocks_per_index: 5, ..PLAIN });
+    let all: Vec<Entry> = (1..=RECORDS).map(|seq| Entry::Record(record(seq, format!("line {seq}")))).collect();
+    all.chunks(4).for_each(|entries| {
+        maker.block(entries, &[], None);
+    });
+    let frames =
+        |from: usize, to: usize| vec![(all[from..to - 1].to_vec(), vec![]), (all[to - 1..to].to_vec(), vec![])];
+    let tail = maker.tail(&[(2, frames(8, 12)), (3, frames(12, 15))]);
+    if is_sealed {
+        maker.seal();
+    }
+    (maker.bytes, tail, all)
+}
+
+/// Where the frames of the blocks start, and where the last one ends.
+fn block_places(boom: &[u8]) -> Vec<usize> {
+    let magic = memchr_all(boom, &[0xF5, 0x0F, 0x62, 0x6F, 0x6F, 0x6D, 0xF0, 0x5F]);
+    magic.into_iter().filter(|at| boom[at + 8] == 1).collect()
+}
+
+fn memchr_all(bytes: &[u8], what: &[u8]) -> Vec<usize> {
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(what)).collect()
+}
+
+/// The file with the end of a block's body, or from its head on all of it, as zeros.
+fn zeroed(boom: &[u8], block: usize, with_head: bool) -> Vec<u8> {
+    let start = block_places(boom)[block];
+    let end = start + 48 + u32::from_le_bytes(boom[start + 12..start + 16].try_into().unwrap()) as usize;
+    let mut boom = boom.to_vec();
+    boom[if with_head { start } else { end - 8 }..end].fill(0);
+    boom
+}
+
+#[test]
+fn a_block_that_the_boom_file_lost_is_read_from_the_tail() {
+    for (is_sealed, with_head) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (boom, tail, all) = with_old_tail(is_sealed);
+        let outcome = Dir::new(&zeroed(&boom, 2, with_head), Some(&tail)).read().unwrap();
+        assert_eq!((outcome.entries, outcome.damage), (all, vec![]), "{is_sealed} {with_head}");
+        assert_eq!(outcome.checked.records, RECORDS);
+        assert!(outcome.checked.gaps.iter().all(|gap| gap.to.is_none()));
+    }
+}
+
+#[test]
+fn of_a_block_that_the_boom_file_lost_the_tail_gives_the_beginning_and_the_rest_is_a_gap() {
+    for is_sealed in [false, true] {
+        let (boom, tail, all) = with_old_tail(is_sealed);
+        let outcome = Dir::new(&zeroed(&boom, 3, false), Some(&tail)).read().unwrap();
+        let kept: Vec<Entry> = [&all[..15], &all[16..]].concat();
+        assert_eq!((outcome.entries, outcome.damage.len()), (kept, 1));
+        let closed: Vec<_> = outcome.checked.gaps.iter().filter_map(|gap| Some((gap.from, gap.to?))).collect();
+        assert_eq!((closed, outcome.checked.records), (vec![(16, 16)], RECORDS - 1));
+    }
+}
+
+#[test]
+fn a_block_that_the_boom_file_lost_is_not_looked_for_in_the_tail_of_another_file() {
+    let (boom, mut tail, _) = with_old_tail(true);
+    // Its header is good, and the id another one.
+    let other = logboom_boom::format::FileHeader {
+        id: logboom_boom::format::FileId::new([9; 16]),
+        created_at: Time::default(),
+    };
+    tail[..64].copy_from_slice(&other.encode());
+    let outcome = Dir::new(&zeroed(&boom, 2, false), Some(&tail)).read().unwrap();
+    assert_eq!((outcome.unreadable_blocks, outcome.checked.lost), (1, Some(4)));
+}

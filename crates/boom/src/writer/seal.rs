@@ -21,8 +21,9 @@ use crate::{
 const ENDS_MAX: usize = 3;
 
 impl Writer {
-    /// Writes what is left, the index and the footer, waits until all is on the disk, and removes the tail. On a disk
-    /// that takes nothing more, see [`Sealed::failing`]: what could not be written is a gap, and the tail may stay.
+    /// Writes what is left, the index and the footer, waits until all is on the disk, and removes the tail, unless some
+    /// sync of the boom file failed. On a disk that takes nothing more, see [`Sealed::failing`]: what could not be written is a
+    /// gap, and the tail may stay.
     ///
     /// # Errors
     /// If not even the footer could be written; the files are then as a killed process leaves them.
@@ -51,8 +52,9 @@ impl Writer {
             if has_tail { self.number + u64::from(self.held.is_any()) } else { self.pipeline.file().blocks() };
         let lost = self.append_lost(&mut encoder, &why).and(self.append_gone(&mut encoder));
         let synced = self.append_footer(&mut encoder, has_tail)?;
-        if !has_tail {
-            // A tail that cannot be removed is one that readers ignore: the footer says so.
+        // After a failed sync the tail may be all that the disk has.
+        if !has_tail && synced.is_none() && !self.pipeline.file().has_failed() {
+            // A tail that cannot be removed is one that readers ignore: the blocks are in the file.
             let _ = self.pipeline.tail().remove();
         }
         let failing = failing.or(lost.err().map(|error| error.to_string())).or(synced);

@@ -184,3 +184,39 @@ fn on_a_disk_that_stays_full_the_end_of_thousands_of_runs_fits_the_reserve() {
     });
     assert_eq!(accounted.count(), 2_999);
 }
+
+#[test]
+fn a_file_is_sealed_with_its_tail_where_a_sync_failed_and_what_the_disk_lost_is_read_from_there() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 2_000);
+    let run = writer.run(RUN, Kind::Command, 1).unwrap();
+    push(&mut writer, run, 20);
+    writer.sync().unwrap();
+    disk.plan(|op| (op.kind == OpKind::Sync && !op.in_tail).then_some(Fault::SyncFails));
+    push(&mut writer, run, 100);
+    writer.flush().unwrap();
+    assert!(writer.seal().unwrap().failing.is_some());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.boom");
+    disk.read(|boom, tail| {
+        let mut boom = boom.to_vec();
+        let first = Reader::open(&write_both(dir.path(), &boom, tail)).unwrap().blocks()[0].clone();
+        let end = first.offset as usize + crate::format::frame::HEAD_BYTES + first.body_bytes as usize;
+        boom[end - 100..end].fill(0);
+        write_both(dir.path(), &boom, tail);
+    });
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.blocks()[0].in_tail && reader.blocks().len() > 1);
+    let checked = reader.check(&mut |damage| panic!("{damage:?}")).unwrap();
+    assert_eq!((checked.records, checked.lost), (120, Some(0)));
+    let mut first = reader.read(0).unwrap();
+    let messages: Vec<Vec<u8>> = first.records().unwrap().iter().map(|record| record.message.to_vec()).collect();
+    assert!(messages.len() > 20 && messages.iter().zip(1..).all(|(read, seq)| *read == message(seq)));
+}
+
+fn write_both(dir: &std::path::Path, boom: &[u8], tail: &[u8]) -> PathBuf {
+    let path = dir.join("records.boom");
+    std::fs::write(&path, boom).unwrap();
+    std::fs::write(dir.join("records.boom.tail"), tail).unwrap();
+    path
+}
