@@ -93,6 +93,10 @@ pub fn check(session: &Session, now: Time) -> Findings {
     let mut found = Findings::none();
     let booms = boom_files(session.dir());
     booms.iter().for_each(|path| found.add(check_boom(path)));
+    // Where another boom file goes on with the run, nothing is missing up to its end.
+    for gap in found.gaps.iter_mut().filter(|gap| gap.to.is_none()) {
+        gap.from = gap.from.max(next_seq_in(&booms, gap.run));
+    }
     if let Some(why) = &status.damage {
         let file = session.dir().join("session.json").display().to_string();
         found.damaged.push(Damaged { file, offset: 0, bytes: 0, what: why.clone() });
@@ -154,9 +158,7 @@ fn lost_before(run: RunId, held: u64, first: u64) -> Findings {
 /// What the files of a session hold of one of its session files: as recovery sees it, the boom files where it has one, else the text log.
 fn next_seq(dir: &Path, of: &Generation) -> u64 {
     if of.boom.is_some() {
-        let readers = boom_files(dir).into_iter().filter_map(|path| Reader::open(&path).ok());
-        let known = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == of.run);
-        return known.map(|known| known.next_seq).max().unwrap_or(1);
+        return next_seq_in(&boom_files(dir), of.run);
     }
     let text = || {
         let mut reader = TextReader::open(&dir.join(&of.text), of.run, Extent::Growing).ok()?;
@@ -164,6 +166,12 @@ fn next_seq(dir: &Path, of: &Generation) -> u64 {
         Some(reader.mark().seq)
     };
     text().unwrap_or(1)
+}
+
+fn next_seq_in(booms: &[PathBuf], run: RunId) -> u64 {
+    let readers = booms.iter().filter_map(|path| Reader::open(path).ok());
+    let known = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == run);
+    known.map(|known| known.next_seq).max().unwrap_or(1)
 }
 
 /// Of a run whose writer was killed before anything of it was in a file.

@@ -123,14 +123,15 @@ impl Followed<'_> {
         loop {
             let patience = if missing.is_empty() { WAIT } else { LOOK_FOR_RUN };
             let wake = self.store.wait(query, &cursor, Instant::now() + patience)?;
-            if wake == Wake::Entries {
-                cursor = copy(self.store, query, Some(cursor), reading)?;
-            }
             let waited = !missing.is_empty();
             if waited {
+                // Before anything is read: what is passed over without the run does not come again.
                 missing = self.pick_runs(query)?;
             }
-            let came = waited && missing.is_empty(); // and has not been read yet
+            let came = waited && missing.is_empty();
+            if wake == Wake::Entries || came {
+                cursor = copy(self.store, query, Some(cursor), reading)?;
+            }
             if wake == Wake::Ended && !came {
                 return Ok(());
             }
