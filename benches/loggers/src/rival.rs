@@ -67,7 +67,7 @@ pub fn all() -> impl Iterator<Item = &'static Rival> {
 }
 
 /// What the reader of the tables has to know of them.
-pub const NOTES: [&str; 4] = [
+pub const NOTES: [&str; 5] = [
     "base is an unbounded crossbeam channel, a thread and a BufWriter: time stamp and text are made at the call, and the thread \
      flushes whenever it finds the channel empty.",
     "fern and log4rs write in the call itself; all others have a thread for it. log4rs, fern, fast_log, ftlog, flexi_logger and \
@@ -76,6 +76,8 @@ pub const NOTES: [&str; 4] = [
     "tracing-appender, ftlog, slog-async and ticklog are told to block where by default they drop lines; inqjet gets a ring of \
      1 MiB, as it advises for bursts.",
     "low_latency_log's macro takes what it is given into a closure, so that the path has to be copied for it.",
+    "logboom ends, as the others do, with all lines handed to the system, not with the fsync of its `flush`; it is timed \
+     without a boom file but where the name says so.",
 ];
 
 /// The one of this name.
