@@ -24,6 +24,7 @@ pub(crate) use catalog::{Catalog, Hole};
 use rescue::Rescue;
 pub use search::BlockSet;
 pub(crate) use source::Source;
+pub use source::open_regular;
 pub use tail::tail_path;
 use tail::{TailBlock, TailReader};
 pub(crate) use written::Written;

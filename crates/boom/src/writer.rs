@@ -360,8 +360,8 @@ impl Writer {
         }
     }
 
-    /// Has everything flushed so far synced by a thread of its own; does not wait. Whether it failed is told by
-    /// [`Writer::health`].
+    /// Has everything flushed so far synced by a thread of its own; does not wait, and so promises nothing. Whether it failed
+    /// is told by [`Writer::health`].
     pub fn request_sync(&mut self) {
         self.pipeline.request_sync();
     }

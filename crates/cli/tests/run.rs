@@ -399,7 +399,7 @@ fn drain_forever_waits_for_the_last_word() {
 #[test]
 fn what_is_printed_after_a_flood_stands_after_it() {
     let script = "i=0; while [ $i -lt 3000 ]; do i=$((i + 1)); echo $i; done; echo here >&2; read -r answer";
-    for options in [&["--quiet"][..], &[]] {
+    for options in [&["--quiet"][..], &["--quiet", "--tty", "always"], &[]] {
         for _ in 0..10 {
             let logboom = Logboom::new();
             let run = logboom.command(["run"]).args(options).args(["--", "sh", "-c", script]).output().unwrap();

@@ -13,7 +13,7 @@ use std::{
 use logboom_boom::{
     BoomError,
     block::Block,
-    reader::{Reader, State},
+    reader::{Reader, State, open_regular},
 };
 use logboom_record::{EntryRef, Outcome, RunId, Time, text};
 
@@ -106,7 +106,7 @@ struct Truth {
 
 impl Truth {
     fn complete(&self, path: &Path) -> Result<Repair, FilesError> {
-        let before = match File::open(path) {
+        let before = match open_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other.map_err(FilesError::at("read", path))?),
         };

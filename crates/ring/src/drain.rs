@@ -145,8 +145,13 @@ impl Drain {
             step();
         }
         let batch = &self.file.control().batch.0;
-        batch.generation.store(generation, Ordering::Release);
-        step();
+        if batch.generation.load(Ordering::Relaxed) != generation {
+            // The seq that is there is of another session file, whose records this one would seem to lack.
+            batch.first_seq.store(1, Ordering::Release);
+            step();
+            batch.generation.store(generation, Ordering::Release);
+            step();
+        }
         batch.first_seq.store(first_seq, Ordering::Release);
         step();
         batch.number.store(batch.number.load(Ordering::Relaxed) | 1, Ordering::Release);

@@ -82,9 +82,9 @@ fn u32_at(head: &[u8; HEAD_BYTES], at: usize) -> u32 {
 /// The place of one frame while it is written. What does not fit is not written, and [`Slot::overflowed`] says so.
 #[derive(Debug)]
 pub struct Slot<'a> {
+    /// Empty once something did not fit, so that nothing after it does.
     place: &'a mut [u8],
     len: usize,
-    overflowed: bool,
     /// How many bytes of payload did not fit.
     missing: usize,
     cuts: bool,
@@ -92,9 +92,10 @@ pub struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     /// A frame at the start of these bytes, which need not be zero.
+    #[inline]
     pub fn new(place: &'a mut [u8]) -> Slot<'a> {
-        let overflowed = place.len() < HEAD_BYTES;
-        Slot { place, len: HEAD_BYTES, overflowed, missing: 0, cuts: false }
+        let place = if place.len() < HEAD_BYTES { &mut [] } else { place };
+        Slot { place, len: HEAD_BYTES, missing: 0, cuts: false }
     }
 
     /// The same for what is known to be too long: as much of it as fits is kept.
@@ -105,24 +106,26 @@ impl<'a> Slot<'a> {
     /// Appends bytes to the payload.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
-        match self.place.get_mut(self.len..self.len + bytes.len()) {
-            Some(place) if !self.overflowed => {
-                place.copy_from_slice(bytes);
-                self.len += bytes.len();
-            }
-            _ => self.overflow(bytes),
-        }
+        self.put_behind([], bytes);
     }
 
-    #[cold]
-    fn overflow(&mut self, bytes: &[u8]) {
-        if self.cuts && !self.overflowed {
-            let room = self.place.len().saturating_sub(self.len).min(bytes.len());
-            self.place[self.len..self.len + room].copy_from_slice(&bytes[..room]);
-            self.len += room;
+    /// Appends these few bytes and then the others: all of them, or none.
+    #[inline]
+    pub fn put_behind<const N: usize>(&mut self, head: [u8; N], bytes: &[u8]) {
+        let end = self.len + N + bytes.len();
+        match self.place.get_mut(self.len..end).and_then(|place| place.split_first_chunk_mut::<N>()) {
+            Some((start, rest)) => {
+                *start = head;
+                copy(rest, bytes);
+                self.len = end;
+            }
+            // No call that takes self, or the compiler would keep all of it in memory between one piece and the next.
+            None => {
+                let place = std::mem::take(&mut self.place);
+                self.len += if self.cuts { keep_start(place, self.len, bytes) } else { 0 };
+                self.missing += N + bytes.len();
+            }
         }
-        self.overflowed = true;
-        self.missing += bytes.len();
     }
 
     /// How many bytes the frame would have had, had it fitted.
@@ -139,32 +142,62 @@ impl<'a> Slot<'a> {
     /// The payload written so far, to set a length in it that was not known before.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
-        let len = self.len.min(self.place.len());
-        self.place.get_mut(HEAD_BYTES..len).unwrap_or_default()
+        self.place.get_mut(HEAD_BYTES..self.len).unwrap_or_default()
     }
 
     /// Whether something did not fit.
     #[inline]
     pub fn overflowed(&self) -> bool {
-        self.overflowed
+        self.place.is_empty()
     }
 
-    /// Writes the head. Gives the bytes of the whole frame, or `None` if it did not fit.
+    /// Writes the head, which makes it a frame. Gives the bytes of the whole, or `None` if it did not fit.
     #[inline]
-    pub fn finish(self, head: &Head) -> Option<usize> {
-        let whole = self.len.next_multiple_of(8);
-        if self.overflowed || whole > self.place.len() {
-            return None;
-        }
-        self.place[..4].copy_from_slice(&(self.len as u32).to_le_bytes());
-        self.place[4] = head.kind as u8;
-        self.place[5] = head.level as u8;
-        self.place[6..8].fill(0);
-        self.place[8..16].copy_from_slice(&head.ticks.to_le_bytes());
-        self.place[16..20].copy_from_slice(&head.generation.to_le_bytes());
-        self.place[20..24].copy_from_slice(&head.number.to_le_bytes());
-        self.place[self.len..whole].fill(0);
+    pub fn finish(&mut self, head: &Head) -> Option<usize> {
+        let (len, whole) = (self.len, self.len.next_multiple_of(8));
+        let place = self.place.get_mut(..whole)?;
+        place[len..].fill(0);
+        let start = place.first_chunk_mut::<HEAD_BYTES>()?;
+        start[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        start[4..8].copy_from_slice(&[head.kind as u8, head.level as u8, 0, 0]);
+        start[8..16].copy_from_slice(&head.ticks.to_le_bytes());
+        start[16..20].copy_from_slice(&head.generation.to_le_bytes());
+        start[20..].copy_from_slice(&head.number.to_le_bytes());
         Some(whole)
+    }
+}
+
+/// Copies as much of a piece as there is room for after `len` bytes; gives how much that is.
+#[cold]
+fn keep_start(place: &mut [u8], len: usize, bytes: &[u8]) -> usize {
+    let room = place.len().saturating_sub(len).min(bytes.len());
+    if room > 0 {
+        place[len..len + room].copy_from_slice(&bytes[..room]);
+    }
+    room
+}
+
+/// Copies a piece into a place of its size. Most have a few bytes, for which a call of memcpy(3) costs more than the copying.
+#[inline(always)]
+fn copy(place: &mut [u8], bytes: &[u8]) {
+    match bytes.len() {
+        0 => {}
+        1..4 => place.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte),
+        4..8 => copy_ends::<4>(place, bytes),
+        8..=16 => copy_ends::<8>(place, bytes),
+        17..=32 => copy_ends::<16>(place, bytes),
+        _ => place.copy_from_slice(bytes),
+    }
+}
+
+/// Copies the first and the last so many bytes, which are all if there are no more than twice as many; there must be as many.
+#[inline(always)]
+fn copy_ends<const N: usize>(place: &mut [u8], bytes: &[u8]) {
+    if let (Some(to), Some(from)) = (place.first_chunk_mut::<N>(), bytes.first_chunk::<N>()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (place.last_chunk_mut::<N>(), bytes.last_chunk::<N>()) {
+        *to = *from;
     }
 }
 
@@ -193,6 +226,28 @@ mod tests {
         let frame = Frame::parse(&place).unwrap();
         assert_eq!((frame.head, frame.payload, frame.bytes), (HEAD, &b"hello"[..], 32));
         assert!(place[32..].iter().all(|byte| *byte == 0xFF));
+    }
+
+    #[test]
+    fn pieces_of_all_lengths_are_put_behind_one_another() {
+        let text: Vec<u8> = (0..=255).collect();
+        for (first, second) in (0..80).flat_map(|first| (0..80).map(move |second| (first, second))) {
+            let mut place = [0xFF; 256];
+            let mut slot = Slot::new(&mut place);
+            slot.put(&text[..first]);
+            slot.put(&text[first..first + second]);
+            assert_eq!(slot.finish(&HEAD), Some((HEAD_BYTES + first + second).next_multiple_of(8)));
+            assert_eq!(Frame::parse(&place).unwrap().payload, &text[..first + second]);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut() {
+        let mut place = [0; HEAD_BYTES + 5];
+        let mut slot = Slot::cutting(&mut place);
+        ["abc", "def", "ghi"].iter().for_each(|piece| slot.put(piece.as_bytes()));
+        assert_eq!((slot.payload_bytes(), slot.overflowed()), (5, true));
+        assert_eq!(&place[HEAD_BYTES..], b"abcde");
     }
 
     #[test]

@@ -224,7 +224,10 @@ impl DeadRings {
         for at in 0..self.rings.len() {
             self.store(self.rings[at].next_tail_at(), self.rings[at].position())?;
         }
-        self.store_bytes(GENERATION_AT, &generation.to_le_bytes())?;
+        if self.counted.generation != generation {
+            self.store(FIRST_SEQ_AT, 1)?;
+            self.store_bytes(GENERATION_AT, &generation.to_le_bytes())?;
+        }
         self.store(FIRST_SEQ_AT, first_seq)?;
         self.counted = Batch { generation, first_seq };
         self.number |= 1;

@@ -180,7 +180,7 @@ impl Open {
             return Ok(());
         }
         let text = run.text.as_deref().filter(|name| !name.contains('/')).map(|name| dir.join(name));
-        if let Some(path) = text.filter(|path| path.exists()) {
+        if let Some(path) = text.filter(|path| path.is_file()) {
             let text = TextSource::open(&path, run, outcome)?;
             let (blocks, runs) = (text.facts(), text.runs());
             self.sources.push(Source { bytes: Bytes::Text(Box::new(text)), blocks, runs, written: Written::default() });

@@ -12,6 +12,7 @@ use std::{
 };
 
 use memchr::memmem;
+use rustix::fs::{Mode, OFlags, open};
 
 use crate::{
     BoomError,
@@ -37,6 +38,19 @@ pub(crate) struct Source {
     pub(crate) id: FileId,
 }
 
+/// Opens a file to read it. Never waits, as opening a FIFO would for its writer.
+///
+/// # Errors
+/// Those of the system; [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+    }
+}
+
 /// A frame of which head and meta section were read.
 pub(crate) struct Frame {
     pub(crate) head: FrameHead,
@@ -48,7 +62,12 @@ impl Source {
     /// Opens the file and checks its header.
     pub(crate) fn open(path: &Path) -> Result<Source, BoomError> {
         let failed = |source| BoomError::Io { action: "open", path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        let file = match open_regular(path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return Err(BoomError::NotBoom { path: path.to_owned() });
+            }
+            file => file.map_err(failed)?,
+        };
         let mut bytes = [0; HEADER_BYTES];
         let read = read_some(&file, &mut bytes, 0).map_err(failed)?;
         let header = header_of(path, &bytes[..read])?;

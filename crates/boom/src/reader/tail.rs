@@ -7,7 +7,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-use super::source::read_some;
+use super::source::{open_regular, read_some};
 
 /// How much of a slot is read at first, and how much at most at once.
 const READ_BYTES: usize = 4 << 10;
@@ -105,11 +105,11 @@ impl TailReader {
         slot.block.as_ref().filter(|block| block.meta.number == number)
     }
 
-    /// Opens the file; `None` while it is not there, or is the tail of another file.
+    /// Opens the file; `None` while it is not there, or is no file, or the tail of another one.
     fn open(&self) -> Result<Option<File>, BoomError> {
         let failed = |source| BoomError::Io { action: "open", path: self.path.clone(), source };
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        let file = match open_regular(&self.path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => return Ok(None),
             file => file.map_err(failed)?,
         };
         let mut header = [0; HEADER_BYTES];

@@ -38,9 +38,6 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// How much is still read when a stream is left: a full pipe and one read more, so that its end is seen if it is there.
 const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;
 
-/// How long small reads wait for company.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-
 /// An event that stays raised once it is.
 pub(super) struct Bell(OwnedFd);
 
@@ -135,6 +132,8 @@ pub(super) struct Relay {
     source: Arc<OwnedFd>,
     target: Option<Target>,
     watch_target: bool,
+    /// How long small reads wait for company.
+    pause: Timespec,
     shared: Shared,
     hands: Arc<Hands>,
     others: Vec<Other>,
@@ -223,10 +222,12 @@ impl Relay {
 
     fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: &Shared) -> Relay {
         let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
+        let rhythm = fcntl_getpipe_size(&source).map_or_else(|_| Rhythm::of_terminal(), Rhythm::of_pipe);
+        let pause = rhythm.pause();
         let reading = Reading {
             stream,
             source: Some(Arc::clone(&source)),
-            rhythm: Rhythm::new(fcntl_getpipe_size(&source).unwrap_or(0)),
+            rhythm,
             is_awake: true,
             was_helped: false,
             unpassed: Vec::new(),
@@ -240,7 +241,7 @@ impl Relay {
             control: Arc::clone(&shared.control),
         };
         let hands = Arc::new(Hands { reading: Mutex::new(reading), passing: Mutex::new(passing) });
-        Relay { stream, source, target, watch_target, shared: shared.clone(), hands, others: Vec::new() }
+        Relay { stream, source, target, watch_target, pause, shared: shared.clone(), hands, others: Vec::new() }
     }
 
     pub(super) fn stream(&self) -> Stream {
@@ -305,7 +306,7 @@ impl Relay {
     /// Lets bytes gather, unless told to stop.
     fn pause(&self) {
         // Interrupted or failed: then it was a short one.
-        let _ = poll(&mut [PollFd::new(&self.shared.control.stop, PollFlags::IN)], Some(&PAUSE));
+        let _ = poll(&mut [PollFd::new(&self.shared.control.stop, PollFlags::IN)], Some(&self.pause));
     }
 
     /// Where there is nothing to read: pauses on if others read it, else waits for what comes.

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use logboom_boom::reader::open_regular;
+
 use super::{
     ComponentError,
     lock::Lock,
@@ -29,7 +31,7 @@ pub(super) fn all(place: &Place, lock: &mut Lock) -> Result<(), ComponentError> 
 
 fn one(place: &Place, stem: Stem, lock: &mut Lock) -> Result<(), ComponentError> {
     let (plain, unfinished) = (place.plain(stem), place.unfinished(stem));
-    let source = match File::open(&plain) {
+    let source = match open_regular(&plain) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()), // deleted meanwhile
         source => source.map_err(ComponentError::at("open", &plain))?,
     };

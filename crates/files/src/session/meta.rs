@@ -2,8 +2,9 @@
 
 mod flat;
 
-use std::{fs::File, io::Read, iter::Sum, path::Path};
+use std::{io::Read, iter::Sum, path::Path};
 
+use logboom_boom::reader::open_regular;
 use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -138,7 +139,7 @@ impl Meta {
     pub(super) fn read(path: &Path, id: Option<&SessionId>) -> Result<Meta, FilesError> {
         // Usually small, and a listing reads thousands: one read(2), and no memory of a size that malloc is slow at.
         let (mut small, mut large) = ([0; SMALL_BYTES], Vec::new());
-        let mut file = File::open(path).map_err(FilesError::at("read", path))?;
+        let mut file = open_regular(path).map_err(FilesError::at("read", path))?;
         let count = file.read(&mut small).map_err(FilesError::at("read", path))?;
         if count < SMALL_BYTES {
             return Meta::parse(&small[..count], path, id);

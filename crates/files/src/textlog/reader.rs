@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use logboom_boom::reader::open_regular;
 use logboom_record::{
     Flags, Gap, Level, RECORD_BYTES_MAX, RecordRef, RunId, Stream, Time,
     text::{GapText, PREFIX_BYTES, TextLine},
@@ -100,7 +101,7 @@ impl TextReader {
     /// # Errors
     /// Those of the system, naming the file.
     pub fn open(path: &Path, run: RunId, extent: Extent) -> Result<TextReader, FilesError> {
-        let file = File::open(path).map_err(FilesError::at("read", path))?;
+        let file = open_regular(path).map_err(FilesError::at("read", path))?;
         let window = Window::new(file);
         Ok(TextReader { window, path: path.to_owned(), run, extent, seq: 1, skipped: 0, later: [0; 3], joined: vec![] })
     }

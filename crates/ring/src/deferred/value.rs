@@ -51,10 +51,7 @@ macro_rules! numbers {
         $(impl Stored for $type {
             #[inline]
             fn put(&self, slot: &mut Slot<'_>) {
-                const BYTES: usize = size_of::<$type>();
-                let mut bytes = [$tag; BYTES + 1];
-                bytes[1..].copy_from_slice(&self.to_le_bytes());
-                slot.put(&bytes);
+                slot.put_behind([$tag], &self.to_le_bytes());
             }
         })*
 
@@ -146,8 +143,7 @@ impl Stored for char {
 impl Stored for str {
     #[inline]
     fn put(&self, slot: &mut Slot<'_>) {
-        slot.put(&string_head(STR, self.len()));
-        slot.put(self.as_bytes());
+        slot.put_behind(string_head(STR, self.len()), self.as_bytes());
     }
 }
 

@@ -62,6 +62,9 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let (whole, left) = every_moment(dir.path(), &logged, batch_records);
         for (step, mut left) in left.into_iter().enumerate() {
+            let counted = DeadRings::open(&left.rings).unwrap().counted();
+            let held = left.files.get(&counted.generation).map_or(0, Vec::len) as u64;
+            prop_assert!(counted.first_seq <= held + 1, "step {}: {:?} of {}", step, counted, held);
             // The recovery is killed, too.
             while !recover(&left.rings, &mut left.files, cut + 1) && cut < 5 {}
             recover(&left.rings, &mut left.files, usize::MAX);

@@ -8,6 +8,8 @@ use std::{
     thread,
 };
 
+use logboom_boom::reader::open_regular;
+
 use super::{
     super::{
         ComponentError, compress,
@@ -154,7 +156,7 @@ fn open_closed(place: &Place, stem: Stem) -> Result<Option<Form>, ComponentError
 
 /// The file, if it is there.
 pub(super) fn open(path: PathBuf) -> Result<Option<File>, ComponentError> {
-    match File::open(&path) {
+    match open_regular(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         file => file.map(Some).map_err(ComponentError::at("open", &path)),
     }
