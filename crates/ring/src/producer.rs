@@ -28,6 +28,10 @@ impl Producer {
     #[inline]
     pub fn slot(&mut self) -> &mut [u8] {
         let free = self.writing.free();
+        if free < self.capacity() as u64 / 2 {
+            // Its nap is too long for who logs so much: the ring would be full before.
+            self.waker.wake();
+        }
         let (ring, at) = (&self.writing.ring.0, self.writing.head());
         // SAFETY: the free bytes are the producer's, which is borrowed as long as the slot is; the consumer reads up to head only.
         unsafe { ring.bytes_mut(at, free as usize) }
