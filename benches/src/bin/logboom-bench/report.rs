@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use logboom_bench::results::{self, Machine, Result};
 
-/// The benches in the order of the page.
+/// The benches in the order of the page; those of another program (the loggers') come after them.
 pub const ORDER: [&str; 10] =
     ["capture", "stages", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow"];
 
