@@ -10,11 +10,9 @@ use std::{
 
 use logboom::LogCollector;
 use logboom_files::Session;
-use logboom_record::{Entry, Outcome, Time};
-use logboom_store::{Query, Scope, Store};
-use logboom_store_embedded::Embedded;
+use logboom_record::{Outcome, Time};
 
-use crate::common::{again, messages, role};
+use crate::common::{again, crowd, messages, role, stored};
 
 const THREADS: usize = 3;
 
@@ -40,6 +38,7 @@ fn program(role: &str, dir: &Path) {
             scope.spawn(move || {
                 let is_crowded = thread == THREADS - 1;
                 let crowd = if is_crowded { crowd(dir) } else { Vec::new() };
+                crowd.iter().for_each(|collector| collector.log_str("takes a ring"));
                 for number in 1..=if is_crowded { last.min(500) } else { last } {
                     match number % 5 {
                         0 => collector.log_str(&format!("{thread} {number}")),
@@ -73,12 +72,6 @@ fn program(role: &str, dir: &Path) {
     }
 }
 
-/// So many other collectors that this thread has no ring left for one more.
-fn crowd(dir: &Path) -> Vec<LogCollector> {
-    let collectors = (0..16).map(|_| LogCollector::builder(dir.join("crowd")).text_only().build().unwrap());
-    collectors.inspect(|collector| collector.log_str("takes a ring")).collect()
-}
-
 fn returned(dir: &Path) -> [u64; THREADS] {
     let bytes = fs::read(dir.join("returned")).unwrap();
     std::array::from_fn(|thread| u64::from_le_bytes(bytes[thread * 8..][..8].try_into().unwrap()))
@@ -97,34 +90,6 @@ fn check(what: &str, messages: impl Iterator<Item = String>, returned: [u64; THR
         let last = last.get(&thread).copied().unwrap_or(0);
         assert!(last == returned || last == returned + 1, "{what}: thread {thread}: {last} of {returned}");
     }
-}
-
-/// The messages of every session file, in the order of the files.
-fn stored(dir: &Path, session: &Session) -> Vec<String> {
-    let store = Embedded::open(dir).unwrap();
-    let runs = session.status(Time::now()).meta.runs;
-    let mut all = Vec::new();
-    for run in runs {
-        let mut query = Query::new(Scope::Run(run.run.id));
-        query.lines_max = 1_000;
-        let mut cursor = None;
-        loop {
-            let page = store.page(&query, cursor.as_ref()).unwrap();
-            let records = page.entries.iter().filter_map(|entry| match entry {
-                Entry::Record(record) => Some(String::from_utf8(record.message.clone()).unwrap()),
-                Entry::Gap(gap) => {
-                    assert_eq!(gap.to, None, "{gap:?}");
-                    None
-                }
-            });
-            all.extend(records);
-            if !page.more {
-                break;
-            }
-            cursor = Some(page.cursor);
-        }
-    }
-    all
 }
 
 fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
@@ -148,12 +113,12 @@ fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     assert_eq!(session.status(Time::now()).outcome, Outcome::Lost);
     // Of a file that was begun when the program died the metadata know nothing yet.
     let known = || session.status(Time::now()).meta.runs.len();
-    let (before, seen) = (known(), stored(dir.path(), &session));
+    let (before, seen) = (known(), stored(dir.path(), &session).concat());
     logboom::recover(&session).unwrap();
     if known() == before {
         check("as it was left", seen.into_iter(), returned);
     }
-    check("recovered", stored(dir.path(), &session).into_iter(), returned);
+    check("recovered", stored(dir.path(), &session).concat().into_iter(), returned);
     let texts = session.status(Time::now()).meta.runs.into_iter().filter_map(|run| run.text);
     let texts: Vec<String> = texts.flat_map(|name| messages(&session.dir().join(name))).collect();
     check("text logs", texts.into_iter().filter(|line| !line.starts_with("lost seq")), returned);
@@ -192,7 +157,7 @@ fn the_next_collector_puts_it_into_files() {
     let collector = LogCollector::builder(dir.path()).build().unwrap();
     assert!(!left.join("collector.log.ring").exists());
     let session = Session::open(&left).unwrap();
-    check("recovered", stored(dir.path(), &session).into_iter(), [500; THREADS]);
+    check("recovered", stored(dir.path(), &session).concat().into_iter(), [500; THREADS]);
     drop(collector);
 }
 
