@@ -488,8 +488,9 @@ impl Writer {
         self.note(end.ended_at, What::End { outcome, exit_code: None, signal: None, lines, errors, lost });
         self.note(end.ended_at, What::Unregistered { collector: self.inner.id });
         self.inner.stats.tell(0, self.lost_before, self.why());
-        if let Some(file) = self.inner.ring_file() {
-            // One that stays is empty, and the next collector removes it.
+        // What the metadata do not know of is known from the file: the next collector notes it, and removes the file.
+        if let Some(file) = self.inner.ring_file().filter(|_| !self.journal.is_behind()) {
+            // One that stays is empty, and the next collector removes it too.
             let _ = file.remove();
         }
     }

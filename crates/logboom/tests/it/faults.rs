@@ -201,3 +201,34 @@ fn a_switch_that_was_never_noted_is_found_when_the_program_is_gone() {
         assert_eq!(messages(&session.dir().join("collector.log")), ["before"]);
     }
 }
+
+#[test]
+fn a_switch_that_was_not_noted_by_the_end_is_found_by_the_next_collector() {
+    for boom in [true, false] {
+        let disk = SmallDisk::new("24m");
+        let builder = || {
+            let builder = LogCollector::builder(disk.path()).bound_only();
+            if boom { builder } else { builder.text_only() }
+        };
+        let collector = builder().build().unwrap();
+        let session = Session::open(collector.dir()).unwrap();
+        // In a thread, which lets go of its ring when it ends.
+        let log = |line: &str| std::thread::scope(|scope| scope.spawn(|| collector.log_str(line)).join().unwrap());
+        log("before");
+        collector.flush().unwrap();
+        disk.fill();
+        let second = collector.start_new_session_blocking("second").unwrap();
+        log("on a full disk");
+        drop(collector);
+        // A boom file gives back what it kept when it is sealed, and that is room enough.
+        assert_eq!(known(&session).len(), if boom { 2 } else { 1 });
+        disk.make_room();
+        drop(builder().build().unwrap());
+        assert_eq!(known(&session), ["collector.log", "second.log"], "{boom}");
+        assert!(second.exists());
+        assert!(
+            fs::read_dir(session.dir()).unwrap().all(|name| name.unwrap().path().extension() != Some("ring".as_ref()))
+        );
+        assert_eq!(session.status(Time::now()).outcome, if boom { Outcome::Passed } else { Outcome::Lost });
+    }
+}
