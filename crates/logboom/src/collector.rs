@@ -6,10 +6,11 @@ use std::{
     fmt::{self, Display},
     future::Future,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::JoinHandle,
 };
 
+use arc_swap::ArcSwap;
 use log::LevelFilter;
 use logboom_boom as boom;
 use logboom_files::{DataDir, Session, session::NewSession, textlog::TextWriter};
@@ -127,8 +128,8 @@ impl Builder {
         let thread = std::thread::Builder::new().name(format!("logboom {}", inner.id));
         let thread = thread.spawn(move || writer.run()).map_err(CollectorError::Thread)?;
         dispatch::register(&inner);
-        let current = Mutex::new(Current { path, thread: Some(thread) });
-        Ok(LogCollector(Arc::new(Handle { inner, session, boom_name, current })))
+        let (path, switching, thread) = (ArcSwap::from_pointee(path), Mutex::new(()), Some(thread));
+        Ok(LogCollector(Arc::new(Handle { inner, session, boom_name, path, switching, thread })))
     }
 
     fn open(&self, now: Time) -> Result<Opened, CollectorError> {
@@ -244,11 +245,10 @@ struct Handle {
     inner: Arc<Inner>,
     session: Session,
     boom_name: Option<String>,
-    current: Mutex<Current>,
-}
-
-struct Current {
-    path: PathBuf,
+    /// The file that is written now. Read without a lock: a forked child would wait for ever for one that was held at the fork.
+    path: ArcSwap<PathBuf>,
+    /// Held while a file is opened, and the generation counted on.
+    switching: Mutex<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -293,7 +293,7 @@ impl LogCollector {
 
     /// The session file that is written now.
     pub fn path(&self) -> PathBuf {
-        self.0.current().path.clone()
+        self.0.path.load().to_path_buf()
     }
 
     /// Has the records of the `log` facade, up to `level`, go to every live collector of the process that wants them.
@@ -317,7 +317,7 @@ impl LogCollector {
             return Err(CollectorError::Ended);
         }
         self.wait_for_switches()?;
-        let mut current = self.0.current();
+        let _switching = self.0.switching.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = inner.generation.load(Ordering::Relaxed) + 1;
         let new = open_file(session, name, generation, boom_name.is_some(), Time::now())?;
         let path = session.dir().join(&new.file_name);
@@ -334,7 +334,7 @@ impl LogCollector {
         }
         // After the request: whoever sees the new number comes behind it in the queue.
         inner.generation.store(generation, Ordering::Release);
-        current.path.clone_from(&path);
+        self.0.path.store(Arc::new(path.clone()));
         Ok(path)
     }
 
@@ -439,12 +439,6 @@ impl fmt::Debug for LogCollector {
     }
 }
 
-impl Handle {
-    fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
         dispatch::unregister(self.inner.id);
@@ -452,9 +446,8 @@ impl Drop for Handle {
             return;
         }
         self.inner.queue.ask(Request::Close);
-        let thread = self.current().thread.take();
         // A writer waits for none, for that one may wait for it.
-        if let Some(thread) = thread.filter(|_| !is_writer()) {
+        if let Some(thread) = self.thread.take().filter(|_| !is_writer()) {
             // A writer that panicked has said so itself, and its queue takes nothing any more.
             let _ = thread.join();
         }

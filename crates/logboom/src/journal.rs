@@ -37,7 +37,7 @@ impl Journal {
     /// Notes that one session file ended and another began: one change of the metadata.
     ///
     /// # Errors
-    /// Why it could not be noted; it is with the next.
+    /// Why it could not be noted; [`Journal::catch_up`] does it later.
     pub fn switch(
         &mut self,
         old: (RunId, RunEnd, Counts),
@@ -50,7 +50,16 @@ impl Journal {
         self.catch_up()
     }
 
-    fn catch_up(&mut self) -> Result<(), FilesError> {
+    /// Whether there are switches that could not be noted yet.
+    pub fn is_behind(&self) -> bool {
+        !self.unnoted.is_empty()
+    }
+
+    /// Notes the switches that could not be noted yet.
+    ///
+    /// # Errors
+    /// Why one still cannot.
+    pub fn catch_up(&mut self) -> Result<(), FilesError> {
         while let Some(Switch { old, end, counts, new }) = self.unnoted.front() {
             self.session.hand_over((*old, end, *counts), new.clone())?;
             self.unnoted.pop_front();

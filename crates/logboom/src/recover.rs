@@ -88,6 +88,7 @@ pub(crate) fn recover_newest(data: &DataDir) {
 
 fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recovered, CollectorError> {
     let mut target = Target { session, boom: None, slots: BTreeMap::new(), records: 0 };
+    target.enter(rings.generations().values())?;
     let damage = rest::hand_over(&mut rings, &mut target)?;
     let records = target.records;
     if let Some(boom) = target.boom.take() {
@@ -128,7 +129,6 @@ impl Files for Target<'_> {
     type Error = CollectorError;
 
     fn next_seq(&mut self, of: &Generation, begun: Option<u64>) -> Result<u64, CollectorError> {
-        self.enter(of)?;
         match (&of.boom, self.slots.get(&of.run), &self.boom) {
             (_, Some(slot), Some(boom)) => Ok(boom.next_seq(*slot)),
             (Some(boom), ..) => next_seq_in_booms(self.session.dir(), boom, of.run),
@@ -154,14 +154,19 @@ impl Target<'_> {
         self.session.dir().join(&of.text)
     }
 
-    /// Adds a run to the metadata that the killed program had no time to add, also where the session has ended since.
-    fn enter(&self, new: &Generation) -> Result<(), CollectorError> {
-        if self.session.meta()?.runs.iter().any(|run| run.run.id == new.run) {
+    /// Adds the runs to the metadata that the killed program did not, also where the session has ended since: it had no time, or a
+    /// full disk had no room.
+    fn enter<'g>(&self, generations: impl Iterator<Item = &'g Generation> + Clone) -> Result<(), CollectorError> {
+        let is_new = |meta: &Meta, new: &Generation| meta.runs.iter().all(|run| run.run.id != new.run);
+        let meta = self.session.meta()?;
+        if !generations.clone().any(|new| is_new(&meta, new)) {
             return Ok(());
         }
         let added = self.session.update(Durable::Soon, |meta| {
-            if meta.runs.iter().all(|run| run.run.id != new.run) {
-                meta.runs.push(entry(new, meta));
+            for new in generations {
+                if is_new(meta, new) {
+                    meta.runs.push(entry(new, meta));
+                }
             }
             Ok(())
         });

@@ -2,11 +2,13 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use arc_swap::ArcSwapOption;
 
 /// How a collector does. Every count is since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +44,8 @@ pub struct Counters {
     live_dropped: AtomicU64,
     cut: AtomicU64,
     generation: AtomicU32,
-    failing: Mutex<Option<String>>,
+    /// No lock: a forked child would wait for ever for one that was held at the fork.
+    failing: ArcSwapOption<String>,
 }
 
 impl Counters {
@@ -56,7 +59,7 @@ impl Counters {
             stalled: Duration::from_nanos(self.stalled_ns.load(Relaxed)),
             live_dropped: self.live_dropped.load(Relaxed),
             cut: self.cut.load(Relaxed),
-            failing: self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            failing: self.failing.load().as_deref().cloned(),
         }
     }
 
@@ -64,9 +67,8 @@ impl Counters {
     pub fn tell(&self, records: u64, lost: u64, failing: Option<&str>) {
         self.records.store(records, Relaxed);
         self.lost.store(lost, Relaxed);
-        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_deref() != failing {
-            *known = failing.map(str::to_owned);
+        if self.failing.load().as_deref().map(String::as_str) != failing {
+            self.failing.store(failing.map(|why| Arc::new(why.to_owned())));
         }
     }
 
@@ -82,7 +84,7 @@ impl Counters {
 
     /// The writer is gone.
     pub fn fail(&self, why: &str) {
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        self.failing.store(Some(Arc::new(why.to_owned())));
     }
 
     /// A record was dropped by its caller.

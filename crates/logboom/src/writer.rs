@@ -56,6 +56,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// The places of [`Writer::trouble`].
 const TEXT: usize = 0;
 const BOOM: usize = 1;
+const META: usize = 2;
 
 /// What the writer can be asked for, between records.
 pub enum Request {
@@ -100,8 +101,8 @@ pub struct Writer {
     unsynced: bool,
     /// How many records the files before the current one lost.
     lost_before: u64,
-    /// Why not all is kept at the moment: in the text log and beside it.
-    trouble: [Option<String>; 2],
+    /// Why not all is kept at the moment: in the text log, beside it, and in the metadata.
+    trouble: [Option<String>; 3],
     sites: Sites,
     words: (Vec<u8>, FieldsWriter),
     /// The frames of a batch.
@@ -123,7 +124,7 @@ impl Writer {
         let slot = boom.as_mut().map(|boom| boom.run(first.run, Kind::Collector, 1)).transpose()?;
         let output = Output::new(first, slot, to_wake(&waker));
         let last_sync = Instant::now();
-        let (unsynced, lost_before, trouble) = (false, 0, [None, None]);
+        let (unsynced, lost_before, trouble) = (false, 0, [None, None, None]);
         let (sites, words) = (Sites::default(), Default::default());
         let writer = Writer {
             inner,
@@ -170,7 +171,8 @@ impl Writer {
     }
 
     fn sleep(&self) {
-        let sync_in = self.unsynced.then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
+        let sync_in =
+            (self.unsynced || self.journal.is_behind()).then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
         let in_rings = || self.drain.as_ref().is_some_and(Drain::has_work);
         self.waker.sleep(sync_in, || self.inner.queue.has_work() || in_rings());
     }
@@ -352,7 +354,12 @@ impl Writer {
     fn write_text(&mut self) {
         match self.output.write_text() {
             Ok(false) => {}
-            Ok(true) => (self.unsynced, self.trouble[TEXT]) = (true, None),
+            Ok(true) => {
+                (self.unsynced, self.trouble[TEXT]) = (true, None);
+                if self.boom.is_none() {
+                    self.trouble[BOOM] = None;
+                }
+            }
             Err(error) => (self.unsynced, self.trouble[TEXT]) = (true, Some(with_causes(&error))),
         }
     }
@@ -377,7 +384,7 @@ impl Writer {
         self.trouble.iter().flatten().map(String::as_str).next()
     }
 
-    /// Notes what went wrong beside the text log, until the boom file is written again.
+    /// Notes what went wrong beside the text log, until the boom file is written again, or the text log where there is none.
     fn note_trouble(&mut self, result: Result<(), FilesError>) {
         if let Some(why) = said(result) {
             self.trouble[BOOM] = Some(why);
@@ -391,6 +398,7 @@ impl Writer {
         if let Some(boom) = &mut self.boom {
             self.trouble[BOOM] = said(boom.sync());
         }
+        self.trouble[META] = said(self.journal.catch_up());
         let synced = self.journal.sync_names();
         self.note_trouble(synced);
         (self.last_sync, self.unsynced) = (Instant::now(), false);
@@ -406,8 +414,16 @@ impl Writer {
         let noted = self.output.note_sync();
         self.unsynced |= noted.is_err();
         self.note_trouble(noted);
-        if self.unsynced && self.last_sync.elapsed() >= SYNC_EVERY {
-            (self.last_sync, self.unsynced) = (Instant::now(), false);
+        if self.last_sync.elapsed() < SYNC_EVERY {
+            return;
+        }
+        if self.journal.is_behind() {
+            self.last_sync = Instant::now();
+            self.trouble[META] = said(self.journal.catch_up());
+            self.tell();
+        }
+        if mem::take(&mut self.unsynced) {
+            self.last_sync = Instant::now();
             if let Some(boom) = &mut self.boom {
                 boom.request_sync();
             }
@@ -434,7 +450,7 @@ impl Writer {
         self.note(time, What::Start { name: self.output.new.name.clone() });
         self.note(time, switched);
         self.note_trouble(refused.map_err(FilesError::from));
-        self.note_trouble(noted);
+        self.trouble[META] = said(noted);
         self.tell();
     }
 
@@ -472,8 +488,9 @@ impl Writer {
         self.note(end.ended_at, What::End { outcome, exit_code: None, signal: None, lines, errors, lost });
         self.note(end.ended_at, What::Unregistered { collector: self.inner.id });
         self.inner.stats.tell(0, self.lost_before, self.why());
-        if let Some(file) = self.inner.ring_file() {
-            // One that stays is empty, and the next collector removes it.
+        // What the metadata do not know of is known from the file: the next collector notes it, and removes the file.
+        if let Some(file) = self.inner.ring_file().filter(|_| !self.journal.is_behind()) {
+            // One that stays is empty, and the next collector removes it too.
             let _ = file.remove();
         }
     }

@@ -1,10 +1,13 @@
 //! How a collector ends: in odd places, and never without what was logged.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use logboom::{CollectorError, Live, LogCollector};
 
-use crate::common::{again, collector, messages, role};
+use crate::common::{again, collector, messages, role, stored};
 
 #[test]
 fn the_last_handle_writes_what_is_left() {
@@ -189,4 +192,150 @@ fn a_forked_child_is_detached_and_can_have_a_collector_of_its_own() {
     assert_eq!((waited, status), (pid, 0));
     collector.flush().unwrap();
     assert_eq!(messages(&path), ["parent"]);
+}
+
+#[test]
+fn a_forked_child_waits_for_no_lock_that_its_parent_held() {
+    let test = "ends::a_forked_child_waits_for_no_lock_that_its_parent_held";
+    let Some((_, dir)) = role() else {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(again(test, "forks", dir.path()).status().unwrap().success());
+        return;
+    };
+    let collector = LogCollector::builder(&dir).text_only().build().unwrap();
+    let over = AtomicBool::new(false);
+    let is_over = || over.load(Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over() {
+                collector.stats();
+            }
+        });
+        scope.spawn(|| {
+            while !is_over() {
+                collector.start_new_session_blocking("next").unwrap();
+            }
+        });
+        let failed = (0..100).map(|_| status_of_fork(&collector)).find(|status| *status != 0);
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(failed, None);
+    });
+}
+
+/// How a child ends that does all that a forked one may do with a collector; a signal ends one that waits for ever.
+fn status_of_fork(collector: &LogCollector) -> i32 {
+    // SAFETY: the child allocates at most, which the C library sees to, and ends at once.
+    #[allow(unsafe_code)]
+    let pid = unsafe {
+        let pid = libc::fork();
+        if pid == 0 {
+            libc::alarm(10);
+        }
+        pid
+    };
+    if pid == 0 {
+        collector.log_str("child");
+        let detached = matches!(collector.flush(), Err(CollectorError::Ended))
+            && matches!(collector.last_lines(1), Err(CollectorError::Ended))
+            && matches!(collector.start_new_session_blocking("x"), Err(CollectorError::Ended))
+            && collector.stats().failing.is_none()
+            && collector.path().parent() == Some(collector.dir());
+        // SAFETY: ends the child at once, as a fork of a program with threads should.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::_exit(i32::from(!detached))
+        }
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    #[allow(unsafe_code)]
+    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!(waited, pid);
+    status
+}
+
+const LOGGERS: usize = 4;
+
+/// Four threads log to whatever collector is there; each knows how many of its calls have returned.
+struct Crowd {
+    returned: [AtomicU64; LOGGERS],
+    over: AtomicBool,
+}
+
+impl Crowd {
+    fn log(&self, thread: usize) {
+        for number in 1_u64.. {
+            match thread % 2 {
+                0 => log::info!("{thread} {number}"),
+                _ => tracing::info!("{thread} {number}"),
+            }
+            self.returned[thread].fetch_add(1, Ordering::AcqRel);
+            std::thread::yield_now();
+            if self.over.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// How many calls have returned. What is read here is also written, so that it comes before the calls after those.
+    fn returned(&self) -> [u64; LOGGERS] {
+        std::array::from_fn(|thread| self.returned[thread].fetch_add(0, Ordering::AcqRel))
+    }
+
+    /// Makes a collector, lets the threads log, drops its handles at once in several threads, and reads what it kept.
+    fn collect(&self, builder: logboom::Builder, dir: &std::path::Path) {
+        let collector = builder.build().unwrap();
+        let (path, session) = (collector.path(), logboom_files::Session::open(collector.dir()).unwrap());
+        let first = self.returned();
+        while self.returned().iter().zip(first).any(|(now, first)| *now < first + 50) {
+            std::thread::yield_now();
+        }
+        let handles = [collector.clone(), collector.clone(), collector];
+        let last = self.returned();
+        std::thread::scope(|scope| handles.into_iter().for_each(|handle| drop(scope.spawn(|| drop(handle)))));
+        let lines = messages(&path);
+        for thread in 0..LOGGERS {
+            let own = lines.iter().filter_map(|line| line.strip_prefix(&format!("{thread} ")));
+            let numbers: Vec<u64> = own.map(|number| number.parse().unwrap()).collect();
+            assert!(numbers.windows(2).all(|two| two[1] == two[0] + 1), "thread {thread}: {numbers:?}");
+            assert!(numbers[0] <= first[thread] + 2, "thread {thread}: {} after {}", numbers[0], first[thread]);
+            assert!(numbers[numbers.len() - 1] >= last[thread], "thread {thread}: {numbers:?}, not {}", last[thread]);
+        }
+        assert_eq!(stored(dir, &session), [lines]);
+    }
+}
+
+#[test]
+fn collectors_come_and_go_while_others_log() {
+    const ROUNDS: usize = 30;
+    let test = "ends::collectors_come_and_go_while_others_log";
+    // In a process of its own: the threads log to all collectors that there are.
+    if role().is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(again(test, "alone", dir.path()).status().unwrap().success());
+        return;
+    }
+    logboom::init(log::LevelFilter::Info).unwrap();
+    let crowd = Crowd { returned: Default::default(), over: AtomicBool::new(false) };
+    std::thread::scope(|scope| {
+        let crowd = &crowd;
+        (0..LOGGERS).for_each(|thread| drop(scope.spawn(move || crowd.log(thread))));
+        let makers = (0..2).map(|maker| {
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let dir = tempfile::tempdir().unwrap();
+                    let builder = LogCollector::builder(dir.path());
+                    let builder = match (maker + round) % 3 {
+                        0 => builder,
+                        1 => builder.text_only(),
+                        _ => builder.queue_only(),
+                    };
+                    crowd.collect(builder, dir.path());
+                }
+            })
+        });
+        let ended: Vec<_> = makers.collect::<Vec<_>>().into_iter().map(|maker| maker.join()).collect();
+        crowd.over.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+    });
 }

@@ -1,10 +1,18 @@
 //! What happens when not everything can be kept.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+};
 
 use logboom::{CollectorError, Level, Live, LogCollector, OnFull};
+use logboom_files::Session;
+use logboom_record::{Outcome, Time};
 
-use crate::{common::messages, small_disk::SmallDisk};
+use crate::{
+    common::{again, messages, role},
+    small_disk::SmallDisk,
+};
 
 fn gap(message: &str) -> Option<(u64, u64)> {
     let (from, to) = message.strip_prefix("lost seq ")?.strip_suffix(": disk full")?.split_once('-')?;
@@ -108,4 +116,119 @@ fn a_full_buffer_blocks_and_the_stall_is_counted() {
     });
     collector.flush().unwrap();
     assert_eq!((collector.stats().lost, messages(&collector.path()).len()), (0, 5_001));
+}
+
+/// The text logs that the session's metadata know of.
+fn known(session: &Session) -> Vec<String> {
+    session.meta().unwrap().runs.into_iter().filter_map(|run| run.text).collect()
+}
+
+#[test]
+fn a_switch_that_a_full_disk_keeps_out_of_the_metadata_is_noted_when_there_is_room() {
+    for boom in [true, false] {
+        let (disk, elsewhere) = (SmallDisk::new("24m"), tempfile::tempdir().unwrap());
+        let builder = LogCollector::builder(disk.path()).bound_only();
+        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
+        let other = LogCollector::builder(elsewhere.path()).bound_only().build().unwrap();
+        let session = Session::open(collector.dir()).unwrap();
+        collector.log_str("before");
+        collector.flush().unwrap();
+        let first = collector.path();
+        disk.fill();
+        let second = collector.start_new_session_blocking("second").unwrap();
+        (0..100).for_each(|_| collector.log_str("on a full disk"));
+        let error = collector.flush().unwrap_err();
+        assert!(matches!(&error, CollectorError::Failing { .. }), "{error}");
+        assert!(collector.stats().failing.is_some());
+        assert_eq!(known(&session), ["collector.log"]);
+        let next = other.start_new_session_blocking("next").unwrap();
+        other.log_str("not concerned");
+        other.flush().unwrap();
+        assert_eq!((messages(&next), other.stats().failing), (vec!["not concerned".to_owned()], None));
+        disk.make_room();
+        // Nobody logs, and nobody asks.
+        while known(&session) != ["collector.log", "second.log"] {
+            std::thread::yield_now();
+        }
+        collector.log_str("after");
+        collector.flush().unwrap();
+        assert_eq!(collector.stats().failing, None, "{boom}");
+        drop(collector);
+        assert_eq!(messages(&first), ["before"]);
+        let lines = messages(&second);
+        let gaps: Vec<(u64, u64)> = lines.iter().filter_map(|line| gap(line)).collect();
+        let lost: u64 = gaps.iter().map(|(from, to)| to - from + 1).sum();
+        assert_eq!((lines.len() - gaps.len()) as u64 + lost, 101, "{lines:?}");
+        let status = session.status(Time::now());
+        assert_eq!((status.outcome, status.damage), (Outcome::Passed, None));
+        let counts = status.meta.runs.iter().map(|run| run.counts.unwrap());
+        let counts: Vec<u64> = counts.map(|counts| counts.records + counts.lost).collect();
+        assert_eq!(counts, [1, 101], "{boom}");
+    }
+}
+
+#[test]
+fn a_switch_that_was_never_noted_is_found_when_the_program_is_gone() {
+    let test = "faults::a_switch_that_was_never_noted_is_found_when_the_program_is_gone";
+    if let Some((role, dir)) = role() {
+        let builder = LogCollector::builder(dir);
+        let collector = if role == "boom" { builder } else { builder.text_only() }.build().unwrap();
+        collector.log_str("before");
+        collector.flush().unwrap();
+        println!("READY");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        for name in ["second", "third"] {
+            collector.start_new_session_blocking(name).unwrap();
+            collector.log_str(&format!("in the {name}"));
+            assert!(collector.flush().is_err());
+        }
+        std::process::abort();
+    }
+    for kind in ["boom", "text"] {
+        let disk = SmallDisk::new("24m");
+        let mut child = again(test, kind, disk.path()).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.contains("READY")));
+        disk.fill();
+        drop(child.stdin.take());
+        assert!(!child.wait().unwrap().success());
+        disk.make_room();
+        let left = fs::read_dir(disk.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
+        let session = Session::open(&left).unwrap();
+        assert_eq!(known(&session), ["collector.log"]);
+        logboom::recover(&session).unwrap();
+        assert_eq!(known(&session), ["collector.log", "second.log", "third.log"], "{kind}");
+        assert_eq!(messages(&session.dir().join("collector.log")), ["before"]);
+    }
+}
+
+#[test]
+fn a_switch_that_was_not_noted_by_the_end_is_found_by_the_next_collector() {
+    for boom in [true, false] {
+        let disk = SmallDisk::new("24m");
+        let builder = || {
+            let builder = LogCollector::builder(disk.path()).bound_only();
+            if boom { builder } else { builder.text_only() }
+        };
+        let collector = builder().build().unwrap();
+        let session = Session::open(collector.dir()).unwrap();
+        // In a thread, which lets go of its ring when it ends.
+        let log = |line: &str| std::thread::scope(|scope| scope.spawn(|| collector.log_str(line)).join().unwrap());
+        log("before");
+        collector.flush().unwrap();
+        disk.fill();
+        let second = collector.start_new_session_blocking("second").unwrap();
+        log("on a full disk");
+        drop(collector);
+        // A boom file gives back what it kept when it is sealed, and that is room enough.
+        assert_eq!(known(&session).len(), if boom { 2 } else { 1 });
+        disk.make_room();
+        drop(builder().build().unwrap());
+        assert_eq!(known(&session), ["collector.log", "second.log"], "{boom}");
+        assert!(second.exists());
+        assert!(
+            fs::read_dir(session.dir()).unwrap().all(|name| name.unwrap().path().extension() != Some("ring".as_ref()))
+        );
+        assert_eq!(session.status(Time::now()).outcome, if boom { Outcome::Passed } else { Outcome::Lost });
+    }
 }

@@ -4,17 +4,19 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     hash::{BuildHasher, Hasher, RandomState},
-    os::unix::fs::FileExt,
+    io::{BufRead, BufReader},
+    os::unix::{fs::FileExt, process::ExitStatusExt},
     path::Path,
+    sync::{Barrier, mpsc},
+    time::{Duration, Instant},
 };
 
-use logboom::LogCollector;
+use logboom::{Builder, Live, LogCollector};
+use logboom_boom::reader::Reader;
 use logboom_files::Session;
-use logboom_record::{Entry, Outcome, Time};
-use logboom_store::{Query, Scope, Store};
-use logboom_store_embedded::Embedded;
+use logboom_record::{Outcome, Time};
 
-use crate::common::{again, messages, role};
+use crate::common::{again, crowd, messages, role, stored};
 
 const THREADS: usize = 3;
 
@@ -40,6 +42,7 @@ fn program(role: &str, dir: &Path) {
             scope.spawn(move || {
                 let is_crowded = thread == THREADS - 1;
                 let crowd = if is_crowded { crowd(dir) } else { Vec::new() };
+                crowd.iter().for_each(|collector| collector.log_str("takes a ring"));
                 for number in 1..=if is_crowded { last.min(500) } else { last } {
                     match number % 5 {
                         0 => collector.log_str(&format!("{thread} {number}")),
@@ -73,12 +76,6 @@ fn program(role: &str, dir: &Path) {
     }
 }
 
-/// So many other collectors that this thread has no ring left for one more.
-fn crowd(dir: &Path) -> Vec<LogCollector> {
-    let collectors = (0..16).map(|_| LogCollector::builder(dir.join("crowd")).text_only().build().unwrap());
-    collectors.inspect(|collector| collector.log_str("takes a ring")).collect()
-}
-
 fn returned(dir: &Path) -> [u64; THREADS] {
     let bytes = fs::read(dir.join("returned")).unwrap();
     std::array::from_fn(|thread| u64::from_le_bytes(bytes[thread * 8..][..8].try_into().unwrap()))
@@ -99,34 +96,6 @@ fn check(what: &str, messages: impl Iterator<Item = String>, returned: [u64; THR
     }
 }
 
-/// The messages of every session file, in the order of the files.
-fn stored(dir: &Path, session: &Session) -> Vec<String> {
-    let store = Embedded::open(dir).unwrap();
-    let runs = session.status(Time::now()).meta.runs;
-    let mut all = Vec::new();
-    for run in runs {
-        let mut query = Query::new(Scope::Run(run.run.id));
-        query.lines_max = 1_000;
-        let mut cursor = None;
-        loop {
-            let page = store.page(&query, cursor.as_ref()).unwrap();
-            let records = page.entries.iter().filter_map(|entry| match entry {
-                Entry::Record(record) => Some(String::from_utf8(record.message.clone()).unwrap()),
-                Entry::Gap(gap) => {
-                    assert_eq!(gap.to, None, "{gap:?}");
-                    None
-                }
-            });
-            all.extend(records);
-            if !page.more {
-                break;
-            }
-            cursor = Some(page.cursor);
-        }
-    }
-    all
-}
-
 fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("returned"), [0; THREADS * 8]).unwrap();
@@ -143,17 +112,16 @@ fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     }
     child.wait().unwrap();
     let returned = returned(dir.path());
-    let sessions = fs::read_dir(dir.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
-    let session = Session::open(&sessions).unwrap();
+    let session = only_session(dir.path());
     assert_eq!(session.status(Time::now()).outcome, Outcome::Lost);
     // Of a file that was begun when the program died the metadata know nothing yet.
     let known = || session.status(Time::now()).meta.runs.len();
-    let (before, seen) = (known(), stored(dir.path(), &session));
+    let (before, seen) = (known(), stored(dir.path(), &session).concat());
     logboom::recover(&session).unwrap();
     if known() == before {
         check("as it was left", seen.into_iter(), returned);
     }
-    check("recovered", stored(dir.path(), &session).into_iter(), returned);
+    check("recovered", stored(dir.path(), &session).concat().into_iter(), returned);
     let texts = session.status(Time::now()).meta.runs.into_iter().filter_map(|run| run.text);
     let texts: Vec<String> = texts.flat_map(|name| messages(&session.dir().join(name))).collect();
     check("text logs", texts.into_iter().filter(|line| !line.starts_with("lost seq")), returned);
@@ -167,13 +135,10 @@ fn every_call_that_returned_is_found_once() {
     if let Some((role, dir)) = role() {
         program(&role, &dir);
     }
-    let mut random = RandomState::new().build_hasher().finish() | 1;
+    let mut random = Random::new();
     for (end, rounds) in [(End::Killed, 10), (End::Abort, 2), (End::Exit, 2), (End::Panic, 2)] {
         for text_only in [true, false].repeat(rounds / 2) {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            round(test, end, text_only, 1 + random % 20_000);
+            round(test, end, text_only, 1 + random.next() % 20_000);
         }
     }
 }
@@ -192,7 +157,7 @@ fn the_next_collector_puts_it_into_files() {
     let collector = LogCollector::builder(dir.path()).build().unwrap();
     assert!(!left.join("collector.log.ring").exists());
     let session = Session::open(&left).unwrap();
-    check("recovered", stored(dir.path(), &session).into_iter(), [500; THREADS]);
+    check("recovered", stored(dir.path(), &session).concat().into_iter(), [500; THREADS]);
     drop(collector);
 }
 
@@ -230,4 +195,173 @@ fn the_rings_of_a_collector_that_starts_are_not_taken_for_those_of_a_dead_one() 
         }
     };
     assert!(status.success());
+}
+
+/// A live consumer that holds the writer at the first record until somebody receives, and is told of each further one.
+fn holding(mut each: impl FnMut(u64) + Send + 'static) -> (Live, mpsc::Receiver<()>) {
+    let (enter, entered) = mpsc::sync_channel(0);
+    let mut seen = 0;
+    let take = move |_| {
+        seen += 1;
+        match seen {
+            // Twice: the writer is held between the two.
+            1 => enter.send(()).and_then(|()| enter.send(())).unwrap(),
+            seen => each(seen),
+        }
+        true
+    };
+    (Live::new(take), entered)
+}
+
+fn only_session(dir: &Path) -> Session {
+    let path = fs::read_dir(dir.join("sessions")).unwrap().next().unwrap().unwrap().path();
+    Session::open(&path).unwrap()
+}
+
+/// The numbers that the messages begin with.
+fn numbers(messages: &[String]) -> Vec<u64> {
+    messages.iter().map(|message| message.split(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn a_batch_is_begun_before_any_of_its_records_is_in_a_file() {
+    const LAST: u64 = 40;
+    if let Some((_, dir)) = role() {
+        // More than a block of a boom file holds, of the one batch that all but the first record are in.
+        let (live, entered) = holding(|seen| {
+            if seen == LAST - 10 {
+                std::process::abort()
+            }
+        });
+        let collector = LogCollector::builder(&dir).live(live).build().unwrap();
+        collector.log_str("1");
+        entered.recv().unwrap();
+        (2..=LAST).for_each(|number| logboom::info!(collector, "{} {:>60000}", number, 'x'));
+        entered.recv().unwrap();
+        let _ = collector.flush();
+        panic!("the writer should have ended the program");
+    }
+    let (dir, test) = (tempfile::tempdir().unwrap(), "killed::a_batch_is_begun_before_any_of_its_records_is_in_a_file");
+    let status = again(test, "abort", dir.path()).status().unwrap();
+    assert_eq!(status.signal(), Some(libc::SIGABRT));
+    let session = only_session(dir.path());
+    let held = Reader::open(&session.dir().join("records.boom")).unwrap().runs()[0].next_seq;
+    assert!((3..LAST).contains(&held), "{held}");
+    let want: Vec<u64> = (1..=LAST).collect();
+    assert_eq!(numbers(&stored(dir.path(), &session).concat()), want, "as it was left, with {held} held");
+    assert_eq!(logboom::recover(&session).unwrap().records, LAST + 1 - held);
+    assert_eq!(numbers(&stored(dir.path(), &session).concat()), want, "with {held} held");
+    assert_eq!(numbers(&messages(&session.dir().join("collector.log"))), want, "with {held} held");
+}
+
+/// How many records each thread of [`leave`] logs.
+const LEFT: u64 = 4_000;
+
+/// Ends with all but nothing written: the rings hold the records of two session files.
+fn leave(builder: Builder) -> ! {
+    let (live, entered) = holding(|_| ());
+    let collector = builder.live(live).build().unwrap();
+    collector.log_str("0 1");
+    entered.recv().unwrap();
+    let barrier = Barrier::new(THREADS + 1);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (collector, barrier) = (&collector, &barrier);
+            scope.spawn(move || {
+                for number in 1 + u64::from(thread == 0)..=LEFT {
+                    if number == LEFT / 2 {
+                        barrier.wait();
+                        barrier.wait();
+                    }
+                    logboom::info!(collector, "{} {} {:>1000}", thread, number, 'x');
+                }
+            });
+        }
+        barrier.wait();
+        collector.start_new_session_blocking("next").unwrap();
+        barrier.wait();
+    });
+    std::process::abort()
+}
+
+/// Starts a recovery. Gives how long it took, or nothing if that was more than `at_most`: it is killed then.
+fn recover_for(test: &str, dir: &Path, at_most: Duration) -> Option<Duration> {
+    let mut child = again(test, "recover", dir).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("BEGINS")));
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return Some(begun.elapsed());
+        }
+        if begun.elapsed() >= at_most {
+            child.kill().unwrap();
+            let status = child.wait().unwrap();
+            return status.success().then_some(at_most);
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_recovery_that_is_killed_is_done_again() {
+    let test = "killed::a_recovery_that_is_killed_is_done_again";
+    match role() {
+        Some((role, dir)) if role == "recover" => {
+            println!("BEGINS");
+            logboom::recover(&only_session(&dir)).unwrap();
+            std::process::exit(0);
+        }
+        Some((role, dir)) => {
+            let builder = LogCollector::builder(&dir);
+            leave(if role == "text" { builder.text_only() } else { builder });
+        }
+        None => {}
+    }
+    let mut random = Random::new();
+    for kind in ["text", "boom"] {
+        let left = || {
+            let dir = tempfile::tempdir().unwrap();
+            assert_eq!(again(test, kind, dir.path()).status().unwrap().signal(), Some(libc::SIGABRT));
+            dir
+        };
+        let (mut whole, mut killed) = (recover_for(test, left().path(), Duration::MAX).unwrap(), 0);
+        while killed < 10 {
+            let (dir, mut tries) = (left(), 0);
+            while tries < 4 {
+                let at_most = whole.mul_f64((random.next() % 1_000) as f64 / 1_000.0);
+                if let Some(took) = recover_for(test, dir.path(), at_most) {
+                    // A measurement while the machine was busy must not let all others be done in time.
+                    whole = if tries == 0 { took } else { whole };
+                    break;
+                }
+                tries += 1;
+            }
+            killed += tries;
+            let session = only_session(dir.path());
+            logboom::recover(&session).unwrap();
+            let what = format!("{kind}, killed {tries} times");
+            check(&what, stored(dir.path(), &session).concat().into_iter(), [LEFT; THREADS]);
+            let texts = ["collector.log", "next.log"].map(|name| messages(&session.dir().join(name))).concat();
+            check(&what, texts.into_iter().filter(|line| !line.starts_with("lost seq")), [LEFT; THREADS]);
+            assert!(!session.dir().join("collector.log.ring").exists());
+        }
+    }
+}
+
+/// Numbers that are other ones each time.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        Random(RandomState::new().build_hasher().finish() | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
