@@ -151,7 +151,7 @@ impl Words {
         let (message, level, flags, fields) = match head.kind {
             FrameKind::Text => (message.to_vec(), head.level, Flags::NONE, text_of(fields)),
             FrameKind::Deferred => self.rendered(head.number, payload, head.level),
-            FrameKind::Unleveled | FrameKind::Dropped => {
+            FrameKind::Unleveled => {
                 let level = level::guess(payload).unwrap_or_default();
                 (payload.to_vec(), level, Flags::LEVEL_GUESSED, None)
             }
