@@ -124,7 +124,7 @@ pub fn check(session: &Session, now: Time) -> Findings {
 
 /// What a killed program left in its rings is not lost: it is read from there until `verify --repair` puts it into the files.
 fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
-    match rest::read(path, |of| next_seq(dir, of)) {
+    match rest::read(path, |of, _| next_seq(dir, of)) {
         Ok((left, damage)) => {
             for (of, records) in left {
                 let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };

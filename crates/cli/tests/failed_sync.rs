@@ -199,7 +199,7 @@ fn who_follows_a_text_log_gets_each_record_once_though_it_is_cut_back() {
     wait_until(|| fs::read_to_string(&seen).unwrap().contains(r#""message":"second""#));
     let log = run.logboom.session_file("exec_sh.log");
     run.go_on();
-    wait_until(|| fs::read_to_string(&log).unwrap().contains(" S W lost seq "));
+    wait_until(|| fs::read_to_string(&log).unwrap().contains(" - W lost seq "));
     run.disk.make_room();
     run.go_on();
     let Run { disk, logboom, running } = run;

@@ -85,12 +85,12 @@ pub enum FilesError {
         /// The run looked for.
         run: RunId,
     },
-    /// Somebody holds the lock of a session for very long.
-    #[error("{} is locked by another process for {seconds} s; look for a stopped logboom, or try again", .path.display())]
+    /// Somebody else holds the lock.
+    #[error("{} is locked by another process{}; look for a stopped logboom, or try again", .path.display(), waited(*.seconds))]
     Busy {
         /// The lock.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long it was waited for; 0 where nobody waits for it.
         seconds: u64,
     },
     /// Every name that was tried is taken.
@@ -124,6 +124,10 @@ impl FilesError {
     pub fn is_missing(&self) -> bool {
         matches!(self, FilesError::Missing { .. })
     }
+}
+
+fn waited(seconds: u64) -> String {
+    if seconds == 0 { String::new() } else { format!(" for {seconds} s") }
 }
 
 /// What an error says, and its causes where it does not say them itself.

@@ -168,7 +168,10 @@ fn only_one_cleans_at_a_time() {
     let file = fs::File::create(&path).unwrap();
     hold_lock(&file, &path).unwrap();
     let gone = [(session.id().clone(), Reason::MoreThan(0))];
-    assert!(matches!(apply(&data, &gone, day(1)), Err(FilesError::Busy { .. })));
+    let refused = apply(&data, &gone, day(1)).unwrap_err();
+    assert!(matches!(refused, FilesError::Busy { .. }));
+    let said = refused.to_string();
+    assert!(said.contains("is locked by another process; look"), "nobody waited, and it says: {said}");
     assert_eq!(apply(&data, &[], day(1)).unwrap().deleted, [], "nothing to do is no reason to fail");
     let tidied = tidy(&data, &limits(0, 0, 0), day(100_000), Duration::MAX).unwrap();
     assert_eq!(tidied, Tidied::Busy);

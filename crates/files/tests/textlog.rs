@@ -134,9 +134,18 @@ fn damage_before_a_gap_line_is_lost_too() {
 
 #[test]
 fn what_only_looks_like_a_gap_is_a_record() {
-    let says = |seq, message: &str| record(seq, Stream::System, Flags::NONE, message.as_bytes());
-    let all = [out(1, "lost seq 2-9: me"), says(2, "lost seq 1-9: past"), says(3, "lost seq 9-4: backwards")];
-    assert_eq!(read(&lines(&records(&all)), Extent::Final).0, records(&all));
+    let says = |seq, message: &str| Record {
+        level: Level::Warn,
+        ..record(seq, Stream::System, Flags::NONE, message.as_bytes())
+    };
+    let all = [out(1, "lost seq 2-9: me"), says(2, "lost seq 3-9: x"), says(3, "lost seq 4-: x\nmore"), says(4, "end")];
+    assert_eq!(read(&lines(&records(&all)), Extent::Final), (records(&all), 0));
+}
+
+#[test]
+fn a_gap_of_what_was_counted_already_is_skipped() {
+    let entries = [Entry::Record(out(1, "a")), Entry::Gap(gap(1, 9)), Entry::Record(out(2, "b"))];
+    assert_eq!(read(&lines(&entries), Extent::Final), (records(&[out(1, "a"), out(2, "b")]), 1));
 }
 
 fn any_message() -> impl Strategy<Value = Vec<u8>> {

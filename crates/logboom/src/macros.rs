@@ -128,7 +128,6 @@ macro_rules! __take {
                         #[allow(unused_imports)]
                         use $crate::private::{
                             ArgByTrait as _, ArgByType as _, ArgInMessage as _, FieldByTrait as _, FieldByType as _,
-                            Way,
                         };
                         static SITE: $crate::private::Site = $crate::private::Site::new(
                             $crate::private::Source { target: module_path!(), file: file!(), line: line!() },
@@ -138,10 +137,7 @@ macro_rules! __take {
                         $(let $arg = $crate::private::Arg::<_, { $crate::private::use_of($template, $($at)*) }>($arg);)*
                         $(let $field = $crate::private::$how($field);)*
                         let in_message = !const { $crate::private::deferrable($template) }
-                            $(|| matches!((&&&$arg).way(), Way::InMessage))*;
-                        let runs_foreign_code = in_message
-                            $(|| !matches!((&&&$arg).way(), Way::Stored))*
-                            $(|| !matches!((&&$field).way(), Way::Stored))*;
+                            $(|| (&&&$arg).in_message())*;
                         let encode = |slot: &mut $crate::private::Slot<'_>| {
                             if in_message {
                                 $crate::private::put_message(slot, format_args!($template $(, *$arg.0)*));
@@ -152,7 +148,7 @@ macro_rules! __take {
                         };
                         $crate::private::Takes::take(
                             collector,
-                            $crate::private::Call { level, site: &SITE, runs_foreign_code, encode },
+                            $crate::private::Call { level, site: &SITE, encode },
                         );
                     }
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 pub use crate::deferred::{
     Arg, ArgByTrait, ArgByType, ArgInMessage, Debugged, FieldByTrait, FieldByType, Plain, Shown, Site, Source, Stored,
-    Way, deferrable, key_name, put_message, use_of,
+    deferrable, key_name, put_message, use_of,
 };
 pub use crate::frame::Slot;
 pub use logboom_record::Level;
@@ -16,9 +16,8 @@ pub struct Call<F> {
     pub level: Level,
     /// Where it stands.
     pub site: &'static Site,
-    /// Whether `encode` runs code of the program, which may log itself, panic, or take long.
-    pub runs_foreign_code: bool,
-    /// Writes the payload; may be run again, in another slot.
+    /// Writes the payload; may be run again, in another slot. It may run code of the program, which may log itself, panic, or
+    /// take long.
     pub encode: F,
 }
 

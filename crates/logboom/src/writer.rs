@@ -308,7 +308,6 @@ impl Writer {
                 let (level, guessed) = (level::guess(payload).unwrap_or_default(), true);
                 self.record(&NewRecord { time, level, guessed, message: payload, fields: None });
             }
-            FrameKind::Dropped => self.lose(u64::from(head.number), "buffer full"),
             FrameKind::Deferred => self.take_deferred(head, payload),
         }
     }

@@ -2,13 +2,22 @@
 //!
 //! `2026-01-02T03:04:05.123456Z O I message`: columns are fixed, the message starts at byte [`PREFIX_BYTES`]. The stream
 //! letter is lower case where no newline follows what was printed. A message that itself holds newlines goes on in
-//! lines whose stream letter is `+`. Bytes of the message are never changed, so every codec round trip is exact but for
+//! lines whose stream letter is `+`, and a gap is a line whose stream letter is `-`. Bytes of the message are never changed, so every codec round trip is exact but for
 //! what the text has no column for: seq (the line's number), fields, origin time, [`Flags::LEVEL_GUESSED`].
 
 use crate::{Flags, Gap, Level, RecordRef, Stream, Time};
 
 /// How many bytes stand before the message.
 pub const PREFIX_BYTES: usize = Time::RFC3339_BYTES + 5;
+
+/// Where the stream letter stands in a line.
+pub const STREAM_AT: usize = Time::RFC3339_BYTES + 1;
+const LEVEL_AT: usize = STREAM_AT + 2;
+
+/// The stream letter of a line that goes on with a message.
+const MORE_LETTER: u8 = b'+';
+/// The stream letter of a gap: no record has it, whatever its message says.
+const GAP_LETTER: u8 = b'-';
 
 /// The start of a text line. Made once for all the lines of one read(2): only two letters differ between them.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +83,8 @@ impl Prefix {
     #[inline]
     fn set_letters(&mut self, stream: Stream, level: Level, flags: Flags) {
         let case = if flags.ends_line_with_newline() { 0 } else { 0x20 };
-        self.bytes[28] = stream.letter() | case;
-        self.bytes[30] = level.letter();
+        self.bytes[STREAM_AT] = stream.letter() | case;
+        self.bytes[LEVEL_AT] = level.letter();
     }
 
     #[cold]
@@ -84,7 +93,7 @@ impl Prefix {
             out.extend_from_slice(&self.bytes);
             out.extend_from_slice(part);
             out.push(b'\n');
-            self.bytes[28] = b'+';
+            self.bytes[STREAM_AT] = MORE_LETTER;
         }
     }
 }
@@ -94,11 +103,14 @@ pub fn push_record(out: &mut Vec<u8>, record: &RecordRef<'_>) {
     Prefix::new(record.time).push(out, record.stream, record.level, record.flags, record.message);
 }
 
-/// Appends the text line of a gap: `… S W lost seq 10-20: disk full`, or `lost seq 10-: …` where its end is unknown.
+/// Appends the text line of a gap: `… - W lost seq 10-20: disk full`, or `lost seq 10-: …` where its end is unknown.
 pub fn push_gap(out: &mut Vec<u8>, gap: &Gap) {
     let to = gap.to.map(|to| to.to_string()).unwrap_or_default();
-    let message = format!("lost seq {}-{to}: {}", gap.from, gap.why.replace('\n', " "));
-    Prefix::new(gap.time).push(out, Stream::System, Level::Warn, Flags::NONE, message.as_bytes());
+    let mut prefix = Prefix::new(gap.time);
+    prefix.bytes[STREAM_AT] = GAP_LETTER;
+    prefix.bytes[LEVEL_AT] = Level::Warn.letter();
+    out.extend_from_slice(&prefix.bytes);
+    out.extend_from_slice(format!("lost seq {}-{to}: {}\n", gap.from, gap.why.replace('\n', " ")).as_bytes());
 }
 
 /// The largest seq that a gap line is believed: no run comes near it, and whoever counts on from it does not overflow.
@@ -107,6 +119,8 @@ const SEQ_MAX: u64 = 1 << 62;
 /// What a gap line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapText {
+    /// When the first of its records was read.
+    pub time: Time,
     /// The seq of the first lost record.
     pub from: u64,
     /// The seq of the last, where it is known.
@@ -115,7 +129,24 @@ pub struct GapText {
     pub why: String,
 }
 
-/// One line of a text log, taken apart.
+impl GapText {
+    /// Takes a line (without its newline) apart; `None` if it is not a gap's.
+    pub fn parse(line: &[u8]) -> Option<GapText> {
+        let (prefix, message) = line.split_at_checked(PREFIX_BYTES)?;
+        if prefix[Time::RFC3339_BYTES..] != *b" - W " {
+            return None;
+        }
+        let time = parse_stamp(&prefix[..Time::RFC3339_BYTES])?;
+        let (range, why) = std::str::from_utf8(message).ok()?.strip_prefix("lost seq ")?.split_once(": ")?;
+        let (from, to) = range.split_once('-')?;
+        let seq = |text: &str| text.parse().ok().filter(|seq| *seq <= SEQ_MAX);
+        let from = seq(from)?;
+        let to = if to.is_empty() { None } else { Some(seq(to)?) };
+        to.is_none_or(|to| to >= from).then(|| GapText { time, from, to, why: why.to_owned() })
+    }
+}
+
+/// One line of a record in a text log, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextLine<'a> {
     /// When the record was read.
@@ -137,28 +168,16 @@ impl<'a> TextLine<'a> {
         if prefix[27] != b' ' || prefix[29] != b' ' || prefix[31] != b' ' {
             return None;
         }
-        let stream = match prefix[28].to_ascii_uppercase() {
+        let stream = match prefix[STREAM_AT].to_ascii_uppercase() {
             b'O' => Some(Stream::Stdout),
             b'E' => Some(Stream::Stderr),
             b'S' => Some(Stream::System),
-            b'+' => None,
+            MORE_LETTER => None,
             _ => return None,
         };
-        let level = Level::ALL.into_iter().find(|level| level.letter() == prefix[30])?;
+        let level = Level::ALL.into_iter().find(|level| level.letter() == prefix[LEVEL_AT])?;
         let time = parse_stamp(&prefix[..Time::RFC3339_BYTES])?;
-        Some(TextLine { time, stream, level, open: prefix[28].is_ascii_lowercase(), message })
-    }
-
-    /// What the line says of a gap, if it is one's.
-    pub fn gap(&self) -> Option<GapText> {
-        if (self.stream, self.level, self.open) != (Some(Stream::System), Level::Warn, false) {
-            return None;
-        }
-        let (range, why) = std::str::from_utf8(self.message).ok()?.strip_prefix("lost seq ")?.split_once(": ")?;
-        let (from, to) = range.split_once('-')?;
-        let seq = |text: &str| text.parse().ok().filter(|seq| *seq <= SEQ_MAX);
-        let to = if to.is_empty() { None } else { Some(seq(to)?) };
-        Some(GapText { from: seq(from)?, to, why: why.to_owned() })
+        Some(TextLine { time, stream, level, open: prefix[STREAM_AT].is_ascii_lowercase(), message })
     }
 }
 
@@ -221,20 +240,34 @@ mod tests {
         let run = crate::RunId::from_bytes([0; 16]);
         let mut out = Vec::new();
         push_gap(&mut out, &Gap { run, from: 10, to: Some(20), time: at, why: "disk full".into() });
-        assert_eq!(out, b"1970-01-01T00:00:00.000000Z S W lost seq 10-20: disk full\n");
-        let gap = TextLine::parse(out.trim_ascii_end()).unwrap().gap().unwrap();
-        assert_eq!(gap, GapText { from: 10, to: Some(20), why: "disk full".into() });
+        assert_eq!(out, b"1970-01-01T00:00:00.000000Z - W lost seq 10-20: disk full\n");
+        let line = out.trim_ascii_end();
+        assert_eq!(TextLine::parse(line), None, "it is no record's");
+        let gap = GapText::parse(line).unwrap();
+        assert_eq!(gap, GapText { time: at, from: 10, to: Some(20), why: "disk full".into() });
     }
 
     #[test]
-    fn what_looks_like_a_gap_and_is_none_stays_a_record() {
-        let gap = |line: &str| TextLine::parse(format!("1970-01-01T00:00:00.000000Z {line}").as_bytes()).unwrap().gap();
-        assert!(gap("S W lost seq 2-9: x").is_some());
-        for line in ["S I lost seq 2-9: x", "s W lost seq 2-9: x", "O W lost seq 2-9: x"] {
-            assert_eq!(gap(line), None, "{line}");
+    fn no_record_is_a_gap_whatever_its_message_says() {
+        for (stream, level) in Stream::ALL.into_iter().flat_map(|stream| Level::ALL.map(|level| (stream, level))) {
+            for flags in [Flags::NONE, Flags::CONTINUED] {
+                let (mut out, time) = (Vec::new(), Time::from_micros(0));
+                Prefix::new(time).push(&mut out, stream, level, flags, b"lost seq 2-9: x\nlost seq 2-9: x");
+                for line in out.trim_ascii_end().split(|byte| *byte == b'\n') {
+                    assert_eq!(GapText::parse(line), None, "{}", String::from_utf8_lossy(line));
+                    assert_eq!(TextLine::parse(line).unwrap().message, b"lost seq 2-9: x");
+                }
+            }
         }
-        for range in ["2-18446744073709551615", "18446744073709551615-"] {
-            assert_eq!(gap(&format!("S W lost seq {range}: x")), None, "{range}");
+    }
+
+    #[test]
+    fn seqs_that_no_run_has_are_no_gap() {
+        let gap =
+            |range: &str| GapText::parse(format!("1970-01-01T00:00:00.000000Z - W lost seq {range}: x").as_bytes());
+        assert!(gap("2-9").is_some() && gap("2-").is_some());
+        for range in ["2-18446744073709551615", "18446744073709551615-", "9-2", "-9", "x-"] {
+            assert_eq!(gap(range), None, "{range}");
         }
     }
 

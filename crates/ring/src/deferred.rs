@@ -25,7 +25,7 @@ pub use site::{Site, Source};
 
 #[doc(hidden)]
 pub use {
-    arg::{Arg, ArgByTrait, ArgByType, ArgInMessage, Debugged, FieldByTrait, FieldByType, Plain, Shown, Way},
+    arg::{Arg, ArgByTrait, ArgByType, ArgInMessage, Debugged, FieldByTrait, FieldByType, Plain, Shown},
     site::key_name,
     template::{deferrable, use_of},
     value::{Stored, put_message},

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-/// Why a ring file did not do what it was asked. In each case records can still go the other way, by the channel.
+/// Why a ring file did not do what it was asked. In each case records can still go the other way, by the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
     /// The operating system refused; `source` says why. After a full disk the same call may succeed later.
@@ -16,7 +16,7 @@ pub enum RingError {
         source: io::Error,
     },
     /// This machine's pages or byte order are not those of the format. Trying again cannot help.
-    #[error("ring files need pages of 4096 bytes and a little-endian machine; log by the channel")]
+    #[error("ring files need pages of 4096 bytes and a little-endian machine; log by the queue")]
     Machine,
     /// The table has no room for this entry. A call site that is not in it has its calls formatted at once.
     #[error("the table of {path} is full; format the calls of this site at once", path = .path.display())]
@@ -25,7 +25,7 @@ pub enum RingError {
         path: PathBuf,
     },
     /// As many threads log at a time as there may be rings. Later calls succeed when threads have ended.
-    #[error("{path} has {max} rings, all in use; log by the channel until a thread ends", path = .path.display())]
+    #[error("{path} has {max} rings, all in use; log by the queue until a thread ends", path = .path.display())]
     TooManyRings {
         /// Which file.
         path: PathBuf,

@@ -117,7 +117,7 @@ impl RingFile {
     /// A ring of about so many bytes: the next power of two, within [`RING_BYTES_MIN`] and [`RING_BYTES_MAX`].
     ///
     /// # Errors
-    /// [`RingError::TooManyRings`], and a full disk: the channel is the other way then.
+    /// [`RingError::TooManyRings`], and a full disk: the queue is the other way then.
     pub fn producer(&self, bytes: usize) -> Result<Producer, RingError> {
         let size = bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX).next_power_of_two();
         let free = self.take_free(size);

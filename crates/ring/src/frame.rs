@@ -1,6 +1,6 @@
 //! One log call as bytes, from the thread that logs to the thread that writes.
 //!
-//! A frame is what stands in a ring and in the channel alike: a head of [`HEAD_BYTES`], then the payload, then zeros up
+//! A frame is what stands in a ring and in the queue alike: a head of [`HEAD_BYTES`], then the payload, then zeros up
 //! to a multiple of eight bytes. It is written straight into its place through a [`Slot`], which never grows: what does
 //! not fit is noted, and the caller goes another way. `docs/formats.md` has the bytes.
 
@@ -21,8 +21,6 @@ pub enum FrameKind {
     Unleveled = 1,
     /// The arguments of a call site; [`Head::number`] is the site's number.
     Deferred = 2,
-    /// Records that were not taken because there was no room; [`Head::number`] is how many.
-    Dropped = 3,
 }
 
 /// What stands before the payload.
@@ -65,7 +63,6 @@ impl<'a> Frame<'a> {
             0 => FrameKind::Text,
             1 => FrameKind::Unleveled,
             2 => FrameKind::Deferred,
-            3 => FrameKind::Dropped,
             _ => return None,
         };
         let level = *Level::ALL.get(usize::from(head[5]))?;
@@ -267,7 +264,7 @@ mod tests {
         slot.put(b"0123456789");
         assert_eq!(slot.finish(&HEAD), Some(40));
         (0..40).for_each(|len| assert_eq!(Frame::parse(&place[..len]), None));
-        for (at, byte) in [(3, 0xFF), (4, 9), (5, 9), (0, 23)] {
+        for (at, byte) in [(3, 0xFF), (4, 3), (4, 9), (5, 9), (0, 23)] {
             let mut bad = place;
             bad[at] = byte;
             assert_eq!(Frame::parse(&bad), None);

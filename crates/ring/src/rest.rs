@@ -151,7 +151,7 @@ impl Words {
         let (message, level, flags, fields) = match head.kind {
             FrameKind::Text => (message.to_vec(), head.level, Flags::NONE, text_of(fields)),
             FrameKind::Deferred => self.rendered(head.number, payload, head.level),
-            FrameKind::Unleveled | FrameKind::Dropped => {
+            FrameKind::Unleveled => {
                 let level = level::guess(payload).unwrap_or_default();
                 (payload.to_vec(), level, Flags::LEVEL_GUESSED, None)
             }
@@ -189,12 +189,15 @@ fn text_of(fields: &[u8]) -> Option<String> {
     if fields.is_empty() { None } else { String::from_utf8(fields.to_vec()).ok() }
 }
 
-/// What is in the rings of a dead writer beyond its files, which hold what comes before `next_seq` of each
-/// session file. Changes nothing; while it reads nobody can drain the rings.
+/// What is in the rings of a dead writer beyond its files, which hold what comes before `next_seq` of each session file; that is
+/// told what [`Files::next_seq`] is. Changes nothing; while it reads nobody can drain the rings.
 ///
 /// # Errors
 /// Those of [`DeadRings::open_dead`].
-pub fn read(path: &Path, next_seq: impl Fn(&Generation) -> u64) -> Result<(Vec<OfFile>, Damage), RingError> {
+pub fn read(
+    path: &Path,
+    next_seq: impl Fn(&Generation, Option<u64>) -> u64,
+) -> Result<(Vec<OfFile>, Damage), RingError> {
     let mut rest = Rest { next_seq, found: Vec::new() };
     let damage = hand_over(&mut DeadRings::open_dead(path)?, &mut rest)?;
     Ok((rest.found, damage))
@@ -209,13 +212,13 @@ struct Rest<N> {
     found: Vec<OfFile>,
 }
 
-impl<N: Fn(&Generation) -> u64> Files for Rest<N> {
+impl<N: Fn(&Generation, Option<u64>) -> u64> Files for Rest<N> {
     type Error = RingError;
 
-    fn next_seq(&mut self, of: &Generation, _: Option<u64>) -> Result<u64, RingError> {
+    fn next_seq(&mut self, of: &Generation, begun: Option<u64>) -> Result<u64, RingError> {
         let found = self.found.iter().find(|(known, _)| known.run == of.run);
         let last = found.and_then(|(_, records)| records.last());
-        Ok(last.map_or_else(|| (self.next_seq)(of), |record| record.seq.saturating_add(1)))
+        Ok(last.map_or_else(|| (self.next_seq)(of, begun), |record| record.seq.saturating_add(1)))
     }
 
     fn append(&mut self, to: &Generation, _: Range<u64>, records: Vec<Record>) -> Result<(), RingError> {

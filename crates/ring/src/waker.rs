@@ -22,7 +22,7 @@ const SLEEPING: u32 = 1;
 /// For a given time, or until somebody has no room.
 const NAPPING: u32 = 2;
 
-/// Where the one writer of a collector sleeps. All its rings and the channel share it.
+/// Where the one writer of a collector sleeps. All its rings and the queue share it.
 #[derive(Debug)]
 pub struct Waker {
     state: Apart<Futex>,
@@ -41,7 +41,7 @@ impl Waker {
         Waker { state: Apart::default(), asymmetric: membarrier::register() }
     }
 
-    /// Wakes the writer if it sleeps. To be called after something was published, in a ring or in the channel.
+    /// Wakes the writer if it sleeps. To be called after something was published, in a ring or in the queue.
     #[inline]
     pub fn published(&self) {
         if self.asymmetric {

@@ -18,7 +18,7 @@ use logboom_files::{
     session::{RunMeta, Status},
 };
 use logboom_record::{Gap, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
-use logboom_ring::rest;
+use logboom_ring::{recover::is_live, rest};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
@@ -107,23 +107,29 @@ impl Open {
 
     /// Sees what happened since.
     pub fn refresh(&mut self) -> Result<(), StoreError> {
+        self.forget_drained();
         let stamp = Stamp::of(self.session.dir());
         let same = stamp.is_some_and(|stamp| stamp.is_settled) && stamp == self.stamp;
-        for source in &mut self.sources {
-            if source.refresh()? {
-                self.heads = Heads::default();
-            }
-        }
+        self.refresh_sources()?;
         if !same {
             self.stamp = stamp;
             self.look_again()?;
         }
-        self.look_into_rings();
+        self.look_into_rings()?;
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
         note_joins(&mut self.sources);
         note_times(&mut self.sources);
+        Ok(())
+    }
+
+    fn refresh_sources(&mut self) -> Result<(), StoreError> {
+        for source in &mut self.sources {
+            if source.refresh()? {
+                self.heads = Heads::default();
+            }
+        }
         Ok(())
     }
 
@@ -190,23 +196,45 @@ impl Open {
         Ok(())
     }
 
-    /// Reads what killed programs left in their rings, and forgets it where somebody has put it into files since.
-    fn look_into_rings(&mut self) {
-        for (path, source) in &mut self.rings {
-            match *source {
-                Some(at) if !path.exists() => self.sources[at] = Source::of_rings(Vec::new()),
-                None => {
-                    let runs = || self.sources.iter().flat_map(|source| &source.runs);
-                    let next_seq = |id| runs().filter(|run| run.id == id).map(|run| run.next_seq).max();
-                    // Its writer lives, or it cannot be read now: it is looked at again. What is wrong is told by `verify`.
-                    let Ok((left, _)) = rest::read(path, |of| next_seq(of.run).unwrap_or(1)) else { continue };
-                    let left = left.into_iter().map(|(_, records)| records).collect();
-                    *source = Some(self.sources.len());
-                    self.sources.push(Source::of_rings(left));
-                }
-                _ => {}
+    /// Forgets what rings held that somebody has put into files since, which are looked at after this.
+    fn forget_drained(&mut self) {
+        for at in self.rings.iter().filter(|(path, _)| !path.exists()).filter_map(|(_, source)| *source) {
+            let emptied = std::mem::replace(&mut self.sources[at], Source::of_rings(Vec::new()));
+            for run in emptied.runs {
+                self.sources.iter_mut().for_each(|source| _ = source.leave_to_rings(run.id, None));
             }
         }
+        self.rings.retain(|path, _| path.exists());
+    }
+
+    /// Reads what killed programs left in their rings.
+    fn look_into_rings(&mut self) -> Result<(), StoreError> {
+        let is_new = |(path, source): &(&PathBuf, &Option<usize>)| source.is_none() && !is_live(path);
+        let dead: Vec<PathBuf> = self.rings.iter().filter(is_new).map(|(path, _)| path.clone()).collect();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        // What their writers wrote before they died, which is not looked at once more.
+        self.refresh_sources()?;
+        dead.into_iter().try_for_each(|path| self.read_rings(path))
+    }
+
+    fn read_rings(&mut self, path: PathBuf) -> Result<(), StoreError> {
+        let next_seq = |id, begun| self.sources.iter().filter_map(|source| source.next_seq(id, begun)).max();
+        // Somebody drains them, or they cannot be read now: they are looked at again. What is wrong is told by `verify`.
+        let Ok((left, _)) = rest::read(&path, |of, begun| next_seq(of.run, begun).unwrap_or(1)) else { return Ok(()) };
+        let mut is_other = false;
+        for (of, records) in &left {
+            let first = records.first().map(|record| record.seq);
+            self.sources.iter_mut().for_each(|source| is_other |= source.leave_to_rings(of.run, first));
+        }
+        if is_other {
+            self.heads = Heads::default();
+            self.refresh_sources()?;
+        }
+        self.rings.insert(path, Some(self.sources.len()));
+        self.sources.push(Source::of_rings(left.into_iter().map(|(_, records)| records).collect()));
+        Ok(())
     }
 
     /// Gives a place to the runs whose writer was killed before its file had something of them.

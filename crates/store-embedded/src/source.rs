@@ -185,6 +185,23 @@ impl Source {
         }
     }
 
+    /// The seq of the run's next record, if it has something of it. `begun` is the first seq of the batch that a dead writer was
+    /// writing: a last record of that may be there in part, and is not held.
+    pub fn next_seq(&self, run: RunId, begun: Option<u64>) -> Option<u64> {
+        let next_seq = self.runs.iter().find(|known| known.id == run)?.next_seq;
+        let cut = if let Bytes::Text(text) = &self.bytes { text.cut_at(begun) } else { None };
+        Some(cut.unwrap_or(next_seq))
+    }
+
+    /// Leaves a run's records from this seq on to rings that have them whole, if it is the run's text log; with `None` to none any
+    /// more. Tells whether it has read too far, and its blocks are others once it is refreshed.
+    pub fn leave_to_rings(&mut self, run: RunId, from: Option<u64>) -> bool {
+        match &mut self.bytes {
+            Bytes::Text(text) if text.is_of(run) => text.leave_to_rings(from),
+            _ => false,
+        }
+    }
+
     /// Whether it has records of the run, or tells that they are lost.
     pub fn tells_of(&self, run: RunId) -> bool {
         matches!(&self.bytes, Bytes::Text(text) if text.is_of(run)) || self.runs.iter().any(|known| known.id == run)
@@ -263,12 +280,14 @@ impl Source {
 fn facts_of_records(records: &[Record]) -> Option<Facts> {
     let (first, last) = (records.first()?, records.last()?);
     let count = records.len() as u64;
+    let lines = records.iter().filter(|record| !goes_on(&record.as_ref())).count() as u64;
+    let joins_later = goes_on(&last.as_ref());
     let (id, first_seq, next_seq, mut levels) = (first.run, first.seq, last.seq + 1, [0; 5]);
     records.iter().for_each(|record| levels[record.level as usize] += 1);
     let times = records.iter().map(|record| record.time);
     let times = (times.clone().min()?, times.max()?);
-    let runs = vec![RunFacts { id, first_seq, next_seq, records: count, lines: count, levels }];
-    Some(Facts { times, before: Time::from_micros(i64::MIN), records: count, runs, ..Facts::default() })
+    let runs = vec![RunFacts { id, first_seq, next_seq, records: count, lines, levels }];
+    Some(Facts { joins_later, times, before: Time::from_micros(i64::MIN), records: count, runs, ..Facts::default() })
 }
 
 fn facts_of(info: &BlockInfo) -> Facts {

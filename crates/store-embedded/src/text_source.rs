@@ -33,6 +33,10 @@ pub(crate) struct TextSource {
     end: TextMark,
     /// Where the last entry begins, and with what.
     last: (u64, Vec<u8>),
+    /// The seq of the last entry, if that is a record.
+    last_record: Option<u64>,
+    /// From this seq on a ring has the records, whole.
+    in_rings_from: Option<u64>,
     /// Which streams have an open line at the end.
     open: [bool; 3],
     /// How the run stood when that was last looked at: before the text was read to its end.
@@ -56,6 +60,8 @@ impl TextSource {
             blocks: Vec::new(),
             end: TextMark::START,
             last: (0, Vec::new()),
+            last_record: None,
+            in_rings_from: None,
             open: [false; 3],
             state: (run.clone(), outcome),
         };
@@ -86,16 +92,19 @@ impl TextSource {
         let mut reader = self.reader(self.end)?;
         let cut = self.was_cut(&reader).map_err(|error| self.failed(error))?;
         if cut {
-            self.blocks.clear();
-            (self.end, self.last, self.open) = (TextMark::START, (0, Vec::new()), [false; 3]);
+            self.start_again();
             reader.go_to(TextMark::START);
         }
         let mut last = None;
         loop {
             let mark = reader.mark();
+            if self.in_rings_from.is_some_and(|from| mark.seq >= from) {
+                break;
+            }
             let Some(entry) = reader.next().map_err(|error| failed(&self.path, error))? else { break };
             let next = entry_next(&entry);
             note(&mut self.blocks, &mut self.open, mark, self.run, &entry, next);
+            self.last_record = if let TextEntry::Record(record) = &entry { Some(record.seq) } else { None };
             self.end = reader.mark();
             last = Some(mark.offset);
         }
@@ -104,6 +113,28 @@ impl TextSource {
             self.last = (at, reader.bytes_at(at, count).map_err(|error| self.failed(error))?);
         }
         Ok(cut)
+    }
+
+    fn start_again(&mut self) {
+        self.blocks.clear();
+        (self.end, self.last, self.open) = (TextMark::START, (0, Vec::new()), [false; 3]);
+        self.last_record = None;
+    }
+
+    /// The seq of the last record if that is of the batch that a dead writer had begun with this seq: a message of several
+    /// lines may have been cut between two of them.
+    pub fn cut_at(&self, begun: Option<u64>) -> Option<u64> {
+        self.last_record.filter(|last| begun.is_some_and(|first| *last >= first))
+    }
+
+    /// Leaves the records from this seq on to rings, or, with `None`, none any more. Tells whether it has read too far.
+    pub fn leave_to_rings(&mut self, from: Option<u64>) -> bool {
+        self.in_rings_from = from;
+        let is_too_far = from.is_some_and(|from| from < self.end.seq);
+        if is_too_far {
+            self.start_again();
+        }
+        is_too_far
     }
 
     fn was_cut(&self, reader: &TextReader) -> Result<bool, FilesError> {

@@ -56,6 +56,12 @@ pub enum ComponentError {
         /// How long it was waited for.
         seconds: u64,
     },
+    /// Other writers used up every new file before the line got in. The entry is not in the log; trying again can help.
+    #[error("other writers fill each new {} before this one gets its line in; try again, or raise max_file_size", .path.display())]
+    Crowded {
+        /// The live file.
+        path: PathBuf,
+    },
     /// The system refused for another reason.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {

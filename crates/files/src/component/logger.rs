@@ -69,7 +69,7 @@ impl PluginLogger {
     ///
     /// # Errors
     /// The entry is then not in the log, and counts as dropped: [`ComponentError::TooLong`], [`ComponentError::DiskFull`],
-    /// [`ComponentError::Busy`] and others of the system. The next one may go well.
+    /// [`ComponentError::Busy`], [`ComponentError::Crowded`], and others of the system. The next one may go well.
     pub fn write(&self, entry: &LogEntry) -> Result<(), ComponentError> {
         let entry = match entry.plugin.is_empty() {
             true => Cow::Owned(entry.clone().about(&self.id)),

@@ -94,7 +94,7 @@ impl Writer {
                 return Ok(());
             }
         }
-        Err(ComponentError::Busy { path: self.live.clone(), seconds: 0 })
+        Err(ComponentError::Crowded { path: self.live.clone() })
     }
 
     /// Makes all that was appended survive a power cut.

@@ -14,7 +14,7 @@ use std::{
 use logboom_boom::reader::open_regular;
 use logboom_record::{
     Flags, Gap, Level, RECORD_BYTES_MAX, RecordRef, RunId, Stream, Time,
-    text::{GapText, PREFIX_BYTES, TextLine},
+    text::{GapText, PREFIX_BYTES, STREAM_AT, TextLine},
 };
 
 use super::window::{Line, Window};
@@ -22,9 +22,6 @@ use crate::FilesError;
 
 /// The most bytes of a line of ours; a longer one is somebody else's.
 pub(super) const LINE_BYTES_MAX: usize = PREFIX_BYTES + RECORD_BYTES_MAX;
-
-/// Where the stream letter stands in a line.
-const STREAM_AT: usize = 28;
 
 /// A place between two entries of a text log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,17 +178,17 @@ impl TextReader {
     /// Moves over the next entry, and over what is none before it.
     fn step(&mut self) -> io::Result<Option<Step>> {
         while let Some(bytes) = self.whole_line()? {
-            let line = TextLine::parse(&self.window.held()[..bytes]);
-            let Some((line, stream)) = line.and_then(|line| Some((line, line.stream?))) else {
+            let line = &self.window.held()[..bytes];
+            if let Some(gap) = GapText::parse(line).filter(|gap| gap.from >= self.seq) {
+                let gap = self.gap(gap);
+                self.window.consume(bytes + 1);
+                return Ok(Some(Step::Gap(gap)));
+            }
+            let Some((line, stream)) = TextLine::parse(line).and_then(|line| Some((line, line.stream?))) else {
                 self.skipped += 1;
                 self.window.consume(bytes + 1);
                 continue;
             };
-            if let Some(gap) = line.gap().filter(|gap| gap.from >= self.seq && gap.to.is_none_or(|to| to >= gap.from)) {
-                let gap = self.gap(gap, line.time);
-                self.window.consume(bytes + 1);
-                return Ok(Some(Step::Gap(gap)));
-            }
             let head = Head { time: line.time, stream, level: line.level, open: line.open };
             let message = self.message(bytes)?;
             let flags = self.flags(head)?;
@@ -217,14 +214,14 @@ impl TextReader {
     }
 
     /// The gap that a line tells. Where it begins later than counted, lines before it are damaged: they are lost too.
-    fn gap(&mut self, text: GapText, time: Time) -> Gap {
+    fn gap(&mut self, text: GapText) -> Gap {
         let from = self.seq;
         let why = match text.from - from {
             0 => text.why,
             missing => format!("{}; {missing} lines before are damaged", text.why),
         };
         self.seq = text.to.map_or(text.from, |to| to.saturating_add(1));
-        Gap { run: self.run, from, to: text.to, time, why }
+        Gap { run: self.run, from, to: text.to, time: text.time, why }
     }
 
     /// Moves over a line of `bytes` bytes and those that go on with its message.
@@ -306,5 +303,5 @@ fn find_in_file(file: &File, from: u64, stream: Stream) -> io::Result<Option<u64
 
 fn is_of(line: &[u8], stream: Stream) -> bool {
     let letter = line.get(STREAM_AT).map(u8::to_ascii_uppercase);
-    letter == Some(stream.letter()) && TextLine::parse(line).is_some_and(|line| line.gap().is_none())
+    letter == Some(stream.letter()) && TextLine::parse(line).is_some()
 }

@@ -11,7 +11,6 @@ const HEAD_BYTES: usize = 24;
 pub struct Taken {
     pub level: Level,
     pub site: &'static Site,
-    pub runs_foreign_code: bool,
     pub payload: Vec<u8>,
 }
 
@@ -19,6 +18,24 @@ impl Taken {
     /// Whether the message is in the payload as text.
     pub fn holds_message(&self) -> bool {
         self.payload.first() == Some(&17)
+    }
+
+    /// Whether all values are stored as they are, and none as text that was formatted at the call.
+    pub fn is_stored(&self) -> bool {
+        let mut rest = &self.payload[..];
+        while let Some((tag, after)) = rest.split_first() {
+            let bytes = match tag {
+                1..=5 => 1 << (tag - 1),
+                6..=10 => 1 << (tag - 6),
+                11 | 14 => 4,
+                12 => 8,
+                13 => 1,
+                15 => 4 + u32::from_le_bytes(*after.first_chunk().unwrap()) as usize,
+                _ => return false,
+            };
+            rest = &after[bytes..];
+        }
+        true
     }
 
     /// The message, the logfmt text, and the JSON text of the fields.
@@ -79,8 +96,8 @@ impl Takes for Collected {
             if !slot.overflowed() {
                 let bytes = slot.payload_bytes();
                 let payload = place[HEAD_BYTES..HEAD_BYTES + bytes].to_vec();
-                let Call { level, site, runs_foreign_code, .. } = call;
-                return self.taken.borrow_mut().push(Taken { level, site, runs_foreign_code, payload });
+                let Call { level, site, .. } = call;
+                return self.taken.borrow_mut().push(Taken { level, site, payload });
             }
         }
     }

@@ -11,27 +11,16 @@ use super::template::{USE_DEBUG, USE_DISPLAY, USE_PRETTY};
 use super::value::{Stored, put_text};
 use crate::frame::Slot;
 
-/// How an argument goes into a payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// As it is.
-    Stored,
-    /// As text, formatted at the call by code of its own.
-    Formatted,
-    /// Only inside of the whole message, formatted at the call.
-    InMessage,
-}
-
 /// An argument of a template, and how the template uses it: see [`use_of`](super::use_of).
 #[derive(Clone, Copy, Debug)]
 pub struct Arg<'a, T: ?Sized, const USE: u8>(pub &'a T);
 
 /// The first choice: the argument is stored.
 pub trait ArgByType {
-    /// How the argument goes into a payload.
+    /// Whether it is only inside of the whole message, formatted at the call.
     #[inline]
-    fn way(&self) -> Way {
-        Way::Stored
+    fn in_message(&self) -> bool {
+        false
     }
 
     /// Appends it.
@@ -47,10 +36,10 @@ impl<T: Stored + ?Sized, const USE: u8> ArgByType for &&Arg<'_, T, USE> {
 
 /// The second choice: the argument is formatted at the call, the rest of the message later.
 pub trait ArgByTrait {
-    /// How the argument goes into a payload.
+    /// Whether it is only inside of the whole message, formatted at the call.
     #[inline]
-    fn way(&self) -> Way {
-        Way::Formatted
+    fn in_message(&self) -> bool {
+        false
     }
 
     /// Appends it.
@@ -80,10 +69,10 @@ impl<T: Debug + ?Sized> ArgByTrait for &Arg<'_, T, USE_PRETTY> {
 
 /// The last choice: the whole message is formatted at the call.
 pub trait ArgInMessage {
-    /// How the argument goes into a payload.
+    /// Whether it is only inside of the whole message, formatted at the call.
     #[inline]
-    fn way(&self) -> Way {
-        Way::InMessage
+    fn in_message(&self) -> bool {
+        true
     }
 
     /// Appends nothing: the message holds it.
@@ -105,12 +94,6 @@ pub struct Debugged<'a, T: ?Sized>(pub &'a T);
 
 /// The first choice of a field: its value is stored.
 pub trait FieldByType {
-    /// How the value goes into a payload.
-    #[inline]
-    fn way(&self) -> Way {
-        Way::Stored
-    }
-
     /// Appends it.
     fn put(&self, slot: &mut Slot<'_>);
 }
@@ -124,12 +107,6 @@ impl<T: Stored + ?Sized> FieldByType for &Plain<'_, T> {
 
 /// The second choice of a field: its value is formatted at the call.
 pub trait FieldByTrait {
-    /// How the value goes into a payload.
-    #[inline]
-    fn way(&self) -> Way {
-        Way::Formatted
-    }
-
     /// Appends it.
     fn put(&self, slot: &mut Slot<'_>);
 }
