@@ -233,6 +233,18 @@ impl Session {
         }
     }
 
+    /// Notes that nothing is missing of a run whose program was killed: what the program left beside the files is in them. The run
+    /// stays lost, and ends with its last record.
+    ///
+    /// # Errors
+    /// As [`Session::end_run`]; also if its files cannot be read.
+    pub fn end_recovered_run(&self, id: RunId) -> Result<(), FilesError> {
+        let meta = self.meta()?;
+        let Some(run) = meta.runs.iter().find(|run| run.run.id == id && run.run.end.is_none()) else { return Ok(()) };
+        let (counts, ended_at) = recovered::found(&self.dir, run)?;
+        self.end_run(id, &ended(Outcome::Lost, ended_at), counts)
+    }
+
     /// Notes that one run ended and another began in its place, at once. Unlike [`Session::end_run`] it never ends the session.
     ///
     /// # Errors

@@ -315,6 +315,8 @@ impl Inner {
     }
 
     fn drop_one(&self) {
+        // First where a killed process leaves it.
+        self.rings.iter().for_each(RingFile::note_dropped);
         self.stats.note_dropped();
         self.queue.drop_one();
     }

@@ -171,6 +171,15 @@ impl Output {
         drop(written);
     }
 
+    /// Writes the gap of what is lost, which else comes with the next records.
+    ///
+    /// # Errors
+    /// Why not; it comes with the next records.
+    pub fn say_losses(&mut self) -> Result<(), FilesError> {
+        let time = self.prefix.time();
+        self.new.text.append(&TextBatch { lines: &[], seqs: self.next_seq..self.next_seq, time })
+    }
+
     /// Has what was written synced in the background.
     ///
     /// # Errors

@@ -101,6 +101,8 @@ pub struct Writer {
     unsynced: bool,
     /// How many records the files before the current one lost.
     lost_before: u64,
+    /// How many dropped records the ring file has that are in a gap, perhaps not in the files.
+    unsettled: u64,
     /// Why not all is kept at the moment: in the text log, beside it, and in the metadata.
     trouble: [Option<String>; 3],
     sites: Sites,
@@ -135,6 +137,7 @@ impl Writer {
             last_sync,
             unsynced,
             lost_before,
+            unsettled: 0,
             trouble,
             sites,
             words,
@@ -192,10 +195,21 @@ impl Writer {
         let any = self.take_rings(u32::MAX);
         // They found the rings full of what was written just now.
         if mem::take(&mut batch.dropped) > 0 {
-            let dropped = self.inner.stats.take_dropped();
-            self.lose(dropped, "buffer full");
+            self.lose_dropped();
         }
         any
+    }
+
+    /// Tells of records that found no room.
+    fn lose_dropped(&mut self) {
+        let dropped = self.inner.stats.take_dropped();
+        self.lose(dropped, "buffer full");
+        self.unsettled += dropped;
+        let said = self.output.say_losses();
+        self.flush();
+        if let (Ok(()), [None, None, _], Some(file)) = (said, &self.trouble, self.inner.ring_file()) {
+            file.settle_dropped(mem::take(&mut self.unsettled));
+        }
     }
 
     /// Answers what was asked; false if it is the end.

@@ -198,6 +198,16 @@ impl RingFile {
         fs::remove_file(&self.0.path).map_err(|source| self.failed("remove", source))
     }
 
+    /// Counts a record that found no room, so that recovery knows of it if the process is killed before a file tells.
+    pub fn note_dropped(&self) {
+        self.0.control.dropped.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says that so many of them are told of in the files.
+    pub fn settle_dropped(&self, count: u64) {
+        self.0.control.dropped.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
     /// Whether this is the process that made the file, not a child that was forked from it.
     pub(super) fn is_own(&self) -> bool {
         std::process::id() == self.0.pid

@@ -30,6 +30,7 @@ pub(super) const GENERATION_AT: u64 = 272;
 pub(super) const CLOCK_SET_AT: u64 = 384;
 pub(super) const CLOCK_AT: u64 = 512;
 pub(super) const CLOCK_STRIDE: u64 = 128;
+pub(super) const DROPPED_AT: u64 = 768;
 
 pub(super) const HEAD_AT: u64 = 128;
 pub(super) const TAIL_AT: u64 = 256;
@@ -57,6 +58,8 @@ pub(super) struct Control {
     pub batch: Apart<BatchWords>,
     pub clock_set: Apart<AtomicU64>,
     pub clocks: [Apart<[AtomicU64; 6]>; 2],
+    /// Records that found no room, and of which no file tells yet.
+    pub dropped: Apart<AtomicU64>,
 }
 
 /// How far table and rings go.
@@ -116,6 +119,7 @@ const _: () = {
         (offset_of!(Control, batch.0.generation), GENERATION_AT),
         (offset_of!(Control, clock_set), CLOCK_SET_AT),
         (offset_of!(Control, clocks), CLOCK_AT),
+        (offset_of!(Control, dropped), DROPPED_AT),
         (offset_of!(Positions, about.0.state), 12),
         (offset_of!(Positions, head), HEAD_AT),
         (offset_of!(Positions, tail), TAIL_AT),

@@ -24,7 +24,7 @@ use self::ring::{DeadRing, word};
 use super::{
     Clock, ClockAnchor, Generation, RingError,
     layout::{
-        BATCH_AT, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES, GENERATION_AT,
+        BATCH_AT, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES, GENERATION_AT,
         RING_COUNT_AT, RINGS_AT, RINGS_MAX, TABLE_AT, VERSION,
     },
     order::Key,
@@ -67,6 +67,7 @@ pub struct DeadRings {
     generations: BTreeMap<u32, Generation>,
     batch: Option<Batch>,
     counted: Batch,
+    dropped: u64,
     number: u64,
     rings: Vec<DeadRing>,
     order: BinaryHeap<Reverse<(Key, usize)>>,
@@ -120,6 +121,7 @@ impl DeadRings {
             generations: BTreeMap::new(),
             batch: None,
             counted: Batch { generation: 0, first_seq: 0 },
+            dropped: 0,
             number: 0,
             rings: Vec::new(),
             order: BinaryHeap::new(),
@@ -127,6 +129,7 @@ impl DeadRings {
             damage: Damage::default(),
         };
         rings.read_positions()?;
+        rings.dropped = rings.word(DROPPED_AT)?;
         rings.read_table(&file_id(&head)).map_err(failed)?;
         rings.enqueue_all().map_err(failed)?;
         Ok(rings)
@@ -161,6 +164,20 @@ impl DeadRings {
     /// or, while a batch is being written, of the batch's first. Generation 0 before the first batch.
     pub fn counted(&self) -> Batch {
         self.counted
+    }
+
+    /// How many records found no room, and are in no gap yet.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Says that they are in a gap.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn settle_dropped(&mut self) -> Result<(), RingError> {
+        self.dropped = 0;
+        self.store(DROPPED_AT, 0)
     }
 
     /// What could not be read so far.

@@ -91,9 +91,19 @@ pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damag
         }
         rings.end_batch(next.max(held))?;
     }
+    hand_over_dropped(rings, files, latest)?;
     let mut damage = rings.damage();
     damage.bytes += words.damaged;
     Ok(damage)
+}
+
+/// Puts the gap of records that found no room, of which the writer had no time to tell, at the end of the last session file.
+fn hand_over_dropped<F: Files>(rings: &mut DeadRings, files: &mut F, latest: u32) -> Result<(), F::Error> {
+    let last = rings.generations().get(&latest).or_else(|| rings.generations().values().next_back()).cloned();
+    let (Some(to), 1..) = (last, rings.dropped()) else { return Ok(()) };
+    let held = files.next_seq(&to, None)?;
+    files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
+    Ok(rings.settle_dropped()?)
 }
 
 /// The seq of the next frame: as the batch says that was begun, else what follows both the files and what the writer had counted.

@@ -103,7 +103,7 @@ impl RunMeta {
         let gap = |to, why: &str| Gap { run: self.run.id, from: next_seq, to, time, why: why.to_owned() };
         match (outcome, self.counts) {
             (Outcome::Running, _) => None,
-            (Outcome::Lost, _) => Some(gap(None, "writer was killed")),
+            (Outcome::Lost, _) if self.run.end.is_none() => Some(gap(None, "writer was killed")),
             (_, Some(counts)) => {
                 let last = counts.records.saturating_add(counts.lost);
                 (last >= next_seq).then(|| gap(Some(last), "not in the text log"))

@@ -89,6 +89,39 @@ fn open(dir: &Path, name: &str) -> Option<Reader> {
     Reader::open(&beside(dir, name)?).ok()
 }
 
+/// What all files of the session have of a run, and the time of its last entry, or of its start.
+pub(super) fn found(dir: &Path, run: &RunMeta) -> Result<(Counts, Time), FilesError> {
+    let (mut all, mut last) = (Counts::default(), run.run.started_at);
+    if let Some(text) = run.text_alone() {
+        let mut reader = TextReader::open(&dir.join(text), run.run.id, Extent::Growing)?;
+        while let Some(entry) = reader.next()? {
+            last = last.max(entry.time());
+            count(&mut all, &entry);
+        }
+        return Ok((all, last));
+    }
+    for name in files(dir).into_iter().filter(|name| is_boom(name)) {
+        let Some(reader) = open(dir, &name) else { continue };
+        let Some(summary) = reader.runs().iter().find(|summary| summary.id == run.run.id) else { continue };
+        all = [all, counts(summary)].into_iter().sum();
+        let blocks = reader.blocks().iter().filter(|block| block.runs.iter().any(|known| known.id == run.run.id));
+        last = blocks.map(|block| block.time_max).fold(last, Time::max);
+    }
+    Ok((all, last))
+}
+
+fn count(counts: &mut Counts, entry: &TextEntry<'_>) {
+    match entry {
+        TextEntry::Gap(gap) => counts.lost += gap.to.map_or(0, |to| to.saturating_sub(gap.from) + 1),
+        TextEntry::Record(record) => {
+            counts.records += 1;
+            counts.lines += u64::from(!record.flags.has(Flags::CONTINUED));
+            counts.errors += u64::from(record.level == Level::Error);
+            counts.warnings += u64::from(record.level == Level::Warn);
+        }
+    }
+}
+
 fn counts(run: &RunSummary) -> Counts {
     let [.., warnings, errors] = run.levels;
     Counts { records: run.records, lines: run.lines, errors, warnings, lost: run.lost }
