@@ -111,8 +111,9 @@ impl Builder {
     /// [`CollectorError::Files`] names the directory or file that cannot be made; [`CollectorError::Thread`].
     pub fn build(self) -> Result<LogCollector, CollectorError> {
         fork::watch();
-        recover_newest(&DataDir::at(&self.dir));
-        let opened = self.open(Time::now())?;
+        let around = if self.new_session { None } else { Around::of_environment(&|name| env::var_os(name)) };
+        recover_newest(&around.as_ref().map_or_else(|| DataDir::at(&self.dir), |around| around.data.clone()));
+        let opened = self.open(around, Time::now())?;
         let Opened { session, parent, boom, first } = opened;
         let path = session.dir().join(&first.file_name);
         let boom_name = boom.as_ref().map(|boom| file_name(boom.path()));
@@ -132,9 +133,8 @@ impl Builder {
         Ok(LogCollector(Arc::new(Handle { inner, session, boom_name, path, switching, thread })))
     }
 
-    fn open(&self, now: Time) -> Result<Opened, CollectorError> {
-        let around = if self.new_session { None } else { Around::of_environment(&|name| env::var_os(name)) };
-        if let Some(Around { session, parent }) = around {
+    fn open(&self, around: Option<Around>, now: Time) -> Result<Opened, CollectorError> {
+        if let Some(Around { session, parent, .. }) = around {
             let (boom, first) = self.claim(&session, now)?;
             session.add_run(entry(&first, parent, boom.as_ref()))?;
             return Ok(Opened { session, parent, boom, first });
@@ -171,6 +171,7 @@ struct Opened {
 
 /// The captured run that the program is part of.
 struct Around {
+    data: DataDir,
     session: Session,
     parent: RunId,
 }
@@ -184,7 +185,7 @@ impl Around {
         let session = Session::open(&data.session(&id)).ok()?;
         let meta = session.meta().ok().filter(|meta| meta.run.end.is_none())?;
         let parent = text("LOGBOOM_RUN").and_then(|run| run.parse().ok()).unwrap_or(meta.run.id);
-        Some(Around { session, parent })
+        Some(Around { data, session, parent })
     }
 }
 

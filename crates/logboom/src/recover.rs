@@ -17,7 +17,7 @@ use logboom_boom::{self as boom, reader::Reader};
 use logboom_files::{
     DataDir, FilesError, Session,
     list::Sessions,
-    repair::repair_runs,
+    repair::{Repair, repair_runs},
     session::{Durable, Meta, RunMeta, started},
     textlog::{Extent, TextEntry, TextMark, TextReader},
 };
@@ -37,7 +37,7 @@ const SESSIONS_LOOKED_AT: usize = 100;
 const NEW_FILE_MAX: Duration = Duration::from_secs(60);
 
 /// What was found in the rings of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// How many records were put into files.
     pub records: u64,
@@ -45,6 +45,8 @@ pub struct Recovered {
     pub damaged_bytes: u64,
     /// How many rings could not be read at all. Their files are kept.
     pub damaged_rings: u32,
+    /// What became of the text logs of the runs that the rings were of.
+    pub text_logs: Vec<(RunId, Repair)>,
 }
 
 /// Empties the rings of killed programs in this session into its files, and removes them, but for files with
@@ -61,6 +63,7 @@ pub fn recover(session: &Session) -> Result<Recovered, CollectorError> {
                 all.records += one.records;
                 all.damaged_bytes += one.damaged_bytes;
                 all.damaged_rings += one.damaged_rings;
+                all.text_logs.extend(one.text_logs);
             }
             Err(RingError::Live { .. }) => {}
             // Somebody else has drained it meanwhile.
@@ -95,13 +98,12 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
         boom.seal().map_err(FilesError::from)?;
     }
     let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
-    for (_, repaired) in repair_runs(session, Time::now(), |run| runs.contains(&run)) {
-        repaired?;
-    }
+    let repaired = repair_runs(session, Time::now(), |run| runs.contains(&run)).into_iter();
+    let text_logs = repaired.map(|(run, repaired)| Ok((run, repaired?))).collect::<Result<_, FilesError>>()?;
     if damage.rings == 0 {
         remove(path)?;
     }
-    Ok(Recovered { records, damaged_bytes: damage.bytes, damaged_rings: damage.rings })
+    Ok(Recovered { records, damaged_bytes: damage.bytes, damaged_rings: damage.rings, text_logs })
 }
 
 /// That it is gone already is as good.

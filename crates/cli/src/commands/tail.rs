@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use logboom_files::{DataDir, list::Sessions, session::Status};
-use logboom_record::{Outcome, SessionId, Time};
+use logboom_record::{Kind, Outcome, SessionId, Time};
 use logboom_store::{Cursor, Order, Query, Scope, Store, Wake};
 use logboom_store_embedded::Embedded;
 
@@ -153,7 +153,13 @@ impl Followed<'_> {
         let lost = status.outcome == Outcome::Lost || status.outcomes.contains(&Outcome::Lost);
         if lost {
             let id = self.id.short();
-            say(format_args!("the writer of session {id} was killed; what it had not yet written is lost"));
+            let runs = status.meta.runs.iter().zip(&status.outcomes);
+            let mut lost =
+                runs.filter(|(_, outcome)| **outcome == Outcome::Lost).map(|(run, _)| run.run.kind).peekable();
+            let of_collectors = lost.peek().is_some() && lost.all(|kind| kind == Kind::Collector);
+            let kept =
+                if of_collectors { "what went by its rings is kept" } else { "what it had not yet written is lost" };
+            say(format_args!("the writer of session {id} was killed; {kept}"));
         }
         Ok(lost)
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use logboom_files::{
     Session,
     list::Sessions,
-    repair::{Repair, repair},
+    repair::{Repair, repair_runs},
 };
 use logboom_record::{Outcome, RunId, Time};
 use serde::Serialize;
@@ -92,11 +92,14 @@ impl Verify {
 /// Puts what is in rings of killed programs into files, and completes the text logs of a session; what cannot be completed is as good as damaged.
 fn mend(session: &Session, now: Time) -> (Vec<Mended>, Vec<Damaged>) {
     let (mut mended, mut refused) = (Vec::new(), Vec::new());
-    // First what a killed program left in its rings, for the text logs follow from it.
-    if let Err(error) = logboom::recover(session) {
+    // First what a killed program left in its rings, for the text logs follow from it. Those of its runs are completed with it.
+    let recovered = logboom::recover(session).unwrap_or_else(|error| {
         refused.push(Damaged::whole_file(session.dir(), &error));
-    }
-    for (run, repaired) in repair(session, now) {
+        logboom::Recovered::default()
+    });
+    let done: Vec<RunId> = recovered.text_logs.iter().map(|(run, _)| *run).collect();
+    let others = repair_runs(session, now, |run| !done.contains(&run));
+    for (run, repaired) in recovered.text_logs.into_iter().map(|(run, became)| (run, Ok(became))).chain(others) {
         match repaired {
             Ok(Repair::Rewritten { bytes_before, bytes_after }) => {
                 mended.push(Mended { run, bytes_before, bytes_after });

@@ -1,0 +1,118 @@
+//! What a killed program left in its rings, as the program shows it and puts it into files.
+#![allow(clippy::unwrap_used, reason = "a test's helper may fail as the test does")]
+
+mod common;
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use common::{Logboom, Running, wait_until};
+use logboom::{Live, LogCollector};
+use logboom_record::RunId;
+
+/// What the program of a test logs.
+const LOGGED: [&str; 3] = ["one", "two", "three"];
+
+/// A command of this program that does a test once more, as a program that logs to this data dir.
+fn in_role(mut command: Command, test: &str, dir: &Path, role: impl AsRef<OsStr>) -> Command {
+    command.args(["--exact", test]).env("ROLE_DIR", dir).env("ROLE", role);
+    command
+}
+
+/// The data dir and the role that this process was started with.
+fn role() -> Option<(PathBuf, String)> {
+    Some((env::var_os("ROLE_DIR")?.into(), env::var("ROLE").ok()?))
+}
+
+/// Logs to rings that the collector's thread does not empty any more, and says so by a file.
+fn log_and_wait(dir: &Path, ready: &Path) -> ! {
+    let (reached, stuck) = std::sync::mpsc::channel();
+    let live = Live::new(move |_| {
+        reached.send(()).unwrap();
+        loop {
+            thread::park();
+        }
+    });
+    let collector = LogCollector::builder(dir).live(live).build().unwrap();
+    LOGGED.iter().for_each(|line| collector.log_str(line));
+    stuck.recv().unwrap();
+    fs::write(ready, "").unwrap();
+    loop {
+        thread::park();
+    }
+}
+
+/// A data dir with a session whose program is gone and has left all in its rings; `while_it_lives` comes before that.
+fn killed<T>(test: &str, while_it_lives: impl FnOnce(&Logboom) -> T) -> (Logboom, T) {
+    let logboom = Logboom::new();
+    let ready = logboom.path("ready");
+    let mut command = in_role(Command::new(env::current_exe().unwrap()), test, &logboom.data(), &ready);
+    let mut running = Running::of(command.env_remove("LOGBOOM_SESSION"));
+    wait_until(|| ready.exists());
+    let value = while_it_lives(&logboom);
+    running.kill_9();
+    (logboom, value)
+}
+
+fn rings(logboom: &Logboom) -> PathBuf {
+    logboom.session_file("collector.log.ring")
+}
+
+#[test]
+fn what_only_rings_have_is_counted_and_repaired_once() {
+    if let Some((dir, ready)) = role() {
+        log_and_wait(&dir, ready.as_ref());
+    }
+    let (logboom, ()) = killed("what_only_rings_have_is_counted_and_repaired_once", |_| ());
+    assert!(fs::read(logboom.session_file("collector.log")).unwrap().is_empty() && rings(&logboom).exists());
+    assert_eq!(logboom.latest()["lines"], 3, "they are in rings alone");
+    let report = logboom.json(["verify", "--repair", "--json"]);
+    let run: RunId = logboom.json(["show", "--json"])["run"].as_str().unwrap().parse().unwrap();
+    let repaired = report["repaired"].as_array().unwrap();
+    assert_eq!(repaired.len(), 1, "{report}");
+    assert_eq!((&repaired[0]["run"], &repaired[0]["bytes_before"]), (&run.to_string().into(), &0.into()), "{report}");
+    assert!(!rings(&logboom).exists());
+    assert_eq!(logboom.latest()["lines"], 3);
+}
+
+#[test]
+fn who_follows_is_told_that_rings_keep_what_went_by_them() {
+    if let Some((dir, ready)) = role() {
+        log_and_wait(&dir, ready.as_ref());
+    }
+    let follow = |logboom: &Logboom| logboom.start(["tail", "-f"]);
+    let (_logboom, follower) = killed("who_follows_is_told_that_rings_keep_what_went_by_them", follow);
+    let done = follower.done().expect(1);
+    assert!(done.stderr.contains("was killed; what went by its rings is kept"), "{}", done.stderr);
+    let shown: Vec<String> =
+        done.lines().iter().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
+    assert_eq!(shown, LOGGED);
+}
+
+#[test]
+fn a_collector_in_a_captured_run_recovers_what_is_in_the_data_dir_around_it() {
+    if let Some((dir, role)) = role() {
+        if role == "next" {
+            drop(LogCollector::builder(dir).build().unwrap());
+            return;
+        }
+        log_and_wait(&dir, role.as_ref());
+    }
+    let test = "a_collector_in_a_captured_run_recovers_what_is_in_the_data_dir_around_it";
+    let (logboom, ()) = killed(test, |_| ());
+    let rings = rings(&logboom);
+    assert!(rings.exists());
+    let mut run = logboom.command(["run", "--quiet", "--"]);
+    run.arg(env::current_exe().unwrap());
+    let mut run = in_role(run, test, &logboom.path("elsewhere"), "next");
+    assert!(run.status().unwrap().success());
+    assert!(!rings.exists());
+    let text = fs::read_to_string(rings.with_extension("")).unwrap();
+    assert!(text.lines().map(|line| &line[32..]).eq(LOGGED), "{text}");
+}
