@@ -74,6 +74,16 @@ impl Findings {
         self.damaged.extend(other.damaged);
     }
 
+    /// Of a run that has an end nothing is missing after what is there, though its writer was killed: recovery has said so.
+    fn forget_open_end(&mut self, run: RunId) {
+        let before = self.gaps.len();
+        self.gaps.retain(|gap| gap.run != run || gap.to.is_some());
+        if self.gaps.len() < before {
+            let lost = |gap: &Lost| Some((gap.to? - gap.from).saturating_add(1));
+            self.lost = self.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add(lost(gap)?)));
+        }
+    }
+
     fn unreadable(path: &Path, why: &dyn Error) -> Findings {
         Findings { damaged: vec![Damaged::whole_file(path, why)], ..Findings::none() }
     }
@@ -112,7 +122,9 @@ pub fn check(session: &Session, now: Time) -> Findings {
             }
             _ => {}
         }
-        if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
+        if run.run.end.is_some() {
+            found.forget_open_end(run.run.id);
+        } else if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
             found.add(killed_at_once(run.run.id));
         }
     }

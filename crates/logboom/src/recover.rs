@@ -24,7 +24,7 @@ use logboom_files::{
 use logboom_record::{Gap, Kind, Record, Run, RunId, Time, text};
 use logboom_ring::{
     Generation, RingError,
-    recover::{DeadRings, is_live},
+    recover::{Damage, DeadRings, is_live},
     rest::{self, Files},
 };
 
@@ -100,6 +100,11 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
     let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
     let repaired = repair_runs(session, Time::now(), |run| runs.contains(&run)).into_iter();
     let text_logs = repaired.map(|(run, repaired)| Ok((run, repaired?))).collect::<Result<_, FilesError>>()?;
+    if damage == Damage::default() {
+        for run in runs {
+            session.end_recovered_run(run)?;
+        }
+    }
     if damage.rings == 0 {
         remove(path)?;
     }

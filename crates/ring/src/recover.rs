@@ -24,8 +24,8 @@ use self::ring::{DeadRing, word};
 use super::{
     Clock, ClockAnchor, Generation, RingError,
     layout::{
-        BATCH_AT, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES, GENERATION_AT,
-        RING_COUNT_AT, RINGS_AT, RINGS_MAX, TABLE_AT, VERSION,
+        BATCH_AT, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES,
+        GENERATION_AT, RING_COUNT_AT, RINGS_AT, RINGS_MAX, TABLE_AT, VERSION,
     },
     order::Key,
     table::{self, Entry},

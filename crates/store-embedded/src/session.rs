@@ -119,6 +119,7 @@ impl Open {
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
+        self.forget_open_ends();
         note_joins(&mut self.sources);
         note_times(&mut self.sources);
         Ok(())
@@ -189,7 +190,13 @@ impl Open {
         if let Some(path) = text.filter(|path| path.is_file()) {
             let text = TextSource::open(&path, run, outcome)?;
             let (blocks, runs) = (text.facts(), text.runs());
-            self.sources.push(Source { bytes: Bytes::Text(Box::new(text)), blocks, runs, written: Written::default() });
+            self.sources.push(Source {
+                bytes: Bytes::Text(Box::new(text)),
+                blocks,
+                runs,
+                written: Written::default(),
+                is_abandoned: false,
+            });
         } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {
             self.sources.push(all_lost(run, "its boom file is damaged"));
         }
@@ -237,11 +244,20 @@ impl Open {
         Ok(())
     }
 
+    /// A killed writer's open end is none where recovery has found all that was missing, and has noted the end of the run.
+    fn forget_open_ends(&mut self) {
+        let runs = &self.status.meta.runs;
+        let has_end = |id| runs.iter().any(|run| run.run.id == id && run.run.end.is_some());
+        for facts in self.sources.iter_mut().flat_map(|source| &mut source.blocks) {
+            facts.lead.retain(|gap| gap.to.is_some() || !has_end(gap.run));
+        }
+    }
+
     /// Gives a place to the runs whose writer was killed before its file had something of them.
     fn add_killed_at_once(&mut self) {
         for (run, outcome) in self.status.meta.runs.iter().zip(&self.status.outcomes) {
             let is_told = || self.sources.iter().any(|source| source.tells_of(run.run.id));
-            let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost);
+            let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost && run.run.end.is_none());
             if file.is_some_and(|file| self.sources.iter().any(|source| source.was_left(file))) && !is_told() {
                 self.sources.push(all_lost(run, "writer was killed"));
             }
@@ -299,7 +315,13 @@ fn all_lost(run: &RunMeta, why: &str) -> Source {
     let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
     let lead = if to.is_none() { vec![gap] } else { Vec::new() };
     let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];
-    Source { bytes: Bytes::Parked(Path::new("").into()), blocks, runs: vec![held], written: Written::default() }
+    Source {
+        bytes: Bytes::Parked(Path::new("").into()),
+        blocks,
+        runs: vec![held],
+        written: Written::default(),
+        is_abandoned: false,
+    }
 }
 
 /// Notes for each block how late its runs may have been before it.

@@ -80,6 +80,8 @@ pub(crate) struct Source {
     pub runs: Vec<RunFacts>,
     /// From when to when it was written, as far as that can be told.
     pub written: Written,
+    /// Whether its writer had died when it was last looked at.
+    pub is_abandoned: bool,
 }
 
 /// From when to when a file was written, by the file system's clock.
@@ -128,7 +130,8 @@ impl Source {
     /// What a boom file is, as its reader sees it now.
     pub fn of_boom(reader: Reader) -> Source {
         let bytes = Bytes::Parked(reader.path().into());
-        let mut source = Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default() };
+        let mut source =
+            Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default(), is_abandoned: false };
         source.stock(&reader);
         source.bytes = Bytes::Boom(Box::new(reader));
         source
@@ -141,11 +144,12 @@ impl Source {
         let end = blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default();
         blocks.push(Facts { times: (end, end), ..Facts::default() });
         let entries = records.into_iter().flatten().map(Entry::Record).collect();
-        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default() }
+        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default(), is_abandoned: false }
     }
 
     fn stock(&mut self, reader: &Reader) {
         self.written = Written::of(reader);
+        self.is_abandoned = reader.state() == State::Abandoned;
         self.blocks = reader.blocks().iter().map(facts_of).collect();
         let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
         self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
@@ -173,7 +177,7 @@ impl Source {
                 let path = reader.path().to_owned();
                 let changed = reader.refresh().map_err(|error| failed(&path, error))?;
                 let state = reader.state();
-                if changed || (state == State::Abandoned) != self.is_abandoned() {
+                if changed || (state == State::Abandoned) != self.is_abandoned {
                     let Bytes::Boom(reader) = std::mem::replace(&mut self.bytes, Bytes::Parked(path.into())) else {
                         return Ok(false);
                     };
@@ -211,10 +215,6 @@ impl Source {
     pub fn was_left(&self, name: &str) -> bool {
         let Bytes::Boom(reader) = &self.bytes else { return false };
         reader.state() == State::Abandoned && reader.path().file_name().is_some_and(|file| file == name)
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.blocks.last().is_some_and(|last| last.lead.iter().any(|gap| gap.to.is_none()))
     }
 
     /// Gives back the file descriptor, if nothing is added to the file any more.

@@ -3,9 +3,13 @@
 use std::{fs, path::Path};
 
 use logboom_boom::reader::{Reader, RunSummary};
-use logboom_record::{Kind, Run, RunEnd, RunId, Time};
+use logboom_record::{Flags, Kind, Level, Run, RunEnd, RunId, Time};
 
 use super::{Counts, Meta, RunMeta, Session, beside, meta::FORMAT, reserve, started};
+use crate::{
+    FilesError,
+    textlog::{Extent, TextEntry, TextReader},
+};
 
 /// Completes a run that has no end, as far as other files tell.
 pub(super) fn complete(dir: &Path, run: &mut RunMeta) {
@@ -95,8 +99,7 @@ pub(super) fn found(dir: &Path, run: &RunMeta) -> Result<(Counts, Time), FilesEr
     if let Some(text) = run.text_alone() {
         let mut reader = TextReader::open(&dir.join(text), run.run.id, Extent::Growing)?;
         while let Some(entry) = reader.next()? {
-            last = last.max(entry.time());
-            count(&mut all, &entry);
+            last = last.max(count(&mut all, &entry));
         }
         return Ok((all, last));
     }
@@ -110,14 +113,19 @@ pub(super) fn found(dir: &Path, run: &RunMeta) -> Result<(Counts, Time), FilesEr
     Ok((all, last))
 }
 
-fn count(counts: &mut Counts, entry: &TextEntry<'_>) {
+/// Counts an entry; gives its time.
+fn count(counts: &mut Counts, entry: &TextEntry<'_>) -> Time {
     match entry {
-        TextEntry::Gap(gap) => counts.lost += gap.to.map_or(0, |to| to.saturating_sub(gap.from) + 1),
+        TextEntry::Gap(gap) => {
+            counts.lost += gap.to.map_or(0, |to| to.saturating_sub(gap.from) + 1);
+            gap.time
+        }
         TextEntry::Record(record) => {
             counts.records += 1;
             counts.lines += u64::from(!record.flags.has(Flags::CONTINUED));
             counts.errors += u64::from(record.level == Level::Error);
             counts.warnings += u64::from(record.level == Level::Warn);
+            record.time
         }
     }
 }

@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logboom::{Builder, Live, LogCollector};
+use logboom::{Builder, Live, LogCollector, OnFull};
 use logboom_boom::reader::Reader;
-use logboom_files::Session;
+use logboom_files::{Session, session::Counts};
 use logboom_record::{Outcome, Time};
 
 use crate::common::{again, crowd, messages, role, stored};
@@ -121,12 +121,53 @@ fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     if known() == before {
         check("as it was left", seen.into_iter(), returned);
     }
-    check("recovered", stored(dir.path(), &session).concat().into_iter(), returned);
-    let texts = session.status(Time::now()).meta.runs.into_iter().filter_map(|run| run.text);
+    let recovered = stored(dir.path(), &session).concat();
+    let runs = session.meta().unwrap().runs;
+    assert!(runs.iter().all(|run| run.run.end.is_some()));
+    assert_eq!(runs.last().map(|run| run.run.outcome()), Some(Outcome::Lost));
+    let counts: Counts = runs.iter().filter_map(|run| run.counts).sum();
+    assert_eq!((counts.records, counts.lost), (recovered.len() as u64, 0));
+    check("recovered", recovered.into_iter(), returned);
+    let texts = runs.into_iter().filter_map(|run| run.text);
     let texts: Vec<String> = texts.flat_map(|name| messages(&session.dir().join(name))).collect();
     check("text logs", texts.into_iter().filter(|line| !line.starts_with("lost seq")), returned);
     assert_eq!(logboom::recover(&session).unwrap().records, 0);
-    assert!(fs::read_dir(session.dir()).unwrap().all(|name| !name.unwrap().path().ends_with(".ring")));
+    assert!(logboom_ring::rest::files_in(session.dir()).is_empty());
+}
+
+/// Logs more than there is room for while the writer is stuck, so that it has no time to tell what was dropped.
+fn overflow(role: &str, dir: &Path) -> ! {
+    let builder = LogCollector::builder(dir).on_full(OnFull::Drop).live(Live::new(|_| {
+        loop {
+            std::thread::park();
+        }
+    }));
+    let collector = if role == "text" { builder.text_only() } else { builder }.build().unwrap();
+    (1..=OVERFLOW).for_each(|number| collector.log_str(&format!("{number} {}", "x".repeat(100))));
+    std::process::abort()
+}
+
+const OVERFLOW: u64 = 30_000;
+
+#[test]
+fn what_was_dropped_before_a_kill_is_a_gap() {
+    if let Some((role, dir)) = role() {
+        overflow(&role, &dir);
+    }
+    for mode in ["text", "boom"] {
+        let dir = tempfile::tempdir().unwrap();
+        let status = again("killed::what_was_dropped_before_a_kill_is_a_gap", mode, dir.path()).status().unwrap();
+        assert_eq!(status.signal(), Some(6));
+        let session = only_session(dir.path());
+        let kept = logboom::recover(&session).unwrap().records;
+        assert_eq!(logboom::recover(&session).unwrap().records, 0);
+        let run = session.meta().unwrap().runs.remove(0);
+        let counts = run.counts.unwrap();
+        assert!((1..OVERFLOW).contains(&kept) && counts.records >= kept, "{mode}: {counts:?}");
+        assert_eq!(counts.records + counts.lost, OVERFLOW, "{mode}: {counts:?}");
+        let gap = format!("lost seq {}-{OVERFLOW}: writer was killed", counts.records + 1);
+        assert_eq!(messages(&session.dir().join(run.text.unwrap())).last(), Some(&gap), "{mode}");
+    }
 }
 
 #[test]
