@@ -284,6 +284,7 @@ impl Inner {
     #[cold]
     fn push_and_wait(self: &Arc<Self>, frame: &[u8]) {
         if self.drops() {
+            self.rings.iter().for_each(RingFile::note_by_queue);
             return self.push_aside(frame);
         }
         let written = || self.ask(Request::Write).map(Ack::wait);

@@ -100,7 +100,7 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
     let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
     let repaired = repair_runs(session, Time::now(), |run| runs.contains(&run)).into_iter();
     let text_logs = repaired.map(|(run, repaired)| Ok((run, repaired?))).collect::<Result<_, FilesError>>()?;
-    if damage == Damage::default() {
+    if damage == Damage::default() && rings.has_all() {
         for run in runs {
             session.end_recovered_run(run)?;
         }

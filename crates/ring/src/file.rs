@@ -19,7 +19,7 @@ use rustix::{
 use super::{
     ClockAnchor, Drain, Generation, Producer, RingError, Waker,
     layout::{
-        FILE_MAGIC, FIXED_BYTES, LIVE, PAGE, Positions, RING_BYTES_MAX, RING_BYTES_MIN, RING_MAGIC, RINGS_AT,
+        BY_QUEUE, FILE_MAGIC, FIXED_BYTES, LIVE, PAGE, Positions, RING_BYTES_MAX, RING_BYTES_MIN, RING_MAGIC, RINGS_AT,
         RINGS_MAX, VERSION,
     },
     mapping::{ControlPage, Ring},
@@ -203,7 +203,12 @@ impl RingFile {
         self.0.control.dropped.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says that so many of them are told of in the files.
+    /// Notes that a record went by the queue, and that its call did not wait until it was in a file: a kill may have taken it.
+    pub fn note_by_queue(&self) {
+        self.0.control.dropped.0.fetch_or(BY_QUEUE, Ordering::Relaxed);
+    }
+
+    /// Says that so many dropped records are told of in the files.
     pub fn settle_dropped(&self, count: u64) {
         self.0.control.dropped.0.fetch_sub(count, Ordering::Relaxed);
     }

@@ -39,6 +39,9 @@ pub(super) const NEXT_TAIL_AT: u64 = 384;
 /// The bit of the table word that says that table 1 counts.
 pub(super) const SECOND_TABLE: u64 = 1 << 63;
 
+/// The bit of the word of dropped records that says that some went by the queue, and nobody waited for them.
+pub(super) const BY_QUEUE: u64 = 1 << 63;
+
 /// A ring's `state`.
 pub(super) const FREE: u32 = 0;
 pub(super) const LIVE: u32 = 1;

@@ -24,7 +24,7 @@ use self::ring::{DeadRing, word};
 use super::{
     Clock, ClockAnchor, Generation, RingError,
     layout::{
-        BATCH_AT, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES,
+        BATCH_AT, BY_QUEUE, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES,
         GENERATION_AT, RING_COUNT_AT, RINGS_AT, RINGS_MAX, TABLE_AT, VERSION,
     },
     order::Key,
@@ -168,7 +168,12 @@ impl DeadRings {
 
     /// How many records found no room, and are in no gap yet.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.dropped & !BY_QUEUE
+    }
+
+    /// Whether all that was logged is in the files or in the rings, or counted: none went by the queue without being waited for.
+    pub fn has_all(&self) -> bool {
+        self.dropped & BY_QUEUE == 0
     }
 
     /// Says that they are in a gap.
@@ -176,8 +181,8 @@ impl DeadRings {
     /// # Errors
     /// What the operating system refuses.
     pub fn settle_dropped(&mut self) -> Result<(), RingError> {
-        self.dropped = 0;
-        self.store(DROPPED_AT, 0)
+        self.dropped &= BY_QUEUE;
+        self.store(DROPPED_AT, self.dropped)
     }
 
     /// What could not be read so far.

@@ -135,6 +135,32 @@ fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     assert!(logboom_ring::rest::files_in(session.dir()).is_empty());
 }
 
+/// Logs a record too large for a ring, which `on_full(Drop)` does not wait for, while the writer is stuck.
+fn log_aside(dir: &Path) -> ! {
+    let builder = LogCollector::builder(dir).on_full(OnFull::Drop).live(Live::new(|_| {
+        loop {
+            std::thread::park();
+        }
+    }));
+    let collector = builder.text_only().build().unwrap();
+    collector.log_str("by a ring");
+    collector.log_str(&"x".repeat(200_000));
+    std::process::abort()
+}
+
+#[test]
+fn what_nobody_waited_for_leaves_a_doubt() {
+    if let Some((_, dir)) = role() {
+        log_aside(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    again("killed::what_nobody_waited_for_leaves_a_doubt", "log", dir.path()).status().unwrap();
+    let session = only_session(dir.path());
+    logboom::recover(&session).unwrap();
+    let run = session.meta().unwrap().runs.remove(0);
+    assert!(run.run.end.is_none(), "{run:?}");
+}
+
 /// Logs more than there is room for while the writer is stuck, so that it has no time to tell what was dropped.
 fn overflow(role: &str, dir: &Path) -> ! {
     let builder = LogCollector::builder(dir).on_full(OnFull::Drop).live(Live::new(|_| {
