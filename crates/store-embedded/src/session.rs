@@ -116,6 +116,7 @@ impl Open {
             self.look_again()?;
         }
         self.look_into_rings()?;
+        self.leave_to_booms();
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
@@ -242,6 +243,22 @@ impl Open {
         self.rings.insert(path, Some(self.sources.len()));
         self.sources.push(Source::of_rings(left.into_iter().map(|(_, records)| records).collect()));
         Ok(())
+    }
+
+    /// While somebody drains rings, boom files have some of what they hold.
+    fn leave_to_booms(&mut self) {
+        for at in self.rings.values().filter_map(|source| *source) {
+            let in_booms = self.sources.iter().filter(|source| source.is_boom()).flat_map(|source| &source.runs);
+            let mut next_seqs: HashMap<RunId, u64> = HashMap::new();
+            for run in in_booms {
+                let next = next_seqs.entry(run.id).or_default();
+                *next = run.next_seq.max(*next);
+            }
+            let is_held = |run: RunId, seq| next_seqs.get(&run).is_some_and(|next| seq < *next);
+            if self.sources[at].runs.iter().any(|run| is_held(run.id, run.first_seq)) {
+                self.sources[at] = self.sources[at].rings_without(is_held);
+            }
+        }
     }
 
     /// A killed writer's open end is none where recovery has found all that was missing, and has noted the end of the run.

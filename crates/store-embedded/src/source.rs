@@ -147,6 +147,28 @@ impl Source {
         Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default(), is_abandoned: false }
     }
 
+    /// What rings hold, but for these records.
+    pub fn rings_without(&self, is_left_out: impl Fn(RunId, u64) -> bool) -> Source {
+        let mut runs: Vec<Vec<Record>> = Vec::new();
+        let Bytes::Rings(entries) = &self.bytes else { return Source::of_rings(runs) };
+        for entry in entries {
+            let Entry::Record(record) = entry else { continue };
+            if is_left_out(record.run, record.seq) {
+                continue;
+            }
+            match runs.last_mut().filter(|records| records.last().is_some_and(|last| last.run == record.run)) {
+                Some(records) => records.push(record.clone()),
+                None => runs.push(vec![record.clone()]),
+            }
+        }
+        Source::of_rings(runs)
+    }
+
+    /// Whether it is a boom file.
+    pub fn is_boom(&self) -> bool {
+        matches!(self.bytes, Bytes::Boom(_) | Bytes::Parked(_))
+    }
+
     fn stock(&mut self, reader: &Reader) {
         self.written = Written::of(reader);
         self.is_abandoned = reader.state() == State::Abandoned;

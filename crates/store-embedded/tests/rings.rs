@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
+use logboom_boom::{NewRecord, Options, Writer};
 use logboom_files::{
     DataDir, Session,
     session::{NewSession, RunMeta, started},
@@ -29,17 +30,22 @@ struct Killed {
 
 impl Killed {
     fn new() -> Killed {
+        Killed::with_boom(None)
+    }
+
+    /// One that has this boom file, too.
+    fn with_boom(boom: Option<&str>) -> Killed {
         let dir = tempfile::tempdir().unwrap();
         let now = Time::now();
         let new = NewSession { name: "x".into(), labels: BTreeMap::new(), open: false, user: None, now };
         let session = Session::create(&DataDir::at(dir.path()), new).unwrap();
         let (run, text) = (RunId::new(now), "collector.log".to_owned());
         let meta = RunMeta::new(started(run, Kind::Collector, "collector".into(), now));
-        session.add_run(RunMeta { text: Some(text.clone()), ..meta }).unwrap();
+        session.add_run(RunMeta { text: Some(text.clone()), boom: boom.map(str::to_owned), ..meta }).unwrap();
         let clock = ClockAnchor::new(Clock::detect());
         let path = session.dir().join("collector.log.ring");
         let (file, drain) = RingFile::create(&path, &clock, Arc::new(Waker::new())).unwrap();
-        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom: None }).unwrap();
+        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom: boom.map(str::to_owned) }).unwrap();
         let producer = file.producer(1 << 20).unwrap();
         Killed { dir, session, run, rings: Some((file, drain, producer)) }
     }
@@ -223,5 +229,24 @@ fn a_line_in_parts_is_one_line_wherever_its_parts_are() {
         assert_eq!(found.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [2, 3, 4], "cut at {cut}");
         let counted = TextQuery::new("needle", Syntax::Literal, Case::Sensitive, View::Plain).unwrap();
         assert_eq!(store.count(&Query { text: Some(counted), ..query }).unwrap(), 1, "cut at {cut}");
+    }
+}
+
+#[test]
+fn what_a_recovery_has_put_into_a_boom_file_is_not_read_from_the_rings_too() {
+    let mut killed = Killed::with_boom(Some("records.boom"));
+    let messages = ["first", "second", "third"];
+    messages.iter().for_each(|message| killed.log_text(message));
+    killed.rings = None;
+    let store = Embedded::open(killed.dir.path()).unwrap();
+    assert_eq!(read(&store, &killed.everything()), numbered(&messages));
+    let mut boom = Writer::create_in(killed.session.dir(), "records", Options::default()).unwrap();
+    let slot = boom.run(killed.run, Kind::Collector, 1).unwrap();
+    for (message, time) in messages.iter().zip(0..) {
+        let (level, stream, flags) = (Level::Info, Stream::System, Flags::NONE);
+        let (time, message) = (Time::from_micros(time), message.as_bytes());
+        boom.push(slot, &NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None }).unwrap();
+        boom.flush().unwrap();
+        assert_eq!(read(&store, &killed.everything()), numbered(&messages));
     }
 }

@@ -144,7 +144,7 @@ fn log_aside(dir: &Path) -> ! {
     }));
     let collector = builder.text_only().build().unwrap();
     collector.log_str("by a ring");
-    collector.log_str(&"x".repeat(200_000));
+    collector.log_str(&"x".repeat(300_000));
     std::process::abort()
 }
 
