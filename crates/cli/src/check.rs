@@ -12,7 +12,7 @@ use logboom_files::{
     session::RunMeta,
     textlog::{Extent, TextEntry, TextReader},
 };
-use logboom_record::{Outcome, RunId, Time};
+use logboom_record::{Gap, Outcome, RunId, Time};
 use logboom_ring::{Generation, RingError, recover::is_live, rest};
 use serde::Serialize;
 
@@ -74,14 +74,15 @@ impl Findings {
         self.damaged.extend(other.damaged);
     }
 
-    /// Of a run that has an end nothing is missing after what is there, though its writer was killed: recovery has said so.
-    fn forget_open_end(&mut self, run: RunId) {
-        let before = self.gaps.len();
-        self.gaps.retain(|gap| gap.run != run || gap.to.is_some());
-        if self.gaps.len() < before {
-            let lost = |gap: &Lost| Some((gap.to? - gap.from).saturating_add(1));
-            self.lost = self.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add(lost(gap)?)));
-        }
+    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
+    fn close_gap(&mut self, run: &RunMeta) {
+        let Some(at) = self.gaps.iter().position(|gap| gap.run == run.run.id && gap.to.is_none()) else { return };
+        let Lost { from, why, .. } = self.gaps.remove(at);
+        let open = Gap { run: run.run.id, from, to: None, time: run.run.started_at, why };
+        let closed = run.close_gap(&open).map(|gap| Lost { run: gap.run, from, to: gap.to, why: gap.why });
+        self.gaps.extend(closed);
+        let lost = |gap: &Lost| Some((gap.to? - gap.from).saturating_add(1));
+        self.lost = self.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add(lost(gap)?)));
     }
 
     fn unreadable(path: &Path, why: &dyn Error) -> Findings {
@@ -123,7 +124,7 @@ pub fn check(session: &Session, now: Time) -> Findings {
             _ => {}
         }
         if run.run.end.is_some() {
-            found.forget_open_end(run.run.id);
+            found.close_gap(run);
         } else if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
             found.add(killed_at_once(run.run.id));
         }

@@ -71,7 +71,7 @@ fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, Fil
     if readers.iter().any(|reader| !reader.damage().is_empty()) {
         return Ok(Repair::BoomDamaged);
     }
-    let truth = Truth { readers, run: run.run.id };
+    let truth = Truth { readers, run };
     match truth.complete(&text) {
         Err(FilesError::Boom(error)) if is_damage(&error) => Ok(Repair::BoomDamaged),
         other => other,
@@ -99,12 +99,12 @@ fn is_damage(error: &BoomError) -> bool {
 }
 
 /// What the text log of a run should hold.
-struct Truth {
+struct Truth<'a> {
     readers: Vec<Reader>,
-    run: RunId,
+    run: &'a RunMeta,
 }
 
-impl Truth {
+impl Truth<'_> {
     fn complete(&self, path: &Path) -> Result<Repair, FilesError> {
         let before = match open_regular(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -186,16 +186,16 @@ impl Truth {
     ) -> Result<bool, EachError> {
         let (mut block, mut lines) = (Block::default(), Vec::new());
         for (index, info) in reader.blocks().iter().enumerate() {
-            let gap = info.gaps.iter().any(|gap| gap.run == self.run);
-            if !gap && !info.runs.iter().any(|run| run.id == self.run) {
+            let gap = info.gaps.iter().any(|gap| gap.run == self.run.run.id);
+            if !gap && !info.runs.iter().any(|run| run.id == self.run.run.id) {
                 continue;
             }
             reader.read_into(index, &mut block)?;
             lines.clear();
             for entry in block.records()?.entries() {
                 match entry {
-                    EntryRef::Record(record) if record.run == self.run => text::push_record(&mut lines, &record),
-                    EntryRef::Gap(gap) if gap.run == self.run => text::push_gap(&mut lines, gap),
+                    EntryRef::Record(record) if record.run == self.run.run.id => text::push_record(&mut lines, &record),
+                    EntryRef::Gap(gap) if gap.run == self.run.run.id => text::push_gap(&mut lines, gap),
                     _ => {}
                 }
             }
@@ -213,7 +213,8 @@ impl Truth {
         }
         let in_blocks = reader.blocks().iter().map(|block| block.gaps.len()).sum();
         let gaps = reader.gaps().into_iter().skip(in_blocks);
-        gaps.filter(|gap| gap.run == self.run).for_each(|gap| text::push_gap(lines, &gap));
+        let gaps = gaps.filter(|gap| gap.run == self.run.run.id).filter_map(|gap| self.run.close_gap(&gap));
+        gaps.for_each(|gap| text::push_gap(lines, &gap));
     }
 }
 

@@ -331,6 +331,7 @@ impl LogCollector {
             added?;
         }
         if !inner.queue.ask(Request::Switch(Some(Box::new(new)))) {
+            let _ = std::fs::remove_file(&path); // as above
             return Err(CollectorError::Ended);
         }
         // After the request: whoever sees the new number comes behind it in the queue.

@@ -145,7 +145,7 @@ impl Output {
         let batch = TextBatch { lines: &self.lines, seqs: self.from_seq..self.next_seq, time: self.prefix.time() };
         let written = match self.new.text.is_unlinked() {
             true => {
-                let gone = io::Error::other("the log was deleted while it was written");
+                let gone = deleted();
                 self.new.text.lose(&batch, &gone);
                 Err(FilesError::at("write", self.new.text.path())(gone))
             }
@@ -171,11 +171,22 @@ impl Output {
         drop(written);
     }
 
+    /// Whether something is lost of which the text log does not tell yet.
+    pub fn has_unsaid_losses(&self) -> bool {
+        self.new.text.has_unsaid_gap()
+    }
+
     /// Writes the gap of what is lost, which else comes with the next records.
     ///
     /// # Errors
     /// Why not; it comes with the next records.
     pub fn say_losses(&mut self) -> Result<(), FilesError> {
+        if !self.has_unsaid_losses() {
+            return Ok(());
+        }
+        if self.new.text.is_unlinked() {
+            return Err(FilesError::at("write", self.new.text.path())(deleted()));
+        }
         let time = self.prefix.time();
         self.new.text.append(&TextBatch { lines: &[], seqs: self.next_seq..self.next_seq, time })
     }
@@ -201,7 +212,7 @@ impl Output {
     /// # Errors
     /// Why something does not; it has been counted.
     pub fn sync(&mut self) -> Result<(), FilesError> {
-        let written = self.write_text();
+        let written = self.write_text().and_then(|_| self.say_losses());
         let mark = self.new.text.sync_mark();
         let synced = self.new.text.file().sync_data();
         written.and(self.new.text.note_sync(mark, synced))
@@ -215,4 +226,8 @@ impl Output {
         let written = self.write_text();
         written.and(self.new.text.finish())
     }
+}
+
+fn deleted() -> io::Error {
+    io::Error::other("the log was deleted while it was written")
 }

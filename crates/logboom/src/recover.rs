@@ -98,13 +98,11 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
         boom.seal().map_err(FilesError::from)?;
     }
     let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
+    if damage == Damage::default() && rings.has_all() {
+        runs.iter().try_for_each(|run| session.end_recovered_run(*run))?;
+    }
     let repaired = repair_runs(session, Time::now(), |run| runs.contains(&run)).into_iter();
     let text_logs = repaired.map(|(run, repaired)| Ok((run, repaired?))).collect::<Result<_, FilesError>>()?;
-    if damage == Damage::default() && rings.has_all() {
-        for run in runs {
-            session.end_recovered_run(run)?;
-        }
-    }
     if damage.rings == 0 {
         remove(path)?;
     }
@@ -217,7 +215,8 @@ impl Target<'_> {
 
 /// What the metadata should have said of a session file. Its parent is that of the collector's other files.
 fn entry(new: &Generation, meta: &Meta) -> RunMeta {
-    let run = started(new.run, Kind::Collector, new.text.clone(), new.started_at);
+    let name = new.text.strip_suffix(".log").unwrap_or(&new.text);
+    let run = started(new.run, Kind::Collector, name.to_owned(), new.started_at);
     let sibling = meta.runs.iter().find(|run| run.run.kind == Kind::Collector);
     let parent = sibling.and_then(|sibling| sibling.run.parent).unwrap_or(meta.run.id);
     let run = Run { parent: Some(parent), ..run };

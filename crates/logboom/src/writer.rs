@@ -103,6 +103,8 @@ pub struct Writer {
     lost_before: u64,
     /// How many dropped records the ring file has that are in a gap, perhaps not in the files.
     unsettled: u64,
+    /// An earlier file lacks the gap of what it lost, and the metadata do not have its counts yet.
+    unsaid: bool,
     /// Why not all is kept at the moment: in the text log, beside it, and in the metadata.
     trouble: [Option<String>; 3],
     sites: Sites,
@@ -138,6 +140,7 @@ impl Writer {
             unsynced,
             lost_before,
             unsettled: 0,
+            unsaid: false,
             trouble,
             sites,
             words,
@@ -174,8 +177,8 @@ impl Writer {
     }
 
     fn sleep(&self) {
-        let sync_in =
-            (self.unsynced || self.journal.is_behind()).then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
+        let is_due = self.unsynced || self.journal.is_behind() || self.output.has_unsaid_losses();
+        let sync_in = is_due.then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
         let in_rings = || self.drain.as_ref().is_some_and(Drain::has_work);
         self.waker.sleep(sync_in, || self.inner.queue.has_work() || in_rings());
     }
@@ -203,13 +206,15 @@ impl Writer {
     /// Tells of records that found no room.
     fn lose_dropped(&mut self) {
         let dropped = self.inner.stats.take_dropped();
+        if dropped == 0 {
+            return;
+        }
         self.lose(dropped, "buffer full");
         self.unsettled += dropped;
         let said = self.output.say_losses();
         self.flush();
-        if let (Ok(()), [None, None, _], Some(file)) = (said, &self.trouble, self.inner.ring_file()) {
-            file.settle_dropped(mem::take(&mut self.unsettled));
-        }
+        self.trouble[TEXT] = self.trouble[TEXT].take().or(self::said(said));
+        self.tell();
     }
 
     /// Answers what was asked; false if it is the end.
@@ -377,10 +382,19 @@ impl Writer {
         }
     }
 
-    /// Tells the callers how it stands.
-    fn tell(&self) {
+    /// Tells the callers how it stands, and whoever may have to recover.
+    fn tell(&mut self) {
         let lost = self.lost_before + self.lost();
         self.inner.stats.tell(self.output.records(), lost, self.why());
+        self.unsaid &= self.journal.is_behind();
+        let failing = self.trouble[TEXT].is_some() || self.trouble[BOOM].is_some();
+        let is_behind = failing || self.unsaid || self.output.has_unsaid_losses();
+        if let Some(file) = self.inner.ring_file() {
+            file.set_behind(is_behind);
+            if !is_behind && self.unsettled > 0 {
+                file.settle_dropped(mem::take(&mut self.unsettled));
+            }
+        }
     }
 
     /// How many records of the current file are lost. The boom file is the truth, where there is one.
@@ -405,11 +419,16 @@ impl Writer {
     }
 
     fn flush_for_good(&mut self) -> Result<(), CollectorError> {
-        if let Some(why) = said(self.output.sync()) {
-            self.trouble[TEXT] = Some(why);
+        // Whoever asks is told of what is lost, though its gap has room by now.
+        let is_news = self.output.has_unsaid_losses();
+        let synced = said(self.output.sync());
+        if synced.is_some() || !is_news {
+            self.trouble[TEXT] = synced;
         }
-        if let Some(boom) = &mut self.boom {
-            self.trouble[BOOM] = said(boom.sync());
+        match &mut self.boom {
+            Some(boom) => self.trouble[BOOM] = said(boom.sync()),
+            None if is_news => {}
+            None => self.trouble[BOOM] = None,
         }
         self.trouble[META] = said(self.journal.catch_up());
         let synced = self.journal.sync_names();
@@ -435,6 +454,12 @@ impl Writer {
             self.trouble[META] = said(self.journal.catch_up());
             self.tell();
         }
+        if self.output.has_unsaid_losses() {
+            self.last_sync = Instant::now();
+            // Why not is known.
+            let _ = self.output.say_losses();
+            self.tell();
+        }
         if mem::take(&mut self.unsynced) {
             self.last_sync = Instant::now();
             if let Some(boom) = &mut self.boom {
@@ -454,6 +479,7 @@ impl Writer {
         let (end, counts) = self.end_output();
         let (time, old) = (new.time, (self.output.new.run, end, counts));
         let noted = self.journal.switch(old, &new, self.boom.as_ref().filter(|_| slot.is_some()));
+        self.unsaid |= self.output.has_unsaid_losses();
         let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
         self.inner.stats.set_generation(self.output.new.generation);
         if let Some(file) = self.inner.ring_file() {
@@ -491,6 +517,7 @@ impl Writer {
             }
         }
         self.switch_as_far_as_asked();
+        self.lose_dropped();
         let (end, counts) = self.end_output();
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(drop));
         self.note_trouble(sealed.map_err(FilesError::from));

@@ -19,8 +19,8 @@ use rustix::{
 use super::{
     ClockAnchor, Drain, Generation, Producer, RingError, Waker,
     layout::{
-        BY_QUEUE, FILE_MAGIC, FIXED_BYTES, LIVE, PAGE, Positions, RING_BYTES_MAX, RING_BYTES_MIN, RING_MAGIC, RINGS_AT,
-        RINGS_MAX, VERSION,
+        BEHIND, BOOT_ID, BY_QUEUE, FILE_MAGIC, FIXED_BYTES, LIVE, PAGE, Positions, RING_BYTES_MAX, RING_BYTES_MIN,
+        RING_MAGIC, RINGS_AT, RINGS_MAX, VERSION,
     },
     mapping::{ControlPage, Ring},
     sync::{AtomicU32, Ordering},
@@ -208,6 +208,18 @@ impl RingFile {
         self.0.control.dropped.0.fetch_or(BY_QUEUE, Ordering::Relaxed);
     }
 
+    /// Notes whether there is something that the writer could not write, which a kill would take without a trace.
+    pub fn set_behind(&self, is_behind: bool) {
+        let word = &self.0.control.dropped.0;
+        if (word.load(Ordering::Relaxed) & BEHIND != 0) != is_behind {
+            if is_behind {
+                word.fetch_or(BEHIND, Ordering::Relaxed)
+            } else {
+                word.fetch_and(!BEHIND, Ordering::Relaxed)
+            };
+        }
+    }
+
     /// Says that so many dropped records are told of in the files.
     pub fn settle_dropped(&self, count: u64) {
         self.0.control.dropped.0.fetch_sub(count, Ordering::Relaxed);
@@ -283,9 +295,17 @@ fn head(file_id: &[u8; 16], pid: u32, clock: &ClockAnchor) -> [u8; FIXED_BYTES] 
     head[16..32].copy_from_slice(file_id);
     head[32..40].copy_from_slice(&Time::now().as_micros().to_le_bytes());
     head[40..44].copy_from_slice(&(clock.clock() as u32).to_le_bytes());
+    head[BOOT_ID].copy_from_slice(&boot_id().unwrap_or_default());
     let crc = crc32c::crc32c(&head[..60]);
     head[60..].copy_from_slice(&crc.to_le_bytes());
     head
+}
+
+/// What tells one boot of the system from another.
+pub(super) fn boot_id() -> Option<[u8; 16]> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = text.trim().split('-').collect();
+    Some(u128::from_str_radix(&digits, 16).ok()?.to_be_bytes())
 }
 
 fn prepare(file: &File, head: &[u8; FIXED_BYTES]) -> io::Result<ControlPage> {

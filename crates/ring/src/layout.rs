@@ -20,6 +20,8 @@ pub(super) const FILE_MAGIC: [u8; 8] = *b"\x89RING\r\n\x1a";
 pub(super) const VERSION: u32 = 1;
 /// The bytes of the control page that never change.
 pub(super) const FIXED_BYTES: usize = 64;
+/// Where among them the id of the system's boot is.
+pub(super) const BOOT_ID: std::ops::Range<usize> = 44..60;
 pub(super) const RING_MAGIC: [u8; 4] = [0xB0, 0x0F, 0x52, 0x47];
 
 pub(super) const TABLE_AT: u64 = 128;
@@ -41,6 +43,14 @@ pub(super) const SECOND_TABLE: u64 = 1 << 63;
 
 /// The bit of the word of dropped records that says that some went by the queue, and nobody waited for them.
 pub(super) const BY_QUEUE: u64 = 1 << 63;
+/// The bit that says that the writer had records that it could not write, or a gap of them.
+pub(super) const BEHIND: u64 = 1 << 62;
+/// The bit that says that a recovery is about to write the gap of the dropped records.
+pub(super) const SETTLING: u64 = 1 << 61;
+/// All of them.
+pub(super) const DROPPED_FLAGS: u64 = BY_QUEUE | BEHIND | SETTLING;
+/// More records than this are dropped by no program.
+pub(super) const DROPPED_MAX: u64 = 1 << 48;
 
 /// A ring's `state`.
 pub(super) const FREE: u32 = 0;

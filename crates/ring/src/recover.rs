@@ -23,9 +23,11 @@ use rustix::{
 use self::ring::{DeadRing, word};
 use super::{
     Clock, ClockAnchor, Generation, RingError,
+    file::boot_id,
     layout::{
-        BATCH_AT, BY_QUEUE, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES,
-        GENERATION_AT, RING_COUNT_AT, RINGS_AT, RINGS_MAX, TABLE_AT, VERSION,
+        BATCH_AT, BEHIND, BOOT_ID, BY_QUEUE, CLOCK_AT, CLOCK_SET_AT, CLOCK_STRIDE, DROPPED_AT, DROPPED_FLAGS,
+        DROPPED_MAX, FILE_MAGIC, FIRST_SEQ_AT, FIXED_BYTES, GENERATION_AT, RING_COUNT_AT, RINGS_AT, RINGS_MAX,
+        SETTLING, TABLE_AT, VERSION,
     },
     order::Key,
     table::{self, Entry},
@@ -68,6 +70,7 @@ pub struct DeadRings {
     batch: Option<Batch>,
     counted: Batch,
     dropped: u64,
+    is_of_this_boot: bool,
     number: u64,
     rings: Vec<DeadRing>,
     order: BinaryHeap<Reverse<(Key, usize)>>,
@@ -122,6 +125,7 @@ impl DeadRings {
             batch: None,
             counted: Batch { generation: 0, first_seq: 0 },
             dropped: 0,
+            is_of_this_boot: boot_id().is_some_and(|id| id == head[BOOT_ID]),
             number: 0,
             rings: Vec::new(),
             order: BinaryHeap::new(),
@@ -130,6 +134,9 @@ impl DeadRings {
         };
         rings.read_positions()?;
         rings.dropped = rings.word(DROPPED_AT)?;
+        if rings.dropped() > DROPPED_MAX {
+            (rings.dropped, rings.damage.bytes) = (rings.dropped & BEHIND, rings.damage.bytes + 8);
+        }
         rings.read_table(&file_id(&head)).map_err(failed)?;
         rings.enqueue_all().map_err(failed)?;
         Ok(rings)
@@ -168,20 +175,35 @@ impl DeadRings {
 
     /// How many records found no room, and are in no gap yet.
     pub fn dropped(&self) -> u64 {
-        self.dropped & !BY_QUEUE
+        self.dropped & !DROPPED_FLAGS
     }
 
-    /// Whether all that was logged is in the files or in the rings, or counted: none went by the queue without being waited for.
+    /// Whether their gap was begun, which may then be in the file: see [`DeadRings::begin_dropped`].
+    pub fn is_dropped_begun(&self) -> bool {
+        self.dropped & SETTLING != 0
+    }
+
+    /// Whether all that was logged is in the files or the rings, or counted: none went by the queue without being waited for, the
+    /// writer was not behind, and the system still runs whose memory it was.
     pub fn has_all(&self) -> bool {
-        self.dropped & BY_QUEUE == 0
+        self.is_of_this_boot && self.dropped & (BY_QUEUE | BEHIND) == 0
+    }
+
+    /// Says that the gap of dropped records is about to be written, into the session file that the control page counts for.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn begin_dropped(&mut self) -> Result<(), RingError> {
+        self.dropped |= SETTLING;
+        self.store(DROPPED_AT, self.dropped)
     }
 
     /// Says that they are in a gap.
     ///
     /// # Errors
     /// What the operating system refuses.
-    pub fn settle_dropped(&mut self) -> Result<(), RingError> {
-        self.dropped &= BY_QUEUE;
+    pub fn end_dropped(&mut self) -> Result<(), RingError> {
+        self.dropped &= BY_QUEUE | BEHIND;
         self.store(DROPPED_AT, self.dropped)
     }
 
@@ -293,14 +315,16 @@ impl DeadRings {
 
     /// Reads batch and positions, again until none of them changed meanwhile.
     fn read_positions(&mut self) -> Result<(), RingError> {
-        for _ in 0..TRIES {
+        for tries in 1..=TRIES {
             let number = self.word(BATCH_AT)?;
             let generation = self.word(GENERATION_AT)? as u32;
             let batch = Batch { generation, first_seq: self.word(FIRST_SEQ_AT)? };
             let count = self.word(RING_COUNT_AT)? as u32;
             let read = read_rings(&self.file, count, number & 1 == 1);
             let rings = read.map_err(|source| self.failed("read", source))?;
-            if self.word(BATCH_AT)? == number {
+            // A live writer moves a ring's positions before it begins a batch: what does not fit may fit when it is read again.
+            let fits = tries == TRIES || !rings.iter().any(DeadRing::is_damaged);
+            if fits && self.word(BATCH_AT)? == number {
                 (self.number, self.counted) = (number, batch);
                 self.batch = (number & 1 == 1).then_some(batch);
                 self.damage.rings = count - rings.iter().filter(|ring| !ring.is_damaged()).count() as u32;

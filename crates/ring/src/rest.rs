@@ -25,14 +25,16 @@ const BATCH_BYTES: usize = 4 << 20;
 /// What the name of a ring file ends with.
 pub const ENDING: &str = ".log.ring";
 
-/// The ring files of a session's directory. One that is being made has a hidden name, and is not among them.
+/// The ring files of a session's directory. One that is being made has a hidden name, and is not among them; nor is a FIFO, which to
+/// open would wait for its writer.
 pub fn files_in(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_file()));
     let is_ring = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
     };
-    let mut files: Vec<PathBuf> = entries.filter(is_ring).collect();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ring).collect();
     files.sort();
     files
 }
@@ -91,19 +93,37 @@ pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damag
         }
         rings.end_batch(next.max(held))?;
     }
-    hand_over_dropped(rings, files, latest)?;
+    hand_over_counted(rings, files)?;
+    hand_over_dropped(rings, files)?;
     let mut damage = rings.damage();
     damage.bytes += words.damaged;
     Ok(damage)
 }
 
+/// What the control page knows of and the files do not have, although nothing of it is in the rings: the disk did not take it.
+fn hand_over_counted<F: Files>(rings: &DeadRings, files: &mut F) -> Result<(), F::Error> {
+    let counted = rings.counted();
+    let Some(to) = rings.generations().get(&counted.generation) else { return Ok(()) };
+    let held = files.next_seq(to, None)?;
+    if counted.first_seq > held { files.append(to, held..counted.first_seq, Vec::new()) } else { Ok(()) }
+}
+
 /// Puts the gap of records that found no room, of which the writer had no time to tell, at the end of the last session file.
-fn hand_over_dropped<F: Files>(rings: &mut DeadRings, files: &mut F, latest: u32) -> Result<(), F::Error> {
-    let last = rings.generations().get(&latest).or_else(|| rings.generations().values().next_back()).cloned();
+fn hand_over_dropped<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<(), F::Error> {
+    let last = rings.generations().values().next_back().cloned();
     let (Some(to), 1..) = (last, rings.dropped()) else { return Ok(()) };
-    let held = files.next_seq(&to, None)?;
-    files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
-    Ok(rings.settle_dropped()?)
+    let mut held = files.next_seq(&to, None)?;
+    if !rings.is_dropped_begun() {
+        // So that a recovery that is killed shows by the files whether the gap is there.
+        rings.begin_batch(to.number, held)?;
+        rings.end_batch(held)?;
+        rings.begin_dropped()?;
+        held = rings.counted().first_seq;
+    }
+    if held == rings.counted().first_seq {
+        files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
+    }
+    Ok(rings.end_dropped()?)
 }
 
 /// The seq of the next frame: as the batch says that was begun, else what follows both the files and what the writer had counted.

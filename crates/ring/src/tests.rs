@@ -2,6 +2,7 @@
 
 mod crash;
 mod disk;
+mod dropped;
 mod hostile;
 mod killed;
 mod program;

@@ -120,7 +120,7 @@ impl Open {
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
-        self.forget_open_ends();
+        self.close_gaps();
         note_joins(&mut self.sources);
         note_times(&mut self.sources);
         Ok(())
@@ -261,12 +261,15 @@ impl Open {
         }
     }
 
-    /// A killed writer's open end is none where recovery has found all that was missing, and has noted the end of the run.
-    fn forget_open_ends(&mut self) {
+    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
+    fn close_gaps(&mut self) {
         let runs = &self.status.meta.runs;
-        let has_end = |id| runs.iter().any(|run| run.run.id == id && run.run.end.is_some());
+        let close = |gap: &Gap| match runs.iter().find(|run| run.run.id == gap.run) {
+            Some(run) if gap.to.is_none() => run.close_gap(gap),
+            _ => Some(gap.clone()),
+        };
         for facts in self.sources.iter_mut().flat_map(|source| &mut source.blocks) {
-            facts.lead.retain(|gap| gap.to.is_some() || !has_end(gap.run));
+            facts.lead = facts.lead.iter().filter_map(close).collect();
         }
     }
 

@@ -240,7 +240,7 @@ fn fifos_in_the_place_of_files_hold_no_reader_up() {
     let (store, run, entries, session) = written(dir.path(), 9);
     drop(store);
     let boom = session.join("records.boom");
-    for place in [session.join("records.2.boom"), tail_path(&boom)] {
+    for place in [session.join("records.2.boom"), session.join("x.log.ring"), tail_path(&boom)] {
         fifo(&place);
     }
     let of_text = tempfile::tempdir().unwrap();

@@ -45,7 +45,8 @@ impl Killed {
         let clock = ClockAnchor::new(Clock::detect());
         let path = session.dir().join("collector.log.ring");
         let (file, drain) = RingFile::create(&path, &clock, Arc::new(Waker::new())).unwrap();
-        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom: boom.map(str::to_owned) }).unwrap();
+        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom: boom.map(str::to_owned) })
+            .unwrap();
         let producer = file.producer(1 << 20).unwrap();
         Killed { dir, session, run, rings: Some((file, drain, producer)) }
     }
@@ -245,7 +246,8 @@ fn what_a_recovery_has_put_into_a_boom_file_is_not_read_from_the_rings_too() {
     for (message, time) in messages.iter().zip(0..) {
         let (level, stream, flags) = (Level::Info, Stream::System, Flags::NONE);
         let (time, message) = (Time::from_micros(time), message.as_bytes());
-        boom.push(slot, &NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None }).unwrap();
+        boom.push(slot, &NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None })
+            .unwrap();
         boom.flush().unwrap();
         assert_eq!(read(&store, &killed.everything()), numbered(&messages));
     }

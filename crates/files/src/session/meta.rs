@@ -106,9 +106,19 @@ impl RunMeta {
             (Outcome::Lost, _) if self.run.end.is_none() => Some(gap(None, "writer was killed")),
             (_, Some(counts)) => {
                 let last = counts.records.saturating_add(counts.lost);
-                (last >= next_seq).then(|| gap(Some(last), "not in the text log"))
+                (last >= next_seq).then(|| gap(Some(last), "not in its files"))
             }
             _ => None,
+        }
+    }
+}
+
+impl RunMeta {
+    /// The open gap of a killed writer, as it stands where the run has an end: recovery or the writer has noted what there was.
+    pub fn close_gap(&self, open: &Gap) -> Option<Gap> {
+        match &self.run.end {
+            Some(end) => self.missing_from(open.from, open.time, end.outcome),
+            None => Some(open.clone()),
         }
     }
 }

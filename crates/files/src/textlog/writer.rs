@@ -114,6 +114,11 @@ impl TextWriter {
         self.file.metadata().is_ok_and(|file| file.nlink() == 0)
     }
 
+    /// Whether something is lost of which the file does not tell yet.
+    pub fn has_unsaid_gap(&self) -> bool {
+        self.gap.is_some()
+    }
+
     /// The last chance to say what is missing; then what was appended is made to survive a power cut.
     ///
     /// # Errors

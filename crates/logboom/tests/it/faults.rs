@@ -199,6 +199,15 @@ fn a_switch_that_was_never_noted_is_found_when_the_program_is_gone() {
         logboom::recover(&session).unwrap();
         assert_eq!(known(&session), ["collector.log", "second.log", "third.log"], "{kind}");
         assert_eq!(messages(&session.dir().join("collector.log")), ["before"]);
+        check_told(&session, kind);
+    }
+}
+
+/// Of a run that is said to be whole, its one record is there or in a gap.
+fn check_told(session: &Session, what: &str) {
+    for run in session.meta().unwrap().runs {
+        let told = run.counts.map_or(0, |counts| counts.records + counts.lost);
+        assert!(run.run.end.is_none() || told == 1, "{what}: {run:?}");
     }
 }
 
@@ -230,5 +239,25 @@ fn a_switch_that_was_not_noted_by_the_end_is_found_by_the_next_collector() {
             fs::read_dir(session.dir()).unwrap().all(|name| name.unwrap().path().extension() != Some("ring".as_ref()))
         );
         assert_eq!(session.status(Time::now()).outcome, if boom { Outcome::Passed } else { Outcome::Lost });
+        check_told(&session, "at the end");
+    }
+}
+
+#[test]
+fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
+    for boom in [true, false] {
+        let disk = SmallDisk::new("24m");
+        let builder = LogCollector::builder(disk.path());
+        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
+        collector.log_str("before");
+        collector.flush().unwrap();
+        disk.fill();
+        collector.log_str(&"x".repeat(200_000));
+        assert!(collector.flush().is_err());
+        disk.make_room();
+        while collector.flush().is_err() {
+            std::thread::yield_now();
+        }
+        assert_eq!(collector.stats().failing, None);
     }
 }
