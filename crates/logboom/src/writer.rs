@@ -105,6 +105,10 @@ pub struct Writer {
     lost_before: u64,
     /// How many dropped records the ring file has that are in a gap, perhaps not in the files.
     unsettled: u64,
+    /// How many were dropped in all.
+    dropped: u64,
+    /// How many others were lost when somebody who asked for a flush was last told.
+    lost_told: u64,
     /// An earlier file lacks the gap of what it lost, and the metadata do not have its counts yet.
     unsaid: bool,
     /// Why not all is kept at the moment: in the text log, beside it, and in the metadata.
@@ -142,6 +146,8 @@ impl Writer {
             unsynced,
             lost_before,
             unsettled: 0,
+            dropped: 0,
+            lost_told: 0,
             unsaid: false,
             trouble,
             sites,
@@ -213,6 +219,7 @@ impl Writer {
         }
         self.lose(dropped, "buffer full");
         self.unsettled += dropped;
+        self.dropped += dropped;
         let said = self.output.say_losses();
         self.flush();
         self.trouble[TEXT] = self.trouble[TEXT].take().or(self::said(said));

@@ -8,6 +8,9 @@ use logboom_record::Time;
 use super::{BOOM, META, SYNC_EVERY, TEXT, Writer, said};
 use crate::error::CollectorError;
 
+/// Why records are lost where nothing is wrong any more.
+const SINCE_WELL: &str = "the disk refused them, and takes records again";
+
 impl Writer {
     /// Hands everything to the kernel.
     pub(super) fn flush(&mut self) {
@@ -85,8 +88,12 @@ impl Writer {
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
         self.tell();
+        let lost = self.lost_before + self.lost();
+        // What found no room was dropped as its caller wished.
+        let told = mem::replace(&mut self.lost_told, lost - self.dropped.min(lost));
         match self.why() {
-            Some(why) => Err(CollectorError::Failing { lost: self.lost_before + self.lost(), why: why.to_owned() }),
+            Some(why) => Err(CollectorError::Failing { lost, why: why.to_owned() }),
+            None if self.lost_told > told => Err(CollectorError::Failing { lost, why: SINCE_WELL.to_owned() }),
             None => Ok(()),
         }
     }

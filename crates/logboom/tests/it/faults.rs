@@ -40,15 +40,20 @@ fn a_full_disk_is_a_counted_gap_and_nobody_waits() {
         other.flush().unwrap();
         assert_eq!(messages(&other.path()), ["not concerned"]);
         disk.make_room();
+        let mut after = 1;
         collector.log_str("after");
-        collector.flush().unwrap();
+        // A boom file that was refused is not written again at once, and loses what comes until then.
+        while collector.flush().is_err() {
+            collector.log_str("after");
+            after += 1;
+        }
         assert_eq!(collector.stats().failing, None);
         let lines = messages(&collector.path());
         assert_eq!((lines[0].as_str(), lines.last().unwrap().as_str()), ("before", "after"));
         // A few lines went into the last free page, and into what a boom file gave back meanwhile.
         let gaps: Vec<(u64, u64)> = lines.iter().filter_map(|line| gap(line)).collect();
         let lost: u64 = gaps.iter().map(|(from, to)| to - from + 1).sum();
-        assert_eq!((lines.len() - gaps.len()) as u64 + lost, 400_002, "{gaps:?}");
+        assert_eq!((lines.len() - gaps.len()) as u64 + lost, 400_001 + after, "{gaps:?}");
         assert!(boom || stats.lost == lost, "{stats:?}, {gaps:?}");
         drop(collector);
     }
@@ -259,5 +264,29 @@ fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
             std::thread::yield_now();
         }
         assert_eq!(collector.stats().failing, None);
+    }
+}
+
+#[test]
+fn flush_tells_of_what_was_lost_before_though_all_is_well_again() {
+    for boom in [true, false] {
+        let disk = SmallDisk::new("24m");
+        let builder = LogCollector::builder(disk.path());
+        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
+        collector.log_str("before");
+        collector.flush().unwrap();
+        disk.fill();
+        (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
+        while collector.stats().lost == 0 {
+            std::thread::yield_now();
+        }
+        disk.make_room();
+        while collector.stats().failing.is_some() {
+            collector.log_str("after");
+            std::thread::yield_now();
+        }
+        let error = collector.flush().unwrap_err();
+        assert!(matches!(error, CollectorError::Failing { lost: 1.., .. }), "{error}");
+        collector.flush().unwrap();
     }
 }
