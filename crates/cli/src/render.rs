@@ -129,7 +129,9 @@ fn push_gap(out: &mut Vec<u8>, how: &How<'_>, gap: &Gap) {
         message: message.as_bytes(),
         fields: None,
     };
-    push_line(out, how, &line);
+    push_head(out, how, &line, text::GAP_LETTER);
+    push_message(out, how, &line);
+    out.push(b'\n');
 }
 
 /// What a gap says, as the text log has it.
@@ -300,13 +302,20 @@ mod tests {
         renderer.record(&record(Stream::Stdout, Flags::CONTINUED, &part));
         renderer.gap(&Gap { run: other, ..gap(Some(3)) });
         let text = shown(&mut renderer, &[record(Stream::Stdout, Flags::NONE, "end")]).replace(&part, "…");
-        assert_eq!(text, "@ O I [a] …\n@ S W [b] lost seq 2-3: disk full\n@ O I [a] end\n");
+        assert_eq!(text, "@ O I [a] …\n@ - W [b] lost seq 2-3: disk full\n@ O I [a] end\n");
     }
 
     #[test]
-    fn a_gap_is_a_line_of_the_system() {
+    fn a_gap_is_a_line_that_no_record_has() {
         let mut renderer = Renderer::new(PLAIN, BTreeMap::new());
         renderer.gap(&gap(None));
-        assert_eq!(shown(&mut renderer, &[]), "@ S W lost seq 2-: disk full\n");
+        let mut says = record(Stream::System, Flags::NONE, "lost seq 2-: disk full");
+        says.level = Level::Warn;
+        let text = shown(&mut renderer, &[says]);
+        assert_eq!(text, "@ - W lost seq 2-: disk full\n@ S W lost seq 2-: disk full\n");
+        let mut renderer = Renderer::new(Shape::Text(Look { for_terminal: true, color: true }), BTreeMap::new());
+        renderer.gap(&gap(None));
+        let text = "\x1b[2m@\x1b[0m \x1b[36m-\x1b[0m \x1b[33mW\x1b[0m lost seq 2-: disk full\n";
+        assert_eq!(shown(&mut renderer, &[]), text);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{Logboom, Running, wait_until};
-use logboom::{Live, LogCollector};
+use logboom::{Builder, Live, LogCollector};
 use logboom_record::RunId;
 
 /// What the program of a test logs.
@@ -32,6 +32,10 @@ fn role() -> Option<(PathBuf, String)> {
 
 /// Logs to rings that the collector's thread does not empty any more, and says so by a file.
 fn log_and_wait(dir: &Path, ready: &Path) -> ! {
+    log_to_and_wait(LogCollector::builder(dir), ready)
+}
+
+fn log_to_and_wait(builder: Builder, ready: &Path) -> ! {
     let (reached, stuck) = std::sync::mpsc::channel();
     let live = Live::new(move |_| {
         reached.send(()).unwrap();
@@ -39,7 +43,7 @@ fn log_and_wait(dir: &Path, ready: &Path) -> ! {
             thread::park();
         }
     });
-    let collector = LogCollector::builder(dir).live(live).build().unwrap();
+    let collector = builder.live(live).build().unwrap();
     LOGGED.iter().for_each(|line| collector.log_str(line));
     stuck.recv().unwrap();
     fs::write(ready, "").unwrap();
@@ -93,6 +97,29 @@ fn who_follows_is_told_that_rings_keep_what_went_by_them() {
     let shown: Vec<String> =
         done.lines().iter().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
     assert_eq!(shown, LOGGED);
+}
+
+#[test]
+fn who_follows_a_collector_without_rings_is_told_that_what_was_not_written_is_lost() {
+    if let Some((dir, ready)) = role() {
+        log_to_and_wait(LogCollector::builder(dir).queue_only(), ready.as_ref());
+    }
+    let test = "who_follows_a_collector_without_rings_is_told_that_what_was_not_written_is_lost";
+    let (_logboom, follower) = killed(test, |logboom| logboom.start(["tail", "-f"]));
+    let done = follower.done().expect(1);
+    assert!(done.stderr.contains("was killed; what it had not yet written is lost"), "{}", done.stderr);
+}
+
+#[test]
+fn who_follows_to_a_recovery_is_told_that_what_went_by_rings_is_kept() {
+    if let Some((dir, ready)) = role() {
+        log_and_wait(&dir, ready.as_ref());
+    }
+    let (logboom, ()) = killed("who_follows_to_a_recovery_is_told_that_what_went_by_rings_is_kept", |_| ());
+    logboom.run(["verify", "--repair"]);
+    assert!(!rings(&logboom).exists());
+    let done = logboom.run(["tail", "-f"]).expect(1);
+    assert!(done.stderr.contains("was killed; what went by its rings is kept"), "{}", done.stderr);
 }
 
 #[test]

@@ -222,6 +222,9 @@ impl Session {
             if !meta.open && meta.run.end.is_none() && !others_live {
                 self.complete(meta);
                 meta.run.end = meta.end_of_first_run(end.ended_at);
+            }
+            if meta.run.end.is_some() {
+                // Also where it had ended before: a recovery adds to its files.
                 meta.bytes = Some(self.bytes());
             }
             Ok(meta.runs.iter().any(|run| run.run.id == id && run.boom.is_some()))
@@ -349,12 +352,13 @@ impl Session {
         self.dir.parent().map_or(Ok(()), DataDir::sync_sessions)
     }
 
-    /// How much disk its files take now. What cannot be read counts as nothing.
+    /// How much disk its files take now, but for those that go with the run or the program that they are kept for: room
+    /// set aside, and ring files. What cannot be read counts as nothing.
     pub fn bytes(&self) -> u64 {
         use std::os::unix::fs::MetadataExt;
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         entries
-            .filter(|entry| !reserve::is_reserve(&entry.file_name()))
+            .filter(|entry| !reserve::is_reserve(&entry.file_name()) && !is_ring(&entry.file_name()))
             .filter_map(|entry| entry.metadata().ok())
             .map(|file| file.blocks() * 512)
             .sum()
@@ -373,6 +377,11 @@ impl Session {
         }
         if durable == Durable::Now { self.sync_names() } else { Ok(()) }
     }
+}
+
+/// Whether a file of this name is a collector's ring file.
+fn is_ring(name: &OsStr) -> bool {
+    name.as_encoded_bytes().ends_with(b".log.ring")
 }
 
 /// Renames a session's directory to `trash` unless it lives, is being changed, or is not there; tells whether it did.

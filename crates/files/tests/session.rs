@@ -6,7 +6,7 @@ mod small_disk;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::Path,
     thread,
     time::{Duration, UNIX_EPOCH},
@@ -383,6 +383,24 @@ fn an_open_session_outlives_its_runs() {
     assert_eq!((meta.run.end.clone(), meta.runs[0].counts, meta.counts()), (None, Some(counts), counts));
     let again = session.end_run(run.run.id, &ended(Outcome::Failed, noon()), counts).unwrap_err();
     assert!(matches!(again, FilesError::AlreadyEnded { .. }));
+}
+
+#[test]
+fn the_bytes_of_a_session_are_those_that_stay_also_where_a_run_ends_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), true);
+    let ((first, _first), (late, late_file)) = (live_run(&session), live_run(&session));
+    fs::write(session.dir().join("collector.log.ring"), vec![1; 1 << 20]).unwrap();
+    session.end_run(first.run.id, &ended(Outcome::Passed, later(1)), Counts::default()).unwrap();
+    assert_eq!(session.meta().unwrap().bytes, None);
+    session.end(&ended(Outcome::Passed, later(2))).unwrap();
+    let bytes = || session.meta().unwrap().bytes.unwrap();
+    let small = bytes();
+    assert!(small < 1 << 20, "{small}");
+    late_file.write_all_at(&[b'x'; 2 << 20], 0).unwrap();
+    late_file.sync_all().unwrap();
+    session.end_run(late.run.id, &ended(Outcome::Lost, later(3)), Counts::default()).unwrap();
+    assert!((small + (2 << 20)..small + (3 << 20)).contains(&bytes()), "{small} then {}", bytes());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //!
 //! `2026-01-02T03:04:05.123456Z O I message`: columns are fixed, the message starts at byte [`PREFIX_BYTES`]. The stream
 //! letter is lower case where no newline follows what was printed. A message that itself holds newlines goes on in
-//! lines whose stream letter is `+`, and a gap is a line whose stream letter is `-`. Bytes of the message are never changed, so every codec round trip is exact but for
-//! what the text has no column for: seq (the line's number), fields, origin time, [`Flags::LEVEL_GUESSED`].
+//! lines whose stream letter is `+`, and a gap is a line whose stream letter is `-`. Bytes of the message are never
+//! changed, so every codec round trip is exact but for what the text has no column for: seq (the line's number),
+//! fields, origin time, [`Flags::LEVEL_GUESSED`].
 
 use crate::{Flags, Gap, Level, RecordRef, Stream, Time};
 
@@ -17,7 +18,7 @@ const LEVEL_AT: usize = STREAM_AT + 2;
 /// The stream letter of a line that goes on with a message.
 const MORE_LETTER: u8 = b'+';
 /// The stream letter of a gap: no record has it, whatever its message says.
-const GAP_LETTER: u8 = b'-';
+pub const GAP_LETTER: u8 = b'-';
 
 /// The start of a text line. Made once for all the lines of one read(2): only two letters differ between them.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Result;
 use logboom_files::{DataDir, list::Sessions, session::Status};
 use logboom_record::{Kind, Outcome, SessionId, Time};
+use logboom_ring::rest;
 use logboom_store::{Cursor, Order, Query, Scope, Store, Wake};
 use logboom_store_embedded::Embedded;
 
@@ -149,18 +150,25 @@ impl Followed<'_> {
 
     /// Whether the session or a run of it was lost; says so on standard error.
     fn is_lost(&self) -> Result<bool> {
+        // Before the status: a recovery removes them when it has noted the ends of their runs.
+        let has_rings = !rest::files_in(&self.data.session(self.id)).is_empty();
         let status = self.status()?;
         let lost = status.outcome == Outcome::Lost || status.outcomes.contains(&Outcome::Lost);
         if lost {
             let id = self.id.short();
-            let runs = status.meta.runs.iter().zip(&status.outcomes);
-            let mut lost =
-                runs.filter(|(_, outcome)| **outcome == Outcome::Lost).map(|(run, _)| run.run.kind).peekable();
-            let of_collectors = lost.peek().is_some() && lost.all(|kind| kind == Kind::Collector);
-            let kept =
-                if of_collectors { "what went by its rings is kept" } else { "what it had not yet written is lost" };
+            let kept = match rings_keep(&status, has_rings) {
+                true => "what went by its rings is kept",
+                false => "what it had not yet written is lost",
+            };
             say(format_args!("the writer of session {id} was killed; {kept}"));
         }
         Ok(lost)
     }
+}
+
+/// Whether all that was lost are collectors whose rings are there, or are in their files.
+fn rings_keep(status: &Status, has_rings: bool) -> bool {
+    let runs = status.meta.runs.iter().zip(&status.outcomes);
+    let mut lost = runs.filter(|(_, outcome)| **outcome == Outcome::Lost).map(|(run, _)| &run.run).peekable();
+    lost.peek().is_some() && lost.all(|run| run.kind == Kind::Collector && (has_rings || run.end.is_some()))
 }

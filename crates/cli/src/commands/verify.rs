@@ -20,8 +20,9 @@ use crate::{
 
 /// Check every checksum and number of a session
 ///
-/// Exits 1 if anything is lost or damaged. A killed writer leaves one gap without an end: nobody knows how much the command printed
-/// after it; that is a loss, not damage.
+/// Exits 1 if anything is lost or damaged. A killed writer leaves one gap without an end: nobody knows how much the
+/// command printed after it; that is a loss, not damage. What a program's own collector left in its rings is not lost:
+/// its run has such a gap until `--repair` has put the rest into its files.
 #[derive(clap::Args)]
 pub struct Verify {
     #[command(flatten)]
