@@ -381,7 +381,7 @@ impl Writer {
         self.unsaid |= self.output.has_unsaid_losses();
         let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
         self.inner.stats.set_generation(self.output.new.generation);
-        if let Some(file) = self.inner.ring_file() {
+        if let Some(file) = self.inner.ring_file().filter(|_| !self.journal.is_behind()) {
             file.forget_generations_before(self.output.new.generation);
         }
         drop(old_output); // and its lock, which says that its run goes on until its end is noted

@@ -134,7 +134,7 @@ fn a_session_tells_its_files_as_runs_of_a_collector() {
     collector.start_new_session_blocking("second").unwrap();
     collector.log_at(Level::Warn, "two\nlines");
     collector.log_str("WARN: three");
-    collector.last_lines(0).unwrap(); // written
+    collector.flush().unwrap();
     assert_eq!(levels(&collector.dir().join("collector.log")), "E");
     let session = Session::open(collector.dir()).unwrap();
     let status = session.status(Time::now());
@@ -150,7 +150,7 @@ fn a_session_tells_its_files_as_runs_of_a_collector() {
     assert_eq!((two.records, two.lines, two.warnings, two.lost), (2, 2, 2, 0));
     assert_eq!(levels(&session.dir().join("second.log")), "WWW");
     let events = fs::read_to_string(session.dir().join("timeline.jsonl")).unwrap();
-    let names = ["start", "registered", "start", "session_switched", "end", "unregistered"];
+    let names = ["start", "registered", "start", "session_switched", "flushed", "end", "unregistered"];
     let seen: Vec<_> = events.lines().filter_map(|line| line.split("\"event\":\"").nth(1)?.split('"').next()).collect();
     assert_eq!(seen, names);
     drop(dir);
