@@ -6,13 +6,10 @@ use std::{
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::Command,
-    sync::mpsc::sync_channel,
-    thread::spawn,
     time::{Duration, Instant},
 };
 
-use logboom_boom::{Options, reader::tail_path};
+use logboom_boom::Options;
 use logboom_files::{
     DataDir, Session,
     session::{Counts, NewSession, RunMeta, started},
@@ -220,52 +217,6 @@ fn a_run_goes_on_after_its_killed_writer() {
     entries.push(more);
     let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Session(run.id)) };
     assert_eq!(store.page(&query, None).unwrap().entries, entries);
-}
-
-#[test]
-fn a_fifo_among_the_files_of_an_earlier_writer_holds_nobody_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _, entries, session) = written(dir.path(), 9);
-    drop(store);
-    assert!(Command::new("mkfifo").arg(session.join("records.fifo")).status().unwrap().success());
-    let (sender, appended) = sync_channel(1);
-    // Should it wait for the other end of the FIFO it does so for ever: the thread is not waited for.
-    spawn(move || sender.send(Embedded::open(dir.path()).unwrap().append(&entries)));
-    appended.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
-}
-
-#[test]
-fn fifos_in_the_place_of_files_hold_no_reader_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, run, entries, session) = written(dir.path(), 9);
-    drop(store);
-    let boom = session.join("records.boom");
-    for place in [session.join("records.2.boom"), session.join("x.log.ring"), tail_path(&boom)] {
-        fifo(&place);
-    }
-    let of_text = tempfile::tempdir().unwrap();
-    let (root, ..) = text_session(of_text.path(), |run| life(run, 4));
-    let sessions = fs::read_dir(of_text.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
-    let mut files = fs::read_dir(sessions).unwrap().map(|file| file.unwrap().path());
-    fifo(&files.find(|path| path.extension().is_some_and(|end| end == "log")).unwrap());
-    let (sender, read) = sync_channel(2);
-    let all = |dir: &Path, run| {
-        let query = Query { lines_max: usize::MAX, ..Query::new(Scope::Session(run)) };
-        Embedded::open(dir).unwrap().page(&query, None).unwrap().entries
-    };
-    // As above: it would wait for ever.
-    spawn(move || {
-        sender.send(all(dir.path(), run.id)).unwrap();
-        sender.send(all(of_text.path(), root.id)).unwrap();
-    });
-    assert_eq!(read.recv_timeout(Duration::from_secs(30)).unwrap(), entries);
-    assert_eq!(read.recv_timeout(Duration::from_secs(30)).unwrap(), []);
-}
-
-/// Puts a FIFO in the place of a file.
-fn fifo(place: &Path) {
-    let _ = fs::remove_file(place); // there may be none
-    assert!(Command::new("mkfifo").arg(place).status().unwrap().success());
 }
 
 #[test]
