@@ -207,9 +207,13 @@ impl Meta {
         Ok(())
     }
 
-    /// How a session that nobody kept open ended: as its first run did, at the end of its last.
+    /// How a session that nobody kept open ended: as its first run did, at the end of its last. The session files of a collector are
+    /// one after the other: the session is lost with any of them.
     pub(super) fn end_of_first_run(&self, now: Time) -> Option<RunEnd> {
-        let first = self.runs.first()?.run.end.clone();
+        let first = &self.runs.first()?.run;
+        let is_lost = |run: &&RunMeta| (run.run.kind, run.run.outcome()) == (Kind::Collector, Outcome::Lost);
+        let lost = self.runs.iter().filter(|_| first.kind == Kind::Collector).find(is_lost);
+        let first = lost.map_or(first, |lost| &lost.run).end.clone();
         let ended_at = self.runs.iter().filter_map(|run| run.run.end.as_ref()).map(|end| end.ended_at).max();
         let lost = RunEnd { ended_at: now, outcome: Outcome::Lost, exit_code: None, signal: None };
         Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..first.unwrap_or(lost) })

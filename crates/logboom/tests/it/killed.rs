@@ -125,6 +125,7 @@ fn round(test: &str, end: End, text_only: bool, wait_for: u64) {
     let runs = session.meta().unwrap().runs;
     assert!(runs.iter().all(|run| run.run.end.is_some()));
     assert_eq!(runs.last().map(|run| run.run.outcome()), Some(Outcome::Lost));
+    assert_eq!(session.status(Time::now()).outcome, Outcome::Lost);
     let counts: Counts = runs.iter().filter_map(|run| run.counts).sum();
     assert_eq!((counts.records, counts.lost), (recovered.len() as u64, 0));
     check("recovered", recovered.into_iter(), returned);
