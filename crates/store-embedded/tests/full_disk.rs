@@ -73,8 +73,13 @@ fn a_retry_on_a_full_disk_is_refused_until_there_is_room_and_nothing_is_lost() {
         while store.append(&batch(run.id, next, per_batch)).is_ok() {
             next += per_batch;
         }
-        for _ in 0..3 {
-            assert!(store.append(&batch(run.id, next, per_batch)).is_err(), "{per_batch} a batch, at {next}");
+        // A tmpfs may have a page again for whoever is on another core.
+        let mut refused = 0;
+        while refused < 3 {
+            match store.append(&batch(run.id, next, per_batch)) {
+                Ok(()) => (next, refused) = (next + per_batch, 0),
+                Err(_) => refused += 1,
+            }
         }
         fs::remove_file(ballast).unwrap();
         for _ in 0..3 {
