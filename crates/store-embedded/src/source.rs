@@ -149,19 +149,13 @@ impl Source {
 
     /// What rings hold, but for these records.
     pub fn rings_without(&self, is_left_out: impl Fn(RunId, u64) -> bool) -> Source {
-        let mut runs: Vec<Vec<Record>> = Vec::new();
-        let Bytes::Rings(entries) = &self.bytes else { return Source::of_rings(runs) };
-        for entry in entries {
-            let Entry::Record(record) = entry else { continue };
-            if is_left_out(record.run, record.seq) {
-                continue;
-            }
-            match runs.last_mut().filter(|records| records.last().is_some_and(|last| last.run == record.run)) {
-                Some(records) => records.push(record.clone()),
-                None => runs.push(vec![record.clone()]),
-            }
-        }
-        Source::of_rings(runs)
+        let Bytes::Rings(entries) = &self.bytes else { return Source::of_rings(Vec::new()) };
+        let record = |entry: &Entry| match entry {
+            Entry::Record(record) if !is_left_out(record.run, record.seq) => Some(record.clone()),
+            _ => None,
+        };
+        let records: Vec<Record> = entries.iter().filter_map(record).collect();
+        Source::of_rings(records.chunk_by(|a, b| a.run == b.run).map(<[Record]>::to_vec).collect())
     }
 
     /// Whether it is a boom file.

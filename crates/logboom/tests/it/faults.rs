@@ -248,15 +248,21 @@ fn a_switch_that_was_not_noted_by_the_end_is_found_by_the_next_collector() {
     }
 }
 
+/// A collector that has flushed a first record, and has no room for more.
+fn on_full_disk(boom: bool) -> (SmallDisk, LogCollector) {
+    let disk = SmallDisk::new("24m");
+    let builder = LogCollector::builder(disk.path());
+    let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
+    collector.log_str("before");
+    collector.flush().unwrap();
+    disk.fill();
+    (disk, collector)
+}
+
 #[test]
 fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
     for boom in [true, false] {
-        let disk = SmallDisk::new("24m");
-        let builder = LogCollector::builder(disk.path());
-        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
-        collector.log_str("before");
-        collector.flush().unwrap();
-        disk.fill();
+        let (disk, collector) = on_full_disk(boom);
         collector.log_str(&"x".repeat(200_000));
         assert!(collector.flush().is_err());
         disk.make_room();
@@ -270,12 +276,7 @@ fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
 #[test]
 fn flush_tells_of_what_was_lost_before_though_all_is_well_again() {
     for boom in [true, false] {
-        let disk = SmallDisk::new("24m");
-        let builder = LogCollector::builder(disk.path());
-        let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
-        collector.log_str("before");
-        collector.flush().unwrap();
-        disk.fill();
+        let (disk, collector) = on_full_disk(boom);
         (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
         while collector.stats().lost == 0 {
             std::thread::yield_now();
