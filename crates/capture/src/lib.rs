@@ -7,6 +7,7 @@ pub mod command;
 mod intake;
 pub mod lines;
 pub mod pty;
+pub mod services;
 pub mod writer;
 
 pub use intake::Intake;

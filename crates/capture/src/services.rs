@@ -1,0 +1,3 @@
+//! The output of many services at once, written into one session.
+
+pub mod feed;
