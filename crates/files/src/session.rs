@@ -24,7 +24,7 @@ use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 
 pub(crate) use lock::try_lock;
 pub use lock::{hold_lock, is_held};
-pub use meta::{Counts, Meta, RunMeta};
+pub use meta::{ContainerMeta, Counts, Meta, RunMeta};
 pub use names::command_words;
 pub use status::{SIGN_OF_LIFE_S_MAX, Status, beside};
 

@@ -112,6 +112,68 @@ pub enum What {
         /// Its number in the process.
         collector: u64,
     },
+    /// A container of a service was made.
+    Created {
+        /// Its id, the first twelve digits.
+        container: String,
+        /// Its image.
+        image: String,
+        /// The container that the service was before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<String>,
+    },
+    /// A container was started.
+    Started {
+        /// Its id, the first twelve digits.
+        container: String,
+        /// How often it had been started before.
+        #[serde(default)]
+        restarts: u32,
+    },
+    /// A container's health check says something else than before.
+    Health {
+        /// Its id, the first twelve digits.
+        container: String,
+        /// `healthy`, `unhealthy` or `starting`.
+        status: String,
+    },
+    /// The system killed a process of a container for want of memory.
+    Oom {
+        /// The container's id, the first twelve digits.
+        container: String,
+    },
+    /// A container's main process ended.
+    Died {
+        /// The container's id, the first twelve digits.
+        container: String,
+        /// Its exit code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+    },
+    /// A container was removed.
+    Removed {
+        /// Its id, the first twelve digits.
+        container: String,
+    },
+    /// A step of building an image began.
+    BuildStep {
+        /// As the builder says it.
+        step: String,
+    },
+    /// A service printed an error.
+    ErrorLine {
+        /// The record.
+        seq: u64,
+        /// The beginning of what it says.
+        message: String,
+    },
+    /// The engine could not be reached any more.
+    EngineLost {
+        /// Why.
+        why: String,
+    },
+    /// The engine could be reached again.
+    EngineBack {},
     /// An event of a newer logboom: its name and members.
     #[serde(untagged)]
     Other(Map<String, Value>),
@@ -225,6 +287,10 @@ mod tests {
             What::Timeout { after_s: 0.5 },
             What::Signal { signal: 15 },
             What::DrainCut { stream: Stream::Stderr },
+            What::Created { container: "0123".into(), image: "web:1".into(), replaces: None },
+            What::Started { container: "0123".into(), restarts: 2 },
+            What::Died { container: "0123".into(), exit_code: Some(137) },
+            What::EngineBack {},
             What::Other(other.as_object().unwrap().clone()),
         ];
         let dir = tempfile::tempdir().unwrap();

@@ -69,6 +69,41 @@ pub struct RunMeta {
     /// What it printed, once it ended.
     #[serde(flatten)]
     pub counts: Option<Counts>,
+    /// Of a service: the containers that it was, in order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ContainerMeta>,
+}
+
+/// What is known of one container of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerMeta {
+    /// The engine's id of it, 64 hex digits.
+    pub id: String,
+    /// Its name, without the slash in front.
+    pub name: String,
+    /// The image, as it was asked for.
+    pub image: String,
+    /// When it was started, the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended, the last time; `None` while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// The engine's word for how it stands: `created`, `running`, `exited`, `removed`, …
+    #[serde(default)]
+    pub status: String,
+    /// How its main process exited, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Whether the system killed it for want of memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub oom_killed: bool,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// What its health check says, where it has one: `starting`, `healthy`, `unhealthy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
 }
 
 /// What a run printed.
@@ -89,7 +124,7 @@ pub struct Counts {
 impl RunMeta {
     /// A run of a session that starts, without anything else known.
     pub fn new(run: Run) -> RunMeta {
-        RunMeta { run, command: Vec::new(), cwd: None, text: None, boom: None, counts: None }
+        RunMeta { run, command: Vec::new(), cwd: None, text: None, boom: None, counts: None, containers: Vec::new() }
     }
 
     /// Its text log, where it has no boom file.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use logboom_record::{Kind, Run, RunEnd, RunId, Time};
 use serde::Deserialize;
 
-use super::{Counts, RunMeta};
+use super::{ContainerMeta, Counts, RunMeta};
 
 /// See [`Run`] and [`RunMeta`] for what they mean.
 #[derive(Deserialize)]
@@ -37,14 +37,16 @@ pub(super) struct RunMembers {
     warnings: u64,
     #[serde(default)]
     lost: u64,
+    #[serde(default)]
+    containers: Vec<ContainerMeta>,
 }
 
 impl From<RunMembers> for RunMeta {
     fn from(members: RunMembers) -> RunMeta {
         let RunMembers { id, parent, kind, name, owner, labels, started_at, end, external_id, .. } = members;
-        let RunMembers { command, cwd, text, boom, records, lines, errors, warnings, lost, .. } = members;
+        let RunMembers { command, cwd, text, boom, records, lines, errors, warnings, lost, containers, .. } = members;
         let run = Run { id, parent, kind, name, owner, labels, started_at, end, external_id };
         let counts = records.map(|records| Counts { records, lines, errors, warnings, lost });
-        RunMeta { run, command, cwd, text, boom, counts }
+        RunMeta { run, command, cwd, text, boom, counts, containers }
     }
 }
