@@ -1,0 +1,413 @@
+//! The containers that are followed: which service each is, from where it is read, and what the session's files say of it.
+//!
+//! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
+//! read, so that the lines of both stand in order in the one log.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use logboom_boom as boom;
+use logboom_files::{
+    FilesError, Session,
+    session::{ContainerMeta, Counts, Durable, RunMeta, started},
+    textlog::TextWriter,
+    timeline::{self, What},
+};
+use logboom_record::{Kind, Level, Outcome, Run, RunEnd, RunId, Time};
+use tokio::sync::mpsc;
+
+use super::{
+    facts,
+    select::ServiceKey,
+    sources::{Asked, Said, Sources, kind_of},
+    streamer::{Follow, StreamError, Streamed, Watcher},
+    tailer::Token,
+};
+use crate::{
+    engine::{Action, Container, Engine, EngineError, Event},
+    services::{
+        NewService, ServiceId, ServiceWriter, Source, resume,
+        feed::{ContainerId, Lost, Reached, SourceKind},
+    },
+};
+
+/// A service, and the container that it is read from.
+struct Service {
+    key: ServiceKey,
+    id: ServiceId,
+    run: RunId,
+    containers: Vec<ContainerMeta>,
+    reading: Option<Reading>,
+    /// The container that takes the place of the one being read.
+    next: Option<Box<Container>>,
+    /// From where the first container goes on, where a follower before this one was killed.
+    resumed: Option<Source>,
+}
+
+/// A container that is read.
+struct Reading {
+    container: Box<Container>,
+    kind: SourceKind,
+    /// Reads what is left, and no more.
+    finishing: bool,
+}
+
+/// See the module.
+pub(super) struct Containers {
+    session: Session,
+    parent: RunId,
+    boom: String,
+    writer: Arc<ServiceWriter>,
+    sources: Sources,
+    since_ns: Option<i64>,
+    services: Vec<Service>,
+    /// The engine's directory, asked for once.
+    root: Option<PathBuf>,
+}
+
+impl Containers {
+    /// Makes the boom file, and goes on with what a killed follower left.
+    pub fn begin(
+        session: Session,
+        follow: &Follow,
+        said: mpsc::UnboundedSender<Said>,
+        warn: Box<dyn FnMut(&str) + Send>,
+    ) -> Result<Containers, StreamError> {
+        let resumed = resume(&session)?;
+        let boom = boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
+        resumed.name_boom(&boom)?;
+        let name = boom.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let writer = Arc::new(ServiceWriter::start(boom, warn).map_err(StreamError::Start)?);
+        let sources = Sources::new(Arc::clone(&writer), said).map_err(StreamError::Start)?;
+        let meta = session.meta()?;
+        for ended in &resumed.ended {
+            session.end_run(ended.run, &ended.end, ended.counts)?;
+        }
+        let mut services = Vec::new();
+        for left in resumed.services {
+            let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
+            let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
+            services.push(Service {
+                key,
+                run: run.run.id,
+                id: writer.add(left.service)?,
+                containers: run.containers.clone(),
+                reading: None,
+                next: None,
+                resumed: left.source,
+            });
+        }
+        let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
+        let parent = meta.run.id;
+        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, root: None })
+    }
+
+    /// Whether the container is followed already.
+    pub fn has(&self, id: &str) -> bool {
+        self.services.iter().any(|service| service.containers.iter().any(|container| container.id == id))
+    }
+
+    /// Whether there was a container, and all have ended.
+    pub fn all_ended(&self) -> bool {
+        let has_ended = |service: &Service| {
+            service.next.is_none() && service.containers.last().is_none_or(|last| facts::is_over(&last.status))
+        };
+        !self.services.is_empty() && self.services.iter().all(has_ended)
+    }
+
+    /// Whether something is still to be read of a container.
+    pub fn is_reading(&self) -> bool {
+        self.services.iter().any(|service| service.reading.is_some())
+    }
+
+    /// Looks how a container is; begins to follow it if it is new.
+    pub async fn look(&mut self, id: &str, engine: &Engine) -> Result<(), StreamError> {
+        match engine.inspect(id).await {
+            Err(EngineError::NoSuchContainer { .. }) => Ok(self.note_removed(id)?),
+            Err(error) => Err(error.into()),
+            Ok(container) => self.know(container, engine).await,
+        }
+    }
+
+    /// Takes note of what happened, then looks how the container is.
+    pub async fn hear(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
+        let was_known = self.has(&event.id);
+        match event.action {
+            Action::Removed => self.note_removed(&event.id)?,
+            _ => self.look(&event.id, engine).await?,
+        }
+        let Some(at) = self.service_of(&event.id) else { return Ok(()) };
+        if let Some(what) = facts::what_of(event, self.services[at].containers.last(), was_known) {
+            self.note(at, Time::from_micros(event.time_ns / 1_000), what);
+        }
+        if let Action::Died { .. } = event.action {
+            self.make_room(at);
+        }
+        Ok(())
+    }
+
+    fn service_of(&self, id: &str) -> Option<usize> {
+        self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
+    }
+
+    async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+        let key = ServiceKey::of(&container.name, &container.labels);
+        let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
+        let at = match known {
+            Some(at) => at,
+            None => self.add(key, &container)?,
+        };
+        self.update(at, facts::meta_of(&container))?;
+        let service = &mut self.services[at];
+        match &service.reading {
+            Some(reading) if reading.container.id == container.id => {}
+            Some(_) => {
+                service.next = Some(Box::new(container));
+                self.make_room(at);
+            }
+            None => self.read(at, Box::new(container), engine).await?,
+        }
+        Ok(())
+    }
+
+    /// Finishes with a container that has ended where another takes its place.
+    fn make_room(&mut self, at: usize) {
+        let service = &mut self.services[at];
+        let (Some(reading), Some(_)) = (&mut service.reading, &service.next) else { return };
+        let is_over = |container: &ContainerMeta| container.id == reading.container.id && facts::is_over(&container.status);
+        if service.containers.iter().any(is_over) && !reading.finishing {
+            reading.finishing = true;
+            self.sources.finish(token(at));
+        }
+    }
+
+    fn add(&mut self, key: ServiceKey, container: &Container) -> Result<usize, StreamError> {
+        let now = Time::now();
+        let (file, text) = self.session.claim_named(&key.name())?;
+        let writer = TextWriter::new(file, &self.session.dir().join(&text));
+        let run = Run {
+            parent: Some(self.parent),
+            labels: key.labels(),
+            external_id: Some(container.id.clone()),
+            ..started(RunId::new(now), Kind::Service, key.name(), now)
+        };
+        let (text, boom) = (Some(text), Some(self.boom.clone()));
+        self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) })?;
+        let id = self.writer.add(NewService::new(run.id, writer))?;
+        let (containers, reading, next, resumed) = (Vec::new(), None, None, None);
+        self.services.push(Service { key, id, run: run.id, containers, reading, next, resumed });
+        let at = self.services.len() - 1;
+        self.note(at, now, What::Start { name: run.name });
+        Ok(at)
+    }
+
+    /// Notes what is known of a container now, if that is news.
+    fn update(&mut self, at: usize, container: ContainerMeta) -> Result<(), FilesError> {
+        let service = &mut self.services[at];
+        match service.containers.iter_mut().find(|known| known.id == container.id) {
+            Some(known) if *known == container => return Ok(()),
+            Some(known) => *known = container,
+            None => service.containers.push(container),
+        }
+        let (run, containers) = (service.run, service.containers.clone());
+        self.session.update(Durable::Soon, |meta| {
+            if let Some(entry) = meta.runs.iter_mut().find(|entry| entry.run.id == run) {
+                entry.run.external_id = containers.last().map(|last| last.id.clone());
+                entry.containers = containers;
+            }
+            Ok(())
+        })
+    }
+
+    fn note_removed(&mut self, id: &str) -> Result<(), FilesError> {
+        let Some(at) = self.service_of(id) else { return Ok(()) };
+        let service = &mut self.services[at];
+        let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
+        let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
+        if let Some(reading) = service.reading.as_mut().filter(|reading| reading.container.id == id && !reading.finishing) {
+            reading.finishing = true;
+            self.sources.finish(token(at));
+        }
+        self.update(at, removed)
+    }
+
+    /// Begins to read a container, from where the records of the service end if it is one that was read before.
+    async fn read(&mut self, at: usize, container: Box<Container>, engine: &Engine) -> Result<(), StreamError> {
+        let path = match engine.is_local() && container.log_driver == "json-file" {
+            true => self.log_file(&container, engine).await?,
+            false => None,
+        };
+        let kind = kind_of(&container.log_driver, path.is_some());
+        let service = &mut self.services[at];
+        let id = ContainerId::parse(&container.id).unwrap_or_default();
+        let source = match service.resumed.take() {
+            Some(source) if source.container == id && source.kind == kind => source,
+            _ => Source::new(id, kind),
+        };
+        let (of, service_id) = (Asked::of(engine, &container), service.id);
+        service.reading = Some(Reading { container, kind, finishing: false });
+        match path {
+            Some(path) => self.sources.read_file(token(at), service_id, &path, source, self.since_ns),
+            None => self.sources.read_logs(token(at), service_id, &of, source, self.since_ns),
+        }
+        Ok(())
+    }
+
+    /// The engine's own log file of a container, if we can read it. One that was never started has none yet, and the engine
+    /// does not say where it will be: beside what it has of the container.
+    async fn log_file(&mut self, container: &Container, engine: &Engine) -> Result<Option<PathBuf>, StreamError> {
+        if let Some(path) = &container.log_path {
+            return Ok(std::fs::File::open(path).is_ok().then(|| path.clone()));
+        }
+        if self.root.is_none() {
+            self.root = engine.root_dir().await?;
+        }
+        let Some(root) = &self.root else { return Ok(None) };
+        let dir = root.join("containers").join(&container.id);
+        Ok(dir.is_dir().then(|| dir.join(format!("{}-json.log", container.id))))
+    }
+
+    /// What a source says.
+    pub async fn take(&mut self, said: Said, engine: &Engine, watcher: &mut dyn Watcher) -> Result<(), StreamError> {
+        match said {
+            Said::Trouble(Token(at), why) => {
+                let Some(service) = self.services.get(at as usize) else { return Ok(()) };
+                self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
+                watcher.say(&format!("{}: {why}", service.key.name()));
+            }
+            Said::Drained(Token(at)) => self.go_on(at as usize, engine).await?,
+            Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
+        }
+        Ok(())
+    }
+
+    /// All of a container is read: the one that takes its place is next.
+    async fn go_on(&mut self, at: usize, engine: &Engine) -> Result<(), StreamError> {
+        let Some(service) = self.services.get_mut(at) else { return Ok(()) };
+        service.reading = None;
+        match service.next.take() {
+            Some(next) => self.read(at, next, engine).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The logs API has ended its answer, which it does whenever the container ends, or the connection broke. While there is a
+    /// container that may say more it is asked again.
+    async fn log_ended(
+        &mut self,
+        token: Token,
+        reached: Reached,
+        why: Option<EngineError>,
+        engine: &Engine,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(), StreamError> {
+        let at = token.0 as usize;
+        let Some(reading) = self.services.get_mut(at).and_then(|service| service.reading.as_mut()) else { return Ok(()) };
+        let (id, of) = (reading.container.id.clone(), Asked::of(engine, &reading.container));
+        match why {
+            Some(error) if error.is_lost() => return Err(error.into()),
+            Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, engine).await,
+            Some(error) => {
+                let why = logboom_files::with_causes(&error);
+                self.lose(at, &why, reached, watcher);
+                return self.go_on(at, engine).await;
+            }
+            None if reading.finishing => return self.go_on(at, engine).await,
+            None => {}
+        }
+        let state = match engine.inspect(&id).await {
+            Err(EngineError::NoSuchContainer { .. }) => return self.go_on(at, engine).await,
+            other => other?,
+        };
+        // One last time without waiting, since what it said last may have come behind the end of the answer.
+        let is_over = facts::is_over(&state.state.status);
+        if let Some(reading) = self.services[at].reading.as_mut() {
+            reading.finishing = is_over;
+        }
+        self.sources.ask(token, &Asked { follow: !is_over, ..of }, reached);
+        Ok(())
+    }
+
+    fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
+        let service = &self.services[at];
+        let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: reached.from() };
+        self.writer.gap(service.id, lost);
+        watcher.say(&format!("{}: {why}", service.key.name()));
+    }
+
+    /// Has everything read to where it is now.
+    pub fn finish_all(&mut self) {
+        for (at, service) in self.services.iter_mut().enumerate() {
+            service.next = None;
+            if let Some(reading) = &mut service.reading
+                && reading.kind == SourceKind::LogFile
+            {
+                self.sources.finish(token(at));
+                reading.finishing = true;
+            }
+        }
+    }
+
+    /// Ends the services, and the session where it has no other runs.
+    pub async fn end(self) -> Result<Streamed, StreamError> {
+        let Containers { session, writer, sources, services, .. } = self;
+        sources.stop().await;
+        let (now, mut streamed) = (Time::now(), Streamed::default());
+        let mut ends = Vec::new();
+        for service in &services {
+            let end = facts::end_of(service.containers.last(), now);
+            streamed.outcomes.insert(service.key.name(), end.outcome);
+            ends.push((service.run, end.clone(), writer.end(service.id, end)));
+        }
+        let meta = session.meta()?;
+        if meta.run.end.is_none() && !meta.open && meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service) {
+            session.end(&facts::end_of_all(&streamed.outcomes, now))?;
+        }
+        for (run, end, ending) in ends {
+            let counts = ending.wait()?.counts;
+            streamed.counts = [streamed.counts, counts].into_iter().sum();
+            note_end(&session, run, &end, counts);
+            session.end_run(run, &end, counts)?;
+        }
+        streamed.trouble = Arc::into_inner(writer).and_then(|writer| writer.finish().trouble);
+        Ok(streamed)
+    }
+
+    /// Adds to the timeline. Where there is no room for an event there is none for records either, and those are counted.
+    fn note(&self, at: usize, time: Time, what: What) {
+        let run = self.services[at].run;
+        let _ = timeline::append(self.session.dir(), &[timeline::Event { time, run, what }]);
+    }
+
+    /// The engine cannot be reached, or can be again: in the timeline and in every log.
+    pub fn note_engine(&self, level: Level, message: &str, what: &What) {
+        for at in 0..self.services.len() {
+            self.writer.note(self.services[at].id, Time::now(), level, message.to_owned());
+        }
+        let event = timeline::Event { time: Time::now(), run: self.parent, what: what.clone() };
+        let _ = timeline::append(self.session.dir(), &[event]);
+    }
+
+    /// What was not heard of meanwhile: containers that are gone.
+    pub async fn look_at_known(&mut self, engine: &Engine) -> Result<(), StreamError> {
+        let ids = self.services.iter().filter_map(|service| service.reading.as_ref()).map(|reading| reading.container.id.clone());
+        for id in ids.collect::<Vec<_>>() {
+            self.look(&id, engine).await?;
+        }
+        Ok(())
+    }
+}
+
+fn token(at: usize) -> Token {
+    Token(at as u64)
+}
+
+fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
+    let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
+    let Counts { lines, errors, lost, .. } = counts;
+    let what = What::End { outcome, exit_code, signal, lines, errors, lost };
+    let _ = timeline::append(session.dir(), &[timeline::Event { time: end.ended_at, run, what }]);
+}

@@ -1,0 +1,83 @@
+//! What the session's files say of a container, out of what the engine says.
+
+use std::collections::BTreeMap;
+
+use logboom_files::{session::ContainerMeta, timeline::What};
+use logboom_record::{Outcome, RunEnd, Time};
+
+use crate::engine::{Action, Container, Event, Health};
+
+/// The status of a container that is no more.
+pub(super) const REMOVED: &str = "removed";
+
+/// How many digits of an id the timeline has.
+const SHORT_ID: usize = 12;
+
+/// Whether a container of this status prints nothing any more, unless somebody starts it again.
+pub(super) fn is_over(status: &str) -> bool {
+    [REMOVED, "exited", "dead", "stopped"].contains(&status)
+}
+
+/// What is known of a container.
+pub(super) fn meta_of(container: &Container) -> ContainerMeta {
+    let time = |ns: Option<i64>| ns.map(|ns| Time::from_micros(ns / 1_000));
+    let state = &container.state;
+    let has_ended = is_over(&state.status);
+    ContainerMeta {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        image: container.image.clone(),
+        started_at: time(state.started_at_ns),
+        ended_at: time(state.finished_at_ns).filter(|_| has_ended),
+        status: state.status.clone(),
+        exit_code: has_ended.then_some(state.exit_code),
+        oom_killed: state.oom_killed,
+        restarts: container.restart_count,
+        health: state.health.map(|health| word(health).to_owned()),
+    }
+}
+
+fn word(health: Health) -> &'static str {
+    match health {
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}
+
+/// What the timeline says of an event.
+pub(super) fn what_of(event: &Event, known: Option<&ContainerMeta>, was_known: bool) -> Option<What> {
+    let container = event.id.chars().take(SHORT_ID).collect();
+    Some(match event.action {
+        Action::Created => What::Created { container, image: event.image().to_owned(), replaces: None },
+        Action::Started => What::Started { container, restarts: known.map_or(0, |known| known.restarts) },
+        Action::Died { exit_code } => What::Died { container, exit_code },
+        Action::Oom => What::Oom { container },
+        Action::Removed if was_known => What::Removed { container },
+        Action::Health(health) => What::Health { container, status: word(health).to_owned() },
+        _ => return None,
+    })
+}
+
+/// How a service ended whose last container is this; one that still runs is no more followed.
+pub(super) fn end_of(last: Option<&ContainerMeta>, now: Time) -> RunEnd {
+    let exit_code = last.and_then(|last| last.exit_code);
+    let outcome = match exit_code {
+        None => Outcome::Interrupted,
+        Some(0) => Outcome::Passed,
+        Some(_) => Outcome::Failed,
+    };
+    let ended_at = last.and_then(|last| last.ended_at).unwrap_or(now);
+    RunEnd { ended_at, outcome, exit_code, signal: None }
+}
+
+/// How a session of services ended: the worst of theirs counts.
+pub(super) fn end_of_all(outcomes: &BTreeMap<String, Outcome>, now: Time) -> RunEnd {
+    let has = |outcome| outcomes.values().any(|found| *found == outcome);
+    let outcome = match () {
+        () if has(Outcome::Failed) => Outcome::Failed,
+        () if has(Outcome::Interrupted) || outcomes.is_empty() => Outcome::Interrupted,
+        () => Outcome::Passed,
+    };
+    RunEnd { ended_at: now, outcome, exit_code: None, signal: None }
+}

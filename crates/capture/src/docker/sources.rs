@@ -1,0 +1,258 @@
+//! Reads what containers print, and feeds it to the writer.
+//!
+//! A log file of the engine is read by the [`Tailer`]'s thread; what has to be asked for comes by a task of its own each
+//! container, on the runtime of whoever follows. Neither waits for the other. A source that cannot go on says so and is
+//! begun again; only a file that is finished, or a log that the engine has ended, is drained.
+
+use std::{
+    collections::HashMap,
+    io, mem,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use logboom_record::Time;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    logfile::{LogFile, Resume},
+    logs::{self, Entries},
+    tailer::{News, Tailer, Token},
+};
+use crate::{
+    engine::{Engine, EngineError, Framing, LogsQuery},
+    services::{
+        Feed, ServiceId, ServiceWriter, Source,
+        feed::{Delivery, Lost, Place, Reached, SourceKind},
+    },
+};
+
+/// So much is put together before it is handed over.
+const DELIVERY_BYTES: usize = 64 << 10;
+/// How long a source waits that must not hold up the runtime, where the writer has too much already.
+const FULL_PAUSE: Duration = Duration::from_millis(2);
+
+/// What a source has to say.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// All that there was, and will be, is handed over.
+    Drained(Token),
+    /// It cannot be read at the moment, or in part; for a person.
+    Trouble(Token, String),
+    /// The logs API ended or broke off; how far it had come, and why if it was no end.
+    Ended(Token, Reached, Option<EngineError>),
+}
+
+/// What one container's output is read for.
+#[derive(Clone)]
+struct Target {
+    service: ServiceId,
+    feed: Feed,
+    /// What was printed before is not wanted.
+    since_ns: Option<i64>,
+    /// The last place that was handed over.
+    reached: Place,
+}
+
+/// All that is read.
+pub(super) struct Sources {
+    writer: Arc<ServiceWriter>,
+    tailer: Option<Tailer>,
+    targets: Arc<Mutex<HashMap<Token, Target>>>,
+    tasks: HashMap<Token, JoinHandle<()>>,
+    said: mpsc::UnboundedSender<Said>,
+}
+
+impl Sources {
+    /// Reads nothing yet. What sources say goes to `said`: at most a few things a container, so it needs no bound.
+    ///
+    /// # Errors
+    /// If there is no thread left.
+    pub fn new(writer: Arc<ServiceWriter>, said: mpsc::UnboundedSender<Said>) -> io::Result<Sources> {
+        let targets: Arc<Mutex<HashMap<Token, Target>>> = Arc::default();
+        let (theirs, to, hand) = (Arc::clone(&targets), said.clone(), Arc::clone(&writer));
+        let tailer = Tailer::start(move |token, news| take_news(&theirs, &hand, &to, token, news))?;
+        Ok(Sources { writer, tailer: Some(tailer), targets, tasks: HashMap::new(), said })
+    }
+
+    /// Reads the engine's log file, from where `source` has come to.
+    pub fn read_file(&mut self, token: Token, service: ServiceId, path: &Path, source: Source, since_ns: Option<i64>) {
+        self.aim(token, service, since_ns, source.reached.from());
+        let Source { reached, files, .. } = &source;
+        let resume = (!files.is_empty()).then_some(Resume { reached: *reached, files });
+        let log = LogFile::new(path, resume);
+        self.writer.begin(service, source);
+        if let Some(tailer) = &self.tailer {
+            tailer.add(token, log);
+        }
+    }
+
+    /// Reads by the logs API, from where `source` has come to.
+    pub fn read_logs(&mut self, token: Token, service: ServiceId, of: &Asked, source: Source, since_ns: Option<i64>) {
+        let reached = source.reached;
+        self.aim(token, service, since_ns, reached.from());
+        self.writer.begin(service, source);
+        self.ask(token, of, reached);
+    }
+
+    /// Asks again, after [`Said::Ended`].
+    pub fn ask(&mut self, token: Token, of: &Asked, reached: Reached) {
+        let Some(target) = lock(&self.targets).get(&token).cloned() else { return };
+        let task = Task { token, target, reached, of: of.clone(), said: self.said.clone() };
+        self.tasks.insert(token, tokio::spawn(task.run()));
+    }
+
+    fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, reached: Place) {
+        let target = Target { service, feed: self.writer.feed(service), since_ns, reached };
+        lock(&self.targets).insert(token, target);
+    }
+
+    /// The container has ended for good: reads what there is, then says [`Said::Drained`].
+    pub fn finish(&self, token: Token) {
+        if let Some(tailer) = &self.tailer {
+            tailer.finish(token);
+        }
+    }
+
+    /// Stops reading. What was read is with the writer when this returns.
+    pub async fn stop(mut self) {
+        if let Some(tailer) = self.tailer.take() {
+            tailer.stop();
+        }
+        for task in mem::take(&mut self.tasks).into_values() {
+            task.abort();
+            // Aborted or ended: either is what is wanted.
+            let _ = task.await;
+        }
+    }
+}
+
+fn lock(targets: &Mutex<HashMap<Token, Target>>) -> MutexGuard<'_, HashMap<Token, Target>> {
+    targets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// On the tailer's thread.
+fn take_news(
+    targets: &Mutex<HashMap<Token, Target>>,
+    writer: &ServiceWriter,
+    said: &mpsc::UnboundedSender<Said>,
+    token: Token,
+    news: News<'_>,
+) {
+    let Some(target) = lock(targets).get(&token).cloned() else { return };
+    let lost = |why: String| {
+        writer.gap(target.service, Lost { time: Time::now(), count: None, why, reached: target.reached });
+    };
+    // Nobody listens once following has ended, and then there is nothing to do about it.
+    let say = |what| drop(said.send(what));
+    match news {
+        News::Delivery(delivery) => {
+            let reached = delivery.reached;
+            let mut delivery = mem::take(delivery);
+            leave_out_before(&mut delivery, target.since_ns);
+            // The writer is gone: that is said where it is waited for.
+            let _ = target.feed.push(delivery);
+            if let Some(target) = lock(targets).get_mut(&token) {
+                target.reached = reached;
+            }
+        }
+        News::Lost(what) => lost(what.to_string()),
+        News::Damage(what) => lost(what.to_string()),
+        News::Failed(error) => say(Said::Trouble(token, logboom_files::with_causes(&error))),
+        News::Drained => say(Said::Drained(token)),
+    }
+}
+
+/// What is asked of the logs API.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub engine: Engine,
+    pub container: String,
+    pub framing: Framing,
+    /// Go on with what comes, until the container ends.
+    pub follow: bool,
+}
+
+struct Task {
+    token: Token,
+    target: Target,
+    reached: Reached,
+    of: Asked,
+    said: mpsc::UnboundedSender<Said>,
+}
+
+impl Task {
+    async fn run(self) {
+        let mut entries = Entries::new(self.of.framing, self.reached);
+        let ended = self.read(&mut entries).await.err();
+        let _ = self.said.send(Said::Ended(self.token, entries.reached(), ended));
+    }
+
+    async fn read(&self, entries: &mut Entries) -> Result<(), EngineError> {
+        let since_ns = logs::since_ns(&self.reached).max(self.target.since_ns);
+        let query = LogsQuery { follow: self.of.follow, since_ns, ..LogsQuery::default() };
+        let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
+        let mut delivery = logs::delivery(Time::now());
+        loop {
+            // What is there at once goes together.
+            let next = tokio::select! {
+                biased;
+                next = frames.next() => next,
+                () = std::future::ready(()), if !delivery.pieces.is_empty() => {
+                    self.hand_over(&mut delivery).await;
+                    continue;
+                }
+            };
+            let Some(frame) = next? else { break };
+            if delivery.pieces.is_empty() {
+                delivery.time = Time::now();
+            }
+            let pushed = entries.push(&frame, &mut delivery);
+            if delivery.bytes.len() >= DELIVERY_BYTES || pushed.is_err() {
+                self.hand_over(&mut delivery).await;
+            }
+            pushed.map_err(|bad| self.of.engine.unreadable_logs(&self.of.container, bad))?;
+        }
+        self.hand_over(&mut delivery).await;
+        Ok(())
+    }
+
+    async fn hand_over(&self, delivery: &mut Delivery) {
+        let mut full = mem::take(delivery);
+        while !full.pieces.is_empty()
+            && let Err(back) = self.target.feed.try_push(full)
+        {
+            if self.target.feed.is_closed() {
+                return;
+            }
+            full = back;
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+}
+
+/// How a container's output is best read.
+pub(super) fn kind_of(log_driver: &str, has_file: bool) -> SourceKind {
+    match (log_driver, has_file) {
+        ("json-file", true) => SourceKind::LogFile,
+        _ => SourceKind::LogsApi,
+    }
+}
+
+/// Leaves out what was printed before.
+fn leave_out_before(delivery: &mut Delivery, since_ns: Option<i64>) {
+    let Some(since_ns) = since_ns else { return };
+    let (mut kept, mut from, mut to) = (Vec::with_capacity(delivery.pieces.len()), 0, 0);
+    for piece in delivery.pieces.drain(..) {
+        let len = piece.len as usize;
+        if piece.origin_time_ns.is_none_or(|time| time >= since_ns) {
+            delivery.bytes.copy_within(from..from + len, to);
+            to += len;
+            kept.push(piece);
+        }
+        from += len;
+    }
+    delivery.bytes.truncate(to);
+    delivery.pieces = kept;
+}

@@ -1,0 +1,287 @@
+//! Follows containers into a session: those there are, and those to come.
+//!
+//! The engine's events say what happens; what a container prints comes from where it is kept best: the engine's own log file
+//! where that can be read, else the logs API. An engine that is gone is waited for, and then asked for everything
+//! again: nothing here depends on an event being heard.
+
+use std::{collections::BTreeMap, future, io, path::PathBuf, sync::Arc, thread, time::Duration};
+
+use logboom_boom as boom;
+use logboom_files::{DataDir, FilesError, Session, with_causes};
+use logboom_record::{Outcome, RunEnd, Time};
+use tokio::sync::mpsc;
+
+use super::{
+    containers::Containers,
+    select::Selection,
+    sources::{Said, Sources},
+};
+use crate::{
+    engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery},
+    services::{ServiceWriter, ServicesError},
+};
+
+/// How long to wait before the engine is asked again, at first and at most.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How long sources have to read what there is, once all is to end.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What to follow.
+#[derive(Clone, Debug)]
+pub struct Follow {
+    /// The engine.
+    pub host: Host,
+    /// Which containers.
+    pub selection: Selection,
+    /// Only what they printed at this time and later; all that the engine has if `None`.
+    pub since: Option<Time>,
+    /// End when all of them have ended.
+    pub until_exit: bool,
+}
+
+/// Why containers cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// What the environment says of the engine.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The engine refuses, or is not there.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The session's files.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// Too many services at once.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// With [`Follow::until_exit`] a container must be there.
+    #[error("no container is called {wanted}; `docker ps -a` lists all there are")]
+    NoContainer {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The system.
+    #[error("cannot start what follows containers")]
+    Start(#[source] io::Error),
+}
+
+/// What somebody who watches hears, for people.
+pub trait Watcher: Send {
+    /// Something is not as it should be.
+    fn say(&mut self, message: &str);
+}
+
+impl<F: FnMut(&str) + Send> Watcher for F {
+    fn say(&mut self, message: &str) {
+        self(message);
+    }
+}
+
+/// Follows containers into a session until it is stopped, or they have ended.
+#[derive(Debug)]
+pub struct LogStreamer {
+    stop: mpsc::UnboundedSender<Stop>,
+    thread: thread::JoinHandle<Result<Streamed, StreamError>>,
+}
+
+/// Stops a [`LogStreamer`] from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Stopper(mpsc::UnboundedSender<Stop>);
+
+#[derive(Debug)]
+struct Stop;
+
+impl Stopper {
+    /// Has all that was printed so far read, then ends.
+    pub fn stop(&self) {
+        // It has ended already: that is what is wanted.
+        let _ = self.0.send(Stop);
+    }
+}
+
+/// What following came to.
+#[derive(Clone, Debug, Default)]
+pub struct Streamed {
+    /// How each service ended, by its name.
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// How many lines, errors and lost records they have together.
+    pub counts: logboom_files::session::Counts,
+    /// Why not all could be kept.
+    pub trouble: Option<String>,
+}
+
+impl LogStreamer {
+    /// Starts to follow; the engine has answered when this returns. Services that a killed follower left in the session are gone on
+    /// with. `watcher` hears what goes wrong on the way.
+    ///
+    /// # Errors
+    /// [`StreamError`]; nothing is written then.
+    pub fn start(session: &Session, follow: Follow, watcher: impl Watcher + 'static) -> Result<LogStreamer, StreamError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StreamError::Start)?;
+        let engine = runtime.block_on(reach(&follow))?;
+        let (stop, stopped) = mpsc::unbounded_channel();
+        let (session, watcher) = (session.clone(), Box::new(watcher));
+        let following = Following::begin(session, engine, follow, watcher)?;
+        let thread = thread::Builder::new().name("containers".to_owned());
+        let thread = thread.spawn(move || runtime.block_on(following.run(stopped))).map_err(StreamError::Start)?;
+        Ok(LogStreamer { stop, thread })
+    }
+
+    /// What can stop it from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stop.clone())
+    }
+
+    /// Reads what was printed so far, then ends.
+    ///
+    /// # Errors
+    /// As [`LogStreamer::wait`].
+    pub fn stop(self) -> Result<Streamed, StreamError> {
+        self.stopper().stop();
+        self.wait()
+    }
+
+    /// Waits until it ends: because it was stopped, or with [`Follow::until_exit`] because all containers have ended.
+    ///
+    /// # Errors
+    /// [`StreamError::Files`] where the ends cannot be noted.
+    pub fn wait(self) -> Result<Streamed, StreamError> {
+        let panicked = || StreamError::Start(io::Error::other("its thread failed"));
+        self.thread.join().map_err(|_| panicked())?
+    }
+}
+
+/// Connects, and looks for what must be there.
+async fn reach(follow: &Follow) -> Result<Engine, StreamError> {
+    let engine = Engine::connect(&follow.host).await?;
+    if follow.until_exit {
+        for wanted in &follow.selection.containers {
+            match engine.inspect(wanted).await {
+                Err(EngineError::NoSuchContainer { .. }) => {
+                    return Err(StreamError::NoContainer { wanted: wanted.clone() });
+                }
+                other => other.map(drop)?,
+            }
+        }
+    }
+    Ok(engine)
+}
+
+struct Following {
+    follow: Follow,
+    engine: Engine,
+    containers: Containers,
+    said: mpsc::UnboundedReceiver<Said>,
+    watcher: Box<dyn Watcher>,
+    /// Events from here on have not been heard.
+    heard_ns: Option<i64>,
+}
+
+impl Following {
+    fn begin(session: Session, engine: Engine, follow: Follow, watcher: Box<dyn Watcher>) -> Result<Following, StreamError> {
+        let (say, said) = mpsc::unbounded_channel();
+        let containers = Containers::begin(session, &follow, say)?;
+        Ok(Following { follow, engine, containers, said, watcher, heard_ns: None })
+    }
+
+    async fn run(mut self, mut stopped: mpsc::UnboundedReceiver<Stop>) -> Result<Streamed, StreamError> {
+        let mut retry = RETRY_MIN;
+        loop {
+            let why = match self.follow_engine(&mut stopped, &mut retry).await {
+                Ok(()) => break,
+                Err(StreamError::Engine(error)) if error.is_lost() => error,
+                Err(other) => return Err(other),
+            };
+            self.containers.engine_lost(&with_causes(&why), &mut *self.watcher);
+            if !self.wait_for_engine(&mut stopped, &mut retry).await {
+                break;
+            }
+            self.containers.engine_back(&mut *self.watcher);
+        }
+        self.drain().await;
+        self.containers.end().await
+    }
+
+    /// Until it is to end. The events are asked for first, so that none is missed between the list and them.
+    async fn follow_engine(
+        &mut self,
+        stopped: &mut mpsc::UnboundedReceiver<Stop>,
+        retry: &mut Duration,
+    ) -> Result<(), StreamError> {
+        let mut events = self.engine.events(self.heard_ns, None).await?;
+        self.take_stock().await?;
+        *retry = RETRY_MIN;
+        loop {
+            if self.follow.until_exit && self.containers.all_ended() {
+                return Ok(());
+            }
+            tokio::select! {
+                event = next_event(&mut events) => self.hear(event?).await?,
+                said = self.said.recv() => match said {
+                    Some(said) => self.containers.take(said, &self.engine, &mut *self.watcher).await?,
+                    None => return Ok(()),
+                },
+                _ = stopped.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Everything that is there now.
+    async fn take_stock(&mut self) -> Result<(), StreamError> {
+        let query = ListQuery { labels: Vec::new(), all: true };
+        for listed in self.engine.list(&query).await? {
+            let selection = &self.follow.selection;
+            // Of all containers those that run: what ended long ago is of no interest unless it is asked for.
+            let is_wanted = selection.has(&listed.id, &listed.name, &listed.labels)
+                && (!selection.is_all() || listed.status != "exited");
+            if is_wanted || self.containers.has(&listed.id) {
+                self.containers.look(&listed.id, &self.engine, &mut *self.watcher).await?;
+            }
+        }
+        self.containers.forget_removed(&self.engine, &mut *self.watcher).await
+    }
+
+    async fn hear(&mut self, event: Event) -> Result<(), StreamError> {
+        self.heard_ns = Some(event.time_ns + 1);
+        let selected = self.follow.selection.has(&event.id, event.name(), &event.attributes);
+        if selected || self.containers.has(&event.id) {
+            self.containers.hear(&event, &self.engine, &mut *self.watcher).await?;
+        }
+        Ok(())
+    }
+
+    /// False if it is to end meanwhile.
+    async fn wait_for_engine(&mut self, stopped: &mut mpsc::UnboundedReceiver<Stop>, retry: &mut Duration) -> bool {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(*retry) => {}
+                _ = stopped.recv() => return false,
+            }
+            *retry = (*retry * 2).min(RETRY_MAX);
+            if let Ok(engine) = Engine::connect(&self.follow.host).await {
+                self.engine = engine;
+                return true;
+            }
+        }
+    }
+
+    /// Reads what there is.
+    async fn drain(&mut self) {
+        self.containers.finish_all();
+        let until = tokio::time::Instant::now() + DRAIN_MAX;
+        while self.containers.is_reading() {
+            let said = tokio::time::timeout_at(until, self.said.recv()).await;
+            let Ok(Some(said)) = said else { break };
+            // What the engine refuses now cannot be had any more, and is told as a gap.
+            let _ = self.containers.take(said, &self.engine, &mut *self.watcher).await;
+        }
+    }
+}
+
+async fn next_event(events: &mut Events) -> Result<Event, EngineError> {
+    match events.next().await? {
+        Some(event) => Ok(event),
+        None => Err(events.ended()),
+    }
+}
