@@ -84,7 +84,7 @@ fn add_found(mut runs: Vec<RunMeta>, new: RunMeta) -> Vec<RunMeta> {
 }
 
 /// Which of the session's boom files it is: `records.boom` 1, `records.2.boom` 2.
-pub(crate) fn boom_number(name: &str) -> u32 {
+pub fn boom_number(name: &str) -> u32 {
     let number = name.strip_suffix(".boom").and_then(|stem| stem.rsplit_once('.'));
     number.and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
