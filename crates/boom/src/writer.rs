@@ -11,7 +11,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use logboom_record::{FIELDS_BYTES_MAX, Flags, Kind, Level, RECORD_BYTES_MAX, RunEnd, RunId, Stream, Time};
@@ -20,10 +20,7 @@ use crate::{
     BoomError,
     boom_file::BoomFile,
     columns::Columns,
-    format::{
-        BLOCK_RUNS_MAX, BLOCK_TEXT_BYTES_MAX, BlockFlags, CHECKPOINT_BYTES_MAX, EndInBlock, GapInBlock, RUNS_MAX,
-        RunInBlock, WHY_BYTES_MAX,
-    },
+    format::{BLOCK_TEXT_BYTES_MAX, BlockFlags, CHECKPOINT_BYTES_MAX, EndInBlock, GapInBlock, RUNS_MAX, WHY_BYTES_MAX},
     pipeline::Pipeline,
     reader::Totals,
     storage::Storage,
@@ -32,12 +29,11 @@ use crate::{
 
 mod blocks;
 mod create;
+mod room;
 mod seal;
 #[cfg(test)]
 mod tests;
 
-/// How long a writer that drops records waits before it asks the disk again.
-const RETRY: Duration = Duration::from_millis(100);
 /// The reason of a gap where nothing is known to fail.
 const BEHIND: &str = "the disk does not keep up";
 /// The reason of a gap where records were.
@@ -120,6 +116,8 @@ struct RunState {
     /// Those that had a record of a line in parts in this block.
     open_here: u8,
     dropped: Option<Dropped>,
+    /// How many of its records were lost so far.
+    lost: u64,
     end: Option<RunEnd>,
 }
 
@@ -215,6 +213,7 @@ impl Writer {
                 open_before: 0,
                 open_here: 0,
                 dropped: None,
+                lost: 0,
                 end: None,
             });
         }
@@ -244,9 +243,7 @@ impl Writer {
     /// Those of [`Writer::push`].
     #[inline]
     pub fn try_push(&mut self, run: RunSlot, record: &NewRecord<'_>) -> Result<Option<u64>, BoomError> {
-        if record.message.len() > RECORD_BYTES_MAX || record.fields.is_some() {
-            check(record)?;
-        }
+        check_size(record)?;
         let has_room = self.dropping_until.is_none() && self.block.fits(record, self.options.block_text_bytes_max);
         if !has_room && !self.make_room() {
             return Ok(None);
@@ -254,6 +251,30 @@ impl Writer {
         if self.runs[run.0 as usize].block != self.number + 1 && !self.enter_block(run) {
             return Ok(None);
         }
+        Ok(Some(self.take(run, record)))
+    }
+
+    /// The same where the block being filled has room for the record: nothing is handed to the system by it. For a caller
+    /// whose checkpoint must have come to all records before the block is written: where nothing is taken it calls
+    /// [`Writer::checkpoint`], then [`Writer::push`].
+    ///
+    /// # Errors
+    /// Those of [`Writer::push`].
+    #[inline]
+    pub fn push_in_block(&mut self, run: RunSlot, record: &NewRecord<'_>) -> Result<Option<u64>, BoomError> {
+        check_size(record)?;
+        if self.dropping_until.is_some() || !self.block.fits(record, self.options.block_text_bytes_max) {
+            return Ok(None);
+        }
+        if self.runs[run.0 as usize].block != self.number + 1 && (self.is_full_of_runs() || !self.enter_block(run)) {
+            return Ok(None);
+        }
+        Ok(Some(self.take(run, record)))
+    }
+
+    /// Puts a record into the block, which has room for it and its run.
+    #[inline]
+    fn take(&mut self, run: RunSlot, record: &NewRecord<'_>) -> u64 {
         let state = &mut self.runs[run.0 as usize];
         let seq = state.next_seq;
         state.next_seq += 1;
@@ -262,7 +283,7 @@ impl Writer {
             note_parts(state, &mut self.block, record.stream, continued);
         }
         self.block.push(state.number, record);
-        Ok(Some(seq))
+        seq
     }
 
     /// Notes that the next `count` records of the run never came here.
@@ -282,6 +303,7 @@ impl Writer {
         let state = &mut self.runs[run.0 as usize];
         let from = state.next_seq;
         state.next_seq += count;
+        state.lost += count;
         self.lost += count;
         self.block.push_gap(gap_in_block(state.number, from..from + count, time, why));
     }
@@ -371,6 +393,16 @@ impl Writer {
         self.lost
     }
 
+    /// How many of them were of this run.
+    pub fn lost_of(&self, run: RunSlot) -> u64 {
+        self.runs[run.0 as usize].lost
+    }
+
+    /// Whether records are dropped at the moment, since the disk has no room for them.
+    pub fn is_dropping(&self) -> bool {
+        self.dropping_until.is_some()
+    }
+
     /// How the writer does.
     pub fn health(&self) -> Health {
         let failing = self.tail_failing.clone().or_else(|| self.pipeline.failing());
@@ -380,87 +412,15 @@ impl Writer {
     fn error(&self, action: &'static str, source: io::Error) -> BoomError {
         BoomError::Io { action, path: self.path.clone(), source }
     }
-
-    /// Counts records that find no room, `why` if it is not the disk; gives the seq of the first. None is taken any more
-    /// until their gap has its place.
-    #[cold]
-    fn drop_records(&mut self, run: RunSlot, count: u64, time: Time, why: Option<&str>) -> u64 {
-        self.dropping_until.get_or_insert_with(|| Instant::now() + RETRY);
-        let from = self.runs[run.0 as usize].next_seq;
-        if self.runs[run.0 as usize].dropped.is_none() {
-            let why = why.map(str::to_owned).or_else(|| self.health().failing).unwrap_or_else(|| BEHIND.to_owned());
-            self.runs[run.0 as usize].dropped = Some(Dropped { from, time, why });
-        }
-        self.runs[run.0 as usize].next_seq += count;
-        self.lost += count;
-        from
-    }
-
-    /// Makes room for a record; false while there is none to be had.
-    #[cold]
-    fn make_room(&mut self) -> bool {
-        let now = Instant::now();
-        if self.dropping_until.is_some_and(|until| now < until) {
-            return false;
-        }
-        if !self.rotate() {
-            self.dropping_until = Some(now + RETRY);
-            return false;
-        }
-        if self.dropping_until.take().is_some() {
-            (0..self.runs.len()).for_each(|run| self.place_dropped(RunSlot(run as u32)));
-            if self.dropping_until.is_none()
-                && let Some(bytes) = self.waiting_checkpoint.take()
-            {
-                self.set_checkpoint(bytes);
-            }
-        }
-        self.dropping_until.is_none()
-    }
-
-    /// Puts the gap of records that found no room where the run goes on.
-    fn place_dropped(&mut self, run: RunSlot) {
-        let nothing = self.runs[run.0 as usize].dropped.is_none();
-        if nothing || self.dropping_until.is_some() {
-            return;
-        }
-        if !self.enter_block(run) {
-            self.dropping_until = Some(Instant::now() + RETRY);
-            return;
-        }
-        let state = &mut self.runs[run.0 as usize];
-        if let Some(dropped) = state.dropped.take() {
-            let range = dropped.from..state.next_seq;
-            self.block.push_gap(gap_in_block(state.number, range, dropped.time, &dropped.why));
-        }
-    }
-
-    /// Makes the run one of the block's, where there is room for a gap or an end as well.
-    fn enter_with_gap(&mut self, run: RunSlot) -> bool {
-        (self.block.takes_gap() || self.rotate()) && self.enter_block(run)
-    }
-
-    /// Makes the run one of the block's; a new block if this one has too many. False if there is none to be had.
-    fn enter_block(&mut self, run: RunSlot) -> bool {
-        if self.runs[run.0 as usize].block == self.number + 1 {
-            return true;
-        }
-        let is_full = self.block.runs.len() >= BLOCK_RUNS_MAX || !self.block.takes_gap();
-        if is_full && !self.rotate() {
-            return false;
-        }
-        let (number, state) = (self.block.runs.len() as u32, &mut self.runs[run.0 as usize]);
-        let RunState { id, kind, next_seq, .. } = *state;
-        let first_seq = state.dropped.as_ref().map_or(next_seq, |dropped| dropped.from);
-        self.block.runs.push(RunInBlock { id, kind, first_seq, records: 0, lines: 0, levels: [0; 5] });
-        (state.block, state.number) = (self.number + 1, number);
-        (state.open_before, state.open_here) = (state.open, 0);
-        self.place_dropped(run);
-        true
-    }
 }
 
-/// The larger part of what a record must be for [`Writer::push`] to take it.
+/// What a record must be for [`Writer::push`] to take it.
+#[inline]
+fn check_size(record: &NewRecord<'_>) -> Result<(), BoomError> {
+    if record.message.len() > RECORD_BYTES_MAX || record.fields.is_some() { check(record) } else { Ok(()) }
+}
+
+/// The larger part of it.
 #[cold]
 fn check(record: &NewRecord<'_>) -> Result<(), BoomError> {
     let fields = record.fields.unwrap_or_default();

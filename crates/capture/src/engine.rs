@@ -19,7 +19,7 @@ mod http;
 mod reader;
 mod version;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Deserialize;
 
@@ -65,6 +65,13 @@ pub struct LogsQuery {
     pub until_ns: Option<i64>,
     /// Only so many of the last entries; pieces of a long line count one each.
     pub tail: Option<u32>,
+}
+
+/// What is of interest in what the engine says of itself.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(rename = "DockerRootDir")]
+    docker_root_dir: Option<PathBuf>,
 }
 
 impl Engine {
@@ -124,6 +131,18 @@ impl Engine {
         container::container_of(&json).map_err(|error| about.unreadable(error))
     }
 
+    /// Where the engine keeps what it has, on its own machine; `None` if it does not say.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn root_dir(&self) -> Result<Option<PathBuf>, EngineError> {
+        let call = self.call("ask where the engine keeps its files".to_owned());
+        let about = call.about.clone();
+        let json = call.get("/info").json().await?;
+        let info: Info = serde_json::from_slice(&json).map_err(|error| about.unreadable(error))?;
+        Ok(info.docker_root_dir.filter(|dir| dir.is_absolute()))
+    }
+
     /// What happens to containers: from `since_ns` on, as far as the engine remembers (its last 256 events), and further on
     /// until `until_ns`. Times are in nanoseconds since 1970 UTC; without the first only what happens from now on, without the second
     /// for ever.
@@ -160,6 +179,11 @@ impl Engine {
         let call = self.call(format!("attach to container {container}")).of_container(container)?;
         let target = format!("/containers/{container}/attach?stream=true&stdout=true&stderr=true");
         call.post(&target, String::new()).hijack(framing).await
+    }
+
+    /// The error of a log in which something stands that no engine writes.
+    pub(crate) fn unreadable_logs(&self, container: &str, why: impl ToString) -> EngineError {
+        self.call(format!("read the logs of container {container}")).about.unreadable(why)
     }
 
     /// A request to come, which does what stands after "cannot" in its errors.

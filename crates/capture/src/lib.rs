@@ -4,6 +4,7 @@
 //! [`engine`] asks a Docker engine for those of containers; [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them.
 
 pub mod command;
+pub mod docker;
 pub mod engine;
 mod intake;
 pub mod lines;

@@ -9,9 +9,9 @@ use logboom_record::{Flags, RECORD_BYTES_MAX, Time};
 
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
-    /// When its first byte was read.
-    pub time: Time,
+pub struct Part<'a, T = Time> {
+    /// When its first byte was read, and what else the caller notes of it.
+    pub time: T,
     /// Its bytes, without the newline.
     pub message: &'a [u8],
     /// [`Flags::CONTINUED`], [`Flags::NO_NEWLINE`] or none.
@@ -22,15 +22,20 @@ pub struct Part<'a> {
 
 /// The lines of one stream. Bytes go in by [`Splitter::push`], parts come out by the closure.
 #[derive(Debug, Default)]
-pub struct Splitter {
+pub struct Splitter<T = Time> {
     unfinished: Vec<u8>,
-    unfinished_since: Time,
+    unfinished_since: T,
     in_line: bool,
 }
 
-impl Splitter {
+impl<T: Copy> Splitter<T> {
+    /// Goes on at `time` with a stream of which others have taken all bytes so far: in the middle of a line, or not.
+    pub fn going_on(in_line: bool, time: T) -> Splitter<T> {
+        Splitter { unfinished: Vec::new(), unfinished_since: time, in_line }
+    }
+
     /// Takes the bytes of one read(2), which returned at `time`.
-    pub fn push(&mut self, bytes: &[u8], time: Time, mut part: impl FnMut(Part<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], time: T, mut part: impl FnMut(Part<'_, T>)) {
         let mut rest = bytes;
         if !self.unfinished.is_empty() {
             rest = self.finish_line(rest, time, &mut part);
@@ -44,12 +49,12 @@ impl Splitter {
     }
 
     /// When the first byte was read that no part has carried yet; `None` if there is no such byte.
-    pub fn unfinished_since(&self) -> Option<Time> {
+    pub fn unfinished_since(&self) -> Option<T> {
         (!self.unfinished.is_empty()).then_some(self.unfinished_since)
     }
 
     /// Hands out what there is of an unfinished line, as a part that is continued.
-    pub fn hand_out_unfinished(&mut self, mut part: impl FnMut(Part<'_>)) {
+    pub fn hand_out_unfinished(&mut self, mut part: impl FnMut(Part<'_, T>)) {
         if self.unfinished_since().is_some() {
             self.hand_out_kept(Flags::CONTINUED, &mut part);
         }
@@ -57,14 +62,14 @@ impl Splitter {
 
     /// The stream has ended: hands out what is left. A line of which parts were handed out gets its end even if nothing is
     /// left, as an empty part.
-    pub fn finish(&mut self, mut part: impl FnMut(Part<'_>)) {
+    pub fn finish(&mut self, mut part: impl FnMut(Part<'_, T>)) {
         if self.unfinished_since().is_some() || self.in_line {
             self.hand_out_kept(Flags::NO_NEWLINE, &mut part);
         }
     }
 
     /// Adds to the kept bytes up to the newline; gives what follows it.
-    fn finish_line<'a>(&mut self, bytes: &'a [u8], time: Time, part: &mut impl FnMut(Part<'_>)) -> &'a [u8] {
+    fn finish_line<'a>(&mut self, bytes: &'a [u8], time: T, part: &mut impl FnMut(Part<'_, T>)) -> &'a [u8] {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.keep(bytes, time, part);
             return &[];
@@ -75,7 +80,7 @@ impl Splitter {
     }
 
     /// Keeps bytes without a newline, handing out parts wherever the longest record is full.
-    fn keep(&mut self, mut bytes: &[u8], time: Time, part: &mut impl FnMut(Part<'_>)) {
+    fn keep(&mut self, mut bytes: &[u8], time: T, part: &mut impl FnMut(Part<'_, T>)) {
         while self.unfinished.len() + bytes.len() > RECORD_BYTES_MAX {
             let (now, later) = bytes.split_at(RECORD_BYTES_MAX - self.unfinished.len());
             self.keep_some(now, time);
@@ -85,14 +90,14 @@ impl Splitter {
         self.keep_some(bytes, time);
     }
 
-    fn keep_some(&mut self, bytes: &[u8], time: Time) {
+    fn keep_some(&mut self, bytes: &[u8], time: T) {
         if self.unfinished.is_empty() {
             self.unfinished_since = time;
         }
         self.unfinished.extend_from_slice(bytes);
     }
 
-    fn hand_out_kept(&mut self, flags: Flags, part: &mut impl FnMut(Part<'_>)) {
+    fn hand_out_kept(&mut self, flags: Flags, part: &mut impl FnMut(Part<'_, T>)) {
         let kept = std::mem::take(&mut self.unfinished);
         let time = self.unfinished_since;
         self.hand_out_part(&kept, time, flags, part);
@@ -102,7 +107,7 @@ impl Splitter {
 
     /// Hands out a line that lies whole in the chunk.
     #[inline]
-    fn hand_out(&mut self, line: &[u8], time: Time, flags: Flags, part: &mut impl FnMut(Part<'_>)) {
+    fn hand_out(&mut self, line: &[u8], time: T, flags: Flags, part: &mut impl FnMut(Part<'_, T>)) {
         if line.len() > RECORD_BYTES_MAX {
             self.keep(line, time, part);
             return self.hand_out_kept(flags, part);
@@ -111,7 +116,7 @@ impl Splitter {
     }
 
     #[inline]
-    fn hand_out_part(&mut self, message: &[u8], time: Time, flags: Flags, part: &mut impl FnMut(Part<'_>)) {
+    fn hand_out_part(&mut self, message: &[u8], time: T, flags: Flags, part: &mut impl FnMut(Part<'_, T>)) {
         let starts_line = !self.in_line;
         self.in_line = flags.has(Flags::CONTINUED);
         part(Part { time, message, flags, starts_line });
@@ -172,6 +177,15 @@ mod tests {
         splitter.hand_out_unfinished(&mut take);
         splitter.finish(&mut take);
         assert_eq!(out, [(b"Name? ".to_vec(), Flags::CONTINUED, 7), (vec![], Flags::NO_NEWLINE, 7)]);
+    }
+
+    #[test]
+    fn a_line_that_others_began_gets_its_end() {
+        for (in_line, want) in [(true, Some(false)), (false, None)] {
+            let (mut splitter, mut end) = (Splitter::going_on(in_line, Time::from_micros(7)), None);
+            splitter.finish(|part| end = Some((part.time.as_micros(), part.starts_line)));
+            assert_eq!(end, want.map(|starts| (7, starts)));
+        }
     }
 
     #[test]

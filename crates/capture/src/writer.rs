@@ -5,40 +5,37 @@
 //! that is all that `kill -9` can take. fsync runs beside it every [`SYNC_EVERY`]. A disk that fails never stops the run: the
 //! sinks count what they lose, and the caller hears of it once.
 
-use std::{
-    error::Error,
-    fs::File,
-    io,
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+mod flush_clock;
+mod open_stream;
+mod run_text;
+mod trouble;
+
+use std::{fs::File, io, thread::JoinHandle, time::Instant};
 
 use logboom_boom as boom;
 use logboom_files::{
     session::Counts,
-    textlog::{Syncer, TextBatch, TextWriter},
+    textlog::{Syncer, TextWriter},
     with_causes,
 };
-use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time, level, text::Prefix};
+use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time};
+
+pub(crate) use flush_clock::FlushClock;
+pub use flush_clock::{FLUSH_AFTER, FLUSH_PAUSE, SYNC_EVERY};
+pub(crate) use open_stream::OpenStream;
+pub use open_stream::UNFINISHED_AFTER;
+pub(crate) use run_text::RunText;
+pub(crate) use trouble::Trouble;
 
 use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
 };
 
-/// The least time between two flushes.
-pub const FLUSH_PAUSE: Duration = Duration::from_millis(1);
-/// The most time between a byte and its flush.
-pub const FLUSH_AFTER: Duration = Duration::from_millis(5);
-/// How long an unfinished line waits before it is written as a part.
-pub const UNFINISHED_AFTER: Duration = Duration::from_millis(50);
-/// How often what was written is fsync'ed, in the background.
-pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// After so many bytes of text it is fsync'ed earlier, so that little is left to do when the run ends.
 pub const SYNC_EVERY_BYTES: u64 = 32 << 20;
 
 const TEXT_BUFFER_BYTES: usize = 1 << 20;
-const BUSY_WAKE_BYTES: usize = 64 << 10;
 
 /// Where the records of a run go.
 pub struct Sinks {
@@ -99,57 +96,38 @@ impl RunWriter {
 
 struct Worker {
     intake: Outlet,
-    streams: [StreamState; 3],
+    streams: [OpenStream; 3],
     out: Out,
-    last_flush: Instant,
-    unflushed_since: Option<Instant>,
-    last_sync: Instant,
-    unsynced: bool,
-}
-
-#[derive(Default)]
-struct StreamState {
-    splitter: Splitter,
-    level: Level,
-    unfinished: Option<(Time, Instant)>,
+    clock: FlushClock,
 }
 
 impl Worker {
     fn new(intake: Outlet, sinks: Sinks) -> Worker {
-        let now = Instant::now();
-        let last_flush = now.checked_sub(FLUSH_PAUSE).unwrap_or(now);
-        let (unflushed_since, unsynced) = (None, false);
-        let (streams, out) = (Default::default(), Out::new(sinks, Syncer::new(File::sync_data, intake.waker())));
-        Worker { intake, streams, out, last_flush, unflushed_since, last_sync: now, unsynced }
+        let out = Out::new(sinks, Syncer::new(File::sync_data, intake.waker()));
+        Worker { intake, streams: Default::default(), out, clock: FlushClock::new(Instant::now()) }
     }
 
     fn run(mut self) -> Written {
         let mut batch = Batch::default();
         loop {
-            let (wake_at_bytes, patience) = self.next_wait(Instant::now());
+            let unfinished = self.streams.iter().filter_map(OpenStream::is_due_at).min();
+            let (wake_at_bytes, patience) = self.clock.next_wait(Instant::now(), unfinished);
             self.intake.fetch(&mut batch, wake_at_bytes, patience);
             if let Some(end) = self.write_batch(&batch) {
                 self.finish_streams();
                 return self.out.finish(&end);
             }
             let now = Instant::now();
-            self.note_unfinished(now);
-            self.flush_if_due(now);
-            self.sync_if_due(now);
+            self.write_unfinished(now);
+            if self.clock.is_due(now, || self.intake.is_empty()) {
+                self.flush();
+            }
+            if self.clock.take_sync(now, self.out.run.unsynced_bytes() >= SYNC_EVERY_BYTES) {
+                self.out.request_sync();
+            }
             // What tells of the records that a failed sync lost is not on the disk either.
-            self.unsynced |= !self.out.note_sync();
+            self.clock.unsynced |= !self.out.note_sync();
         }
-    }
-
-    /// How much to wait for, and how long: data soon to be flushed waits for company, an idle writer for anything.
-    fn next_wait(&self, now: Instant) -> (usize, Option<Duration>) {
-        if self.unflushed_since.is_some() {
-            return (BUSY_WAKE_BYTES, Some((self.last_flush + FLUSH_PAUSE).saturating_duration_since(now)));
-        }
-        let unfinished = self.streams.iter().filter_map(|stream| Some(stream.unfinished?.1 + UNFINISHED_AFTER)).min();
-        let sync = self.unsynced.then(|| self.last_sync + SYNC_EVERY);
-        let next = unfinished.into_iter().chain(sync).min();
-        (1, next.map(|next| next.saturating_duration_since(now)))
     }
 
     /// Gives how the run ended if the batch says so.
@@ -161,7 +139,10 @@ impl Worker {
                     let (bytes, later) = rest.split_at(*len);
                     rest = later;
                     self.write(*stream, |splitter, take| splitter.push(bytes, *time, take));
-                    self.flush_if_late();
+                    // In the middle of a batch, whose lines may be many and short.
+                    if self.clock.is_late(Instant::now()) {
+                        self.flush();
+                    }
                 }
                 Piece::End { stream } => self.write(*stream, |splitter, take| splitter.finish(take)),
                 Piece::Note { time, level, message } => self.out.note(*time, *level, message),
@@ -169,7 +150,7 @@ impl Worker {
             }
         }
         if !batch.pieces.is_empty() {
-            self.unflushed_since.get_or_insert_with(Instant::now);
+            self.clock.note_taken(Instant::now());
         }
         None
     }
@@ -185,81 +166,38 @@ impl Worker {
     }
 
     /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
-    fn note_unfinished(&mut self, now: Instant) {
+    fn write_unfinished(&mut self, now: Instant) {
         for stream in Stream::ALL {
-            let state = &mut self.streams[stream as usize];
-            let since = state.splitter.unfinished_since();
-            state.unfinished = match (since, state.unfinished) {
-                (Some(time), Some(before)) if before.0 == time => Some(before),
-                (Some(time), _) => Some((time, now)),
-                (None, _) => None,
-            };
-            if state.unfinished.is_some_and(|(_, since)| now >= since + UNFINISHED_AFTER) {
-                state.unfinished = None;
+            if self.streams[stream as usize].note_unfinished(now) {
                 self.write(stream, |splitter, take| splitter.hand_out_unfinished(take));
-                self.unflushed_since.get_or_insert(now);
+                self.clock.note_taken(now);
             }
         }
     }
 
-    fn flush_if_due(&mut self, now: Instant) {
-        let Some(since) = self.unflushed_since else { return };
-        let paused = now >= self.last_flush + FLUSH_PAUSE && self.intake.is_empty();
-        if paused || now >= since + FLUSH_AFTER {
-            self.out.flush();
-            self.last_flush = Instant::now();
-            self.unflushed_since = None;
-            self.unsynced = true;
-        }
-    }
-
-    /// Flushes in the middle of a batch, whose lines may be many and short.
-    fn flush_if_late(&mut self) {
-        let now = Instant::now();
-        if now >= *self.unflushed_since.get_or_insert(now) + FLUSH_AFTER {
-            self.out.flush();
-            (self.last_flush, self.unflushed_since, self.unsynced) = (Instant::now(), None, true);
-        }
-    }
-
-    fn sync_if_due(&mut self, now: Instant) {
-        let much = self.out.unsynced_bytes >= SYNC_EVERY_BYTES;
-        if self.unsynced && (much || now >= self.last_sync + SYNC_EVERY) {
-            self.out.request_sync();
-            self.last_sync = now;
-            self.unsynced = false;
-        }
+    fn flush(&mut self) {
+        self.out.flush();
+        self.clock.flushed();
     }
 }
 
 /// The sinks and what is on its way to them.
 struct Out {
-    text_log: Option<TextWriter>,
+    run: RunText,
     text_sync: Syncer,
     boom: Option<(boom::Writer, boom::RunSlot)>,
-    prefix: Prefix,
-    text: Vec<u8>,
-    text_from_seq: u64,
-    next_seq: u64,
-    unsynced_bytes: u64,
-    counts: Counts,
     trouble: Trouble,
 }
 
 impl Out {
     fn new(sinks: Sinks, text_sync: Syncer) -> Out {
-        let prefix = Prefix::new(Time::default());
-        let Sinks { text: text_log, boom, warn } = sinks;
-        let (text, counts, trouble) = (Vec::new(), Counts::default(), Trouble { warn, first: None });
-        let (text_from_seq, next_seq, unsynced_bytes) = (1, 1, 0);
-        Out { text_log, text_sync, boom, prefix, text, text_from_seq, next_seq, unsynced_bytes, counts, trouble }
+        let Sinks { text, boom, warn } = sinks;
+        Out { run: RunText::new(text, 1, TEXT_BUFFER_BYTES), text_sync, boom, trouble: Trouble::new(warn) }
     }
 
     fn record(&mut self, stream: Stream, level: &mut Level, part: &Part<'_>) {
         if part.starts_line {
-            *level = level::guess(part.message).unwrap_or_default();
-            self.counts.errors += u64::from(*level == Level::Error);
-            self.counts.warnings += u64::from(*level == Level::Warn);
+            *level = self.run.level_of(part.message);
         }
         self.write(stream, *level, part.flags.with(Flags::LEVEL_GUESSED), part.time, part.message);
     }
@@ -269,25 +207,14 @@ impl Out {
     }
 
     fn write(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
-        self.next_seq += 1;
-        self.counts.lines += u64::from(!flags.has(Flags::CONTINUED));
         if let Some((boom, run)) = &mut self.boom {
             let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };
             // Only a message over the limit is refused, and the splitter hands out none.
             if let Err(error) = boom.push(*run, &record) {
-                self.warn(&error);
+                self.trouble.note(with_causes(&error));
             }
         }
-        if self.text_log.is_some() {
-            self.write_text(stream, level, flags, time, message);
-        }
-    }
-
-    #[inline]
-    fn write_text(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
-        self.prefix.set_time(time);
-        self.prefix.push_single(&mut self.text, stream, level, flags, message);
-        if self.text.len() >= TEXT_BUFFER_BYTES {
+        if self.run.push(stream, level, flags, time, message) {
             self.flush_text();
         }
     }
@@ -295,51 +222,41 @@ impl Out {
     /// Hands all that was written so far to the kernel.
     fn flush(&mut self) {
         self.flush_text();
-        if let Some((boom, _)) = &mut self.boom
-            && let Err(error) = boom.flush()
-        {
-            self.warn(&error);
+        if let Some((boom, _)) = &mut self.boom {
+            let flushed = boom.flush();
+            self.trouble.check(flushed);
         }
     }
 
     fn flush_text(&mut self) {
-        let Some(text) = &mut self.text_log else { return };
-        let batch = TextBatch { lines: &self.text, seqs: self.text_from_seq..self.next_seq, time: self.prefix.time() };
-        let written = text.append(&batch);
-        self.unsynced_bytes += self.text.len() as u64;
-        self.text.clear();
-        self.text_from_seq = self.next_seq;
-        if let Err(error) = written {
-            self.warn(&error);
-        }
+        let flushed = self.run.flush();
+        self.trouble.check(flushed);
     }
 
     /// Has what was flushed fsync'ed, without waiting for it.
     fn request_sync(&mut self) {
-        self.unsynced_bytes = 0;
         if let Some((boom, _)) = &mut self.boom {
             boom.request_sync();
         }
-        if let Some(text) = &self.text_log
-            && let Err(error) = self.text_sync.request(text)
-        {
-            self.warn(&error);
+        if let Some(text) = self.run.begin_sync() {
+            let requested = self.text_sync.request(text);
+            self.trouble.check(requested);
         }
     }
 
     /// Takes note of a sync of the text log that has ended. False if it failed.
     fn note_sync(&mut self) -> bool {
-        let Some(text) = &mut self.text_log else { return true };
+        let Some(text) = self.run.log_mut() else { return true };
         let noted = self.text_sync.note_ended(text);
-        noted.inspect_err(|error| self.warn(error)).is_ok()
+        self.trouble.check(noted)
     }
 
     /// Seals the boom file while the text log is synced beside it.
     fn finish(mut self, end: &RunEnd) -> Written {
         self.flush_text();
-        let Out { text_log, text_sync, boom, mut counts, mut trouble, next_seq, .. } = self;
+        let Out { mut run, text_sync, boom, mut trouble } = self;
         let (boom, text) = std::thread::scope(|scope| {
-            let text = text_log.map(|text| scope.spawn(move || finish_text(text, text_sync)));
+            let text = run.take_log().map(|text| scope.spawn(move || finish_text(text, text_sync)));
             (boom.map(|(boom, run)| finish_boom(boom, run, end)), text.and_then(|text| text.join().ok()))
         });
         for why in [&boom, &text].into_iter().flatten().filter_map(|end| end.trouble.clone()) {
@@ -347,28 +264,8 @@ impl Out {
         }
         // The boom file is the truth, where there is one.
         let End { lost, gaps, .. } = boom.or(text).unwrap_or_default();
-        counts.lost = lost;
-        counts.records = (next_seq - 1).saturating_sub(lost);
-        Written { counts, gaps, trouble: trouble.first }
-    }
-
-    fn warn(&mut self, error: &dyn Error) {
-        self.trouble.note(with_causes(error));
-    }
-}
-
-/// Tells the user once, and keeps the first reason.
-struct Trouble {
-    warn: Box<dyn FnMut(&str) + Send>,
-    first: Option<String>,
-}
-
-impl Trouble {
-    fn note(&mut self, why: String) {
-        if self.first.is_none() {
-            (self.warn)(&why);
-            self.first = Some(why);
-        }
+        let records = (run.next_seq() - 1).saturating_sub(lost);
+        Written { counts: Counts { records, lost, ..run.counts }, gaps, trouble: trouble.first }
     }
 }
 
@@ -402,7 +299,7 @@ fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::sync_channel;
+    use std::{sync::mpsc::sync_channel, time::Duration};
 
     /// Fails until the text tells of a gap.
     fn sync(file: &File) -> io::Result<()> {

@@ -15,7 +15,7 @@ use logboom_boom::{
     block::Block,
     reader::{Reader, State, open_regular},
 };
-use logboom_record::{EntryRef, Outcome, RunId, Time, text};
+use logboom_record::{EntryRef, Gap, Outcome, RunId, Time, text};
 
 use crate::{
     FilesError, Session,
@@ -58,12 +58,24 @@ pub fn repair_runs(
     runs.map(|(run, outcome)| (run.run.id, repair_run(&dir, run, outcome))).collect()
 }
 
+/// The same for a run whose writer was killed and that the caller goes on with: nothing is missing behind its last record.
+///
+/// # Errors
+/// Those of the system, naming the file.
+pub fn complete_to_go_on(session: &Session, run: &RunMeta) -> Result<Repair, FilesError> {
+    complete(session.dir(), run, After::MoreRecords)
+}
+
 fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, FilesError> {
+    match outcome {
+        Outcome::Running if run.text.is_some() && run.boom.is_some() => Ok(Repair::Live),
+        _ => complete(dir, run, After::WhatIsLost),
+    }
+}
+
+fn complete(dir: &Path, run: &RunMeta, after: After) -> Result<Repair, FilesError> {
     let path = |name: &Option<String>| name.as_deref().and_then(|name| beside(dir, name));
     let (Some(text), Some(boom)) = (path(&run.text), path(&run.boom)) else { return Ok(Repair::NothingToCompare) };
-    if outcome == Outcome::Running {
-        return Ok(Repair::Live);
-    }
     let readers = match readers(dir, &boom, run.run.id) {
         Err(error) if is_damage(&error) => return Ok(Repair::BoomDamaged),
         other => other?,
@@ -71,7 +83,7 @@ fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, Fil
     if readers.iter().any(|reader| !reader.damage().is_empty()) {
         return Ok(Repair::BoomDamaged);
     }
-    let truth = Truth { readers, run };
+    let truth = Truth { readers, boom, run, after };
     match truth.complete(&text) {
         Err(FilesError::Boom(error)) if is_damage(&error) => Ok(Repair::BoomDamaged),
         other => other,
@@ -86,12 +98,13 @@ fn readers(dir: &Path, boom: &Path, run: RunId) -> Result<Vec<Reader>, BoomError
     // One that cannot be read has nothing that could be written into a text log.
     let has = |reader: &Reader| reader.runs().iter().any(|known| known.id == run);
     readers.extend(others.filter_map(|path| Reader::open(&path).ok()).filter(has));
-    readers.sort_by_key(|reader| first_seq(reader, run));
+    readers.sort_by_key(|reader| seqs(reader, run));
     Ok(readers)
 }
 
-fn first_seq(reader: &Reader, run: RunId) -> u64 {
-    reader.runs().iter().find(|known| known.id == run).map_or(0, |known| known.first_seq)
+/// The first and the next seq of the run in a file.
+fn seqs(reader: &Reader, run: RunId) -> (u64, u64) {
+    reader.runs().iter().find(|known| known.id == run).map_or((0, 0), |known| (known.first_seq, known.next_seq))
 }
 
 fn is_damage(error: &BoomError) -> bool {
@@ -101,7 +114,19 @@ fn is_damage(error: &BoomError) -> bool {
 /// What the text log of a run should hold.
 struct Truth<'a> {
     readers: Vec<Reader>,
+    /// The file that the metadata name.
+    boom: PathBuf,
     run: &'a RunMeta,
+    after: After,
+}
+
+/// What follows the last record that a killed writer left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Nobody knows how much: the gap says so.
+    WhatIsLost,
+    /// What another writer adds.
+    MoreRecords,
 }
 
 impl Truth<'_> {
@@ -164,17 +189,17 @@ impl Truth<'_> {
 
     /// Hands out the lines of the run, block by block, for as long as `take` wants more.
     fn each_block(&self, mut take: impl FnMut(&[u8]) -> io::Result<bool>) -> Result<(), EachError> {
-        let mut lines = Vec::new();
-        for (at, reader) in self.readers.iter().enumerate() {
+        for reader in &self.readers {
             if !self.each_block_of(reader, &mut take)? {
                 return Ok(());
             }
-            lines.clear();
-            // Where another file goes on, it is known what came after the writer was killed.
-            if at + 1 == self.readers.len() {
-                self.push_open_gap(reader, &mut lines);
-            }
-            take(&lines)?;
+        }
+        if self.after == After::WhatIsLost
+            && let Some(gap) = self.open_gap()
+        {
+            let mut line = Vec::new();
+            text::push_gap(&mut line, &gap);
+            take(&line)?;
         }
         Ok(())
     }
@@ -206,15 +231,30 @@ impl Truth<'_> {
         Ok(true)
     }
 
-    /// The gap of a killed writer, which stands in no block.
-    fn push_open_gap(&self, reader: &Reader, lines: &mut Vec<u8>) {
-        if reader.state() != State::Abandoned {
-            return;
+    /// The gap of a killed writer, which stands in no block. Where another file goes on, it is known what came after one.
+    fn open_gap(&self) -> Option<Gap> {
+        let (run, last) = (self.run.run.id, self.readers.last()?);
+        let newest = self.readers.iter().find(|reader| reader.path() == self.boom)?;
+        let has_nothing = newest.runs().iter().all(|known| known.id != run);
+        if has_nothing && newest.state() != State::Abandoned {
+            return None;
         }
-        let in_blocks = reader.blocks().iter().map(|block| block.gaps.len()).sum();
-        let gaps = reader.gaps().into_iter().skip(in_blocks);
-        let gaps = gaps.filter(|gap| gap.run == self.run.run.id).filter_map(|gap| self.run.close_gap(&gap));
-        gaps.for_each(|gap| text::push_gap(lines, &gap));
+        let open = match last.state() {
+            State::Abandoned => {
+                let in_blocks = last.blocks().iter().map(|block| block.gaps.len()).sum();
+                last.gaps().into_iter().skip(in_blocks).find(|gap| gap.run == run)
+            }
+            // The last that has something of the run was left in order, but for a writer that was killed at once.
+            _ if has_nothing => Some(self.gap_after(last)),
+            _ => None,
+        };
+        open.and_then(|gap| self.run.close_gap(&gap))
+    }
+
+    fn gap_after(&self, last: &Reader) -> Gap {
+        let (run, from) = (self.run.run.id, seqs(last, self.run.run.id).1);
+        let time = last.totals().times.map_or(self.run.run.started_at, |(_, max)| max);
+        Gap { run, from, to: None, time, why: "writer was killed".to_owned() }
     }
 }
 

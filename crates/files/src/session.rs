@@ -22,10 +22,10 @@ use std::{
 
 use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 
-pub(crate) use lock::try_lock;
-pub use lock::{hold_lock, is_held};
+pub use lock::{hold_lock, is_held, try_lock};
 pub use meta::{ContainerMeta, Counts, Meta, RunMeta};
 pub use names::command_words;
+pub use recovered::boom_number;
 pub use status::{SIGN_OF_LIFE_S_MAX, Status, beside};
 
 use crate::{DataDir, FilesError};

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use logboom_boom::{NewRecord, Options, RunSlot, Writer};
 use logboom_files::{
     DataDir, Session,
-    repair::{Repair, repair},
-    session::{NewSession, RunMeta, started},
+    repair::{Repair, complete_to_go_on, repair},
+    session::{Durable, NewSession, RunMeta, started},
     textlog::{TextBatch, TextWriter},
 };
 use logboom_record::{Flags, Gap, Kind, Level, Outcome, RunEnd, RunId, Stream, Time, text};
@@ -75,6 +75,32 @@ impl Fixture {
         let mut boom = self.boom.take().unwrap();
         boom.end_run(self.slot, &end());
         boom.seal().unwrap();
+    }
+
+    /// Another writer goes on with the run, in a boom file of its own.
+    fn go_on(&mut self) {
+        let mut boom = Writer::create_in(self.session.dir(), "records", Options::default()).unwrap();
+        self.slot = boom.run(self.run, Kind::Command, 11).unwrap();
+        let name = boom.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let name_boom = |meta: &mut logboom_files::session::Meta| {
+            meta.runs[0].boom = Some(name);
+            Ok(())
+        };
+        self.session.update(Durable::Soon, name_boom).unwrap();
+        self.boom = Some(boom);
+    }
+
+    fn push_open_gap(&mut self, from: u64) {
+        let why = "writer was killed".to_owned();
+        text::push_gap(&mut self.lines, &Gap { run: self.run, from, to: None, time: now(), why });
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.text_path()).unwrap()
+    }
+
+    fn want(&self) -> &str {
+        std::str::from_utf8(&self.lines).unwrap()
     }
 
     fn repair(&self) -> Repair {
@@ -169,12 +195,8 @@ fn a_killed_writer_leaves_a_gap_without_an_end_in_the_text_too() {
     run.print(10);
     drop(run.boom.take());
     assert!(matches!(run.repair(), Repair::Rewritten { .. }));
-    let why = "writer was killed".to_owned();
-    text::push_gap(&mut run.lines, &Gap { run: run.run, from: 11, to: None, time: now(), why });
-    assert_eq!(
-        String::from_utf8(fs::read(run.text_path()).unwrap()).unwrap(),
-        String::from_utf8(run.lines.clone()).unwrap()
-    );
+    run.push_open_gap(11);
+    assert_eq!(run.text(), run.want());
     assert_eq!(run.repair(), Repair::Whole);
 }
 
@@ -192,4 +214,59 @@ fn a_text_log_may_be_the_only_copy_of_what_a_damaged_boom_file_lost() {
     fs::write(&path, "").unwrap();
     assert_eq!(run.repair(), Repair::BoomDamaged);
     assert_eq!(fs::metadata(run.text_path()).unwrap().len(), 100);
+}
+
+#[test]
+fn a_run_that_another_writer_goes_on_with_lacks_nothing_where_the_first_was_killed() {
+    let mut run = Fixture::new();
+    run.print(10);
+    drop(run.boom.take());
+    let entry = run.session.meta().unwrap().runs.remove(0);
+    assert!(matches!(complete_to_go_on(&run.session, &entry).unwrap(), Repair::Rewritten { .. }));
+    assert_eq!(run.text(), run.want());
+    assert_eq!(complete_to_go_on(&run.session, &entry).unwrap(), Repair::Whole);
+    run.go_on();
+    assert_eq!(run.session.status(now()).outcomes, [Outcome::Running]);
+    assert_eq!(run.repair(), Repair::Live);
+    run.print(5);
+    run.seal();
+    let status = run.session.status(now());
+    assert_eq!((status.outcome, status.meta.runs[0].counts.unwrap().records), (Outcome::Failed, 15));
+    assert!(matches!(run.repair(), Repair::Rewritten { .. }));
+    assert_eq!(run.text(), run.want());
+}
+
+#[test]
+fn a_second_writer_that_was_killed_at_once_leaves_a_gap_behind_the_first_ones_records() {
+    for first_is_sealed in [false, true] {
+        let mut run = Fixture::new();
+        run.print(10);
+        let first = run.boom.take().unwrap();
+        if first_is_sealed {
+            first.seal().unwrap();
+        } else {
+            drop(first);
+        }
+        run.go_on();
+        drop(run.boom.take());
+        let status = run.session.status(now());
+        assert_eq!((status.outcomes[0], status.meta.runs[0].counts.unwrap().records), (Outcome::Lost, 10));
+        run.repair();
+        run.push_open_gap(11);
+        assert_eq!(run.text(), run.want());
+    }
+}
+
+#[test]
+fn without_metadata_a_run_in_two_boom_files_is_one() {
+    let mut run = Fixture::new();
+    run.print(10);
+    drop(run.boom.take());
+    run.go_on();
+    run.print(5);
+    fs::write(run.session.dir().join("session.json"), "{").unwrap();
+    let status = run.session.status(now());
+    assert_eq!(status.outcomes, [Outcome::Running]);
+    assert_eq!(status.meta.runs[0].boom.as_deref(), Some("records.2.boom"));
+    assert_eq!(status.meta.runs[0].counts.unwrap().records, 15);
 }

@@ -102,6 +102,11 @@ impl Writer {
         let blocks = self.pipeline.take_gone();
         for block in &blocks {
             self.lost += u64::from(block.records);
+            for run in &block.runs {
+                if let Some(slot) = self.run_by_id.get(&run.id) {
+                    self.runs[slot.0 as usize].lost += run.records;
+                }
+            }
             let slots = seqs_of_gone(block).filter_map(|(run, seqs)| Some((*self.run_by_id.get(&run)?, seqs)));
             self.gone.extend(slots);
         }

@@ -3,11 +3,7 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use logboom_boom as boom;
 use logboom_files::{
@@ -16,7 +12,7 @@ use logboom_files::{
     textlog::TextWriter,
     timeline::{self, What},
 };
-use logboom_record::{Kind, Level, Outcome, Run, RunEnd, RunId, Time};
+use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
@@ -29,8 +25,9 @@ use super::{
 use crate::{
     engine::{Action, Container, Engine, EngineError, Event},
     services::{
-        NewService, ServiceId, ServiceWriter, Source, resume,
+        NewService, ServiceId, ServiceWriter, Source,
         feed::{ContainerId, Lost, Reached, SourceKind},
+        resume,
     },
 };
 
@@ -77,7 +74,8 @@ impl Containers {
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
         let resumed = resume(&session)?;
-        let boom = boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
+        let boom =
+            boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
         resumed.name_boom(&boom)?;
         let name = boom.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let writer = Arc::new(ServiceWriter::start(boom, warn).map_err(StreamError::Start)?);
@@ -177,7 +175,8 @@ impl Containers {
     fn make_room(&mut self, at: usize) {
         let service = &mut self.services[at];
         let (Some(reading), Some(_)) = (&mut service.reading, &service.next) else { return };
-        let is_over = |container: &ContainerMeta| container.id == reading.container.id && facts::is_over(&container.status);
+        let is_over =
+            |container: &ContainerMeta| container.id == reading.container.id && facts::is_over(&container.status);
         if service.containers.iter().any(is_over) && !reading.finishing {
             reading.finishing = true;
             self.sources.finish(token(at));
@@ -227,7 +226,9 @@ impl Containers {
         let service = &mut self.services[at];
         let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
         let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
-        if let Some(reading) = service.reading.as_mut().filter(|reading| reading.container.id == id && !reading.finishing) {
+        if let Some(reading) =
+            service.reading.as_mut().filter(|reading| reading.container.id == id && !reading.finishing)
+        {
             reading.finishing = true;
             self.sources.finish(token(at));
         }
@@ -305,7 +306,9 @@ impl Containers {
         watcher: &mut dyn Watcher,
     ) -> Result<(), StreamError> {
         let at = token.0 as usize;
-        let Some(reading) = self.services.get_mut(at).and_then(|service| service.reading.as_mut()) else { return Ok(()) };
+        let Some(reading) = self.services.get_mut(at).and_then(|service| service.reading.as_mut()) else {
+            return Ok(());
+        };
         let (id, of) = (reading.container.id.clone(), Asked::of(engine, &reading.container));
         match why {
             Some(error) if error.is_lost() => return Err(error.into()),
@@ -363,7 +366,8 @@ impl Containers {
             ends.push((service.run, end.clone(), writer.end(service.id, end)));
         }
         let meta = session.meta()?;
-        if meta.run.end.is_none() && !meta.open && meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service) {
+        if meta.run.end.is_none() && !meta.open && meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
+        {
             session.end(&facts::end_of_all(&streamed.outcomes, now))?;
         }
         for (run, end, ending) in ends {
@@ -393,7 +397,11 @@ impl Containers {
 
     /// What was not heard of meanwhile: containers that are gone.
     pub async fn look_at_known(&mut self, engine: &Engine) -> Result<(), StreamError> {
-        let ids = self.services.iter().filter_map(|service| service.reading.as_ref()).map(|reading| reading.container.id.clone());
+        let ids = self
+            .services
+            .iter()
+            .filter_map(|service| service.reading.as_ref())
+            .map(|reading| reading.container.id.clone());
         for id in ids.collect::<Vec<_>>() {
             self.look(&id, engine).await?;
         }

@@ -28,6 +28,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether it is every container.
+    pub fn is_all(&self) -> bool {
+        *self == Selection::default()
+    }
+
     /// Whether a container belongs to it.
     pub fn has(&self, id: &str, name: &str, labels: &BTreeMap<String, String>) -> bool {
         let named = self.containers.is_empty() || self.containers.iter().any(|wanted| is_called(wanted, id, name));
@@ -122,7 +127,10 @@ mod tests {
             let selection = Selection { containers: vec!["other".into(), wanted.into()], ..Selection::default() };
             selection.has("0123456789ab", "web", &labels(&[]))
         };
-        assert_eq!(["web", "0123", "0123456789ab", "012", "we", "1234"].map(picked), [true, true, true, false, false, false]);
+        assert_eq!(
+            ["web", "0123", "0123456789ab", "012", "we", "1234"].map(picked),
+            [true, true, true, false, false, false]
+        );
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     tailer::{News, Tailer, Token},
 };
 use crate::{
-    engine::{Engine, EngineError, Framing, LogsQuery},
+    engine::{Container, Engine, EngineError, Framing, LogsQuery},
     services::{
         Feed, ServiceId, ServiceWriter, Source,
         feed::{Delivery, Lost, Place, Reached, SourceKind},
@@ -172,6 +172,14 @@ pub(super) struct Asked {
     pub framing: Framing,
     /// Go on with what comes, until the container ends.
     pub follow: bool,
+}
+
+impl Asked {
+    /// Of a container, to follow it.
+    pub fn of(engine: &Engine, container: &Container) -> Asked {
+        let (container, framing) = (container.id.clone(), container.framing());
+        Asked { engine: engine.clone(), container, framing, follow: true }
+    }
 }
 
 struct Task {

@@ -4,21 +4,16 @@
 //! where that can be read, else the logs API. An engine that is gone is waited for, and then asked for everything
 //! again: nothing here depends on an event being heard.
 
-use std::{collections::BTreeMap, future, io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, io, thread, time::Duration};
 
-use logboom_boom as boom;
-use logboom_files::{DataDir, FilesError, Session, with_causes};
-use logboom_record::{Outcome, RunEnd, Time};
+use logboom_files::{FilesError, Session, session::Counts, timeline::What, with_causes};
+use logboom_record::{Level, Outcome, Time};
 use tokio::sync::mpsc;
 
-use super::{
-    containers::Containers,
-    select::Selection,
-    sources::{Said, Sources},
-};
+use super::{containers::Containers, select::Selection, sources::Said};
 use crate::{
     engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery},
-    services::{ServiceWriter, ServicesError},
+    services::ServicesError,
 };
 
 /// How long to wait before the engine is asked again, at first and at most.
@@ -106,7 +101,7 @@ pub struct Streamed {
     /// How each service ended, by its name.
     pub outcomes: BTreeMap<String, Outcome>,
     /// How many lines, errors and lost records they have together.
-    pub counts: logboom_files::session::Counts,
+    pub counts: Counts,
     /// Why not all could be kept.
     pub trouble: Option<String>,
 }
@@ -117,12 +112,18 @@ impl LogStreamer {
     ///
     /// # Errors
     /// [`StreamError`]; nothing is written then.
-    pub fn start(session: &Session, follow: Follow, watcher: impl Watcher + 'static) -> Result<LogStreamer, StreamError> {
+    pub fn start(
+        session: &Session,
+        follow: Follow,
+        watcher: impl Watcher + Clone + 'static,
+    ) -> Result<LogStreamer, StreamError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StreamError::Start)?;
         let engine = runtime.block_on(reach(&follow))?;
         let (stop, stopped) = mpsc::unbounded_channel();
-        let (session, watcher) = (session.clone(), Box::new(watcher));
-        let following = Following::begin(session, engine, follow, watcher)?;
+        // What reads and writes asks for a runtime to be there.
+        let entered = runtime.enter();
+        let following = Following::begin(session.clone(), engine, follow, watcher)?;
+        drop(entered);
         let thread = thread::Builder::new().name("containers".to_owned());
         let thread = thread.spawn(move || runtime.block_on(following.run(stopped))).map_err(StreamError::Start)?;
         Ok(LogStreamer { stop, thread })
@@ -179,10 +180,17 @@ struct Following {
 }
 
 impl Following {
-    fn begin(session: Session, engine: Engine, follow: Follow, watcher: Box<dyn Watcher>) -> Result<Following, StreamError> {
+    fn begin(
+        session: Session,
+        engine: Engine,
+        follow: Follow,
+        watcher: impl Watcher + Clone + 'static,
+    ) -> Result<Following, StreamError> {
         let (say, said) = mpsc::unbounded_channel();
-        let containers = Containers::begin(session, &follow, say)?;
-        Ok(Following { follow, engine, containers, said, watcher, heard_ns: None })
+        let mut warner = watcher.clone();
+        let warn = move |why: &str| warner.say(&format!("not all output can be kept: {why}; the containers go on"));
+        let containers = Containers::begin(session, &follow, say, Box::new(warn))?;
+        Ok(Following { follow, engine, containers, said, watcher: Box::new(watcher), heard_ns: None })
     }
 
     async fn run(mut self, mut stopped: mpsc::UnboundedReceiver<Stop>) -> Result<Streamed, StreamError> {
@@ -193,11 +201,12 @@ impl Following {
                 Err(StreamError::Engine(error)) if error.is_lost() => error,
                 Err(other) => return Err(other),
             };
-            self.containers.engine_lost(&with_causes(&why), &mut *self.watcher);
+            let why = with_causes(&why);
+            self.note_engine(Level::Warn, &format!("the engine is gone: {why}"), What::EngineLost { why });
             if !self.wait_for_engine(&mut stopped, &mut retry).await {
                 break;
             }
-            self.containers.engine_back(&mut *self.watcher);
+            self.note_engine(Level::Info, "the engine is back", What::EngineBack {});
         }
         self.drain().await;
         self.containers.end().await
@@ -227,6 +236,11 @@ impl Following {
         }
     }
 
+    fn note_engine(&mut self, level: Level, message: &str, what: What) {
+        self.containers.note_engine(level, message, &what);
+        self.watcher.say(message);
+    }
+
     /// Everything that is there now.
     async fn take_stock(&mut self) -> Result<(), StreamError> {
         let query = ListQuery { labels: Vec::new(), all: true };
@@ -236,17 +250,17 @@ impl Following {
             let is_wanted = selection.has(&listed.id, &listed.name, &listed.labels)
                 && (!selection.is_all() || listed.status != "exited");
             if is_wanted || self.containers.has(&listed.id) {
-                self.containers.look(&listed.id, &self.engine, &mut *self.watcher).await?;
+                self.containers.look(&listed.id, &self.engine).await?;
             }
         }
-        self.containers.forget_removed(&self.engine, &mut *self.watcher).await
+        self.containers.look_at_known(&self.engine).await
     }
 
     async fn hear(&mut self, event: Event) -> Result<(), StreamError> {
         self.heard_ns = Some(event.time_ns + 1);
         let selected = self.follow.selection.has(&event.id, event.name(), &event.attributes);
         if selected || self.containers.has(&event.id) {
-            self.containers.hear(&event, &self.engine, &mut *self.watcher).await?;
+            self.containers.hear(&event, &self.engine).await?;
         }
         Ok(())
     }
@@ -276,6 +290,12 @@ impl Following {
             // What the engine refuses now cannot be had any more, and is told as a gap.
             let _ = self.containers.take(said, &self.engine, &mut *self.watcher).await;
         }
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Following").field("follow", &self.follow).finish_non_exhaustive()
     }
 }
 

@@ -117,6 +117,11 @@ impl Events {
         }
     }
 
+    /// What the end of a stream without an end is.
+    pub(crate) fn ended(&self) -> EngineError {
+        self.about.clone().ended_within("what happens to containers")
+    }
+
     /// Reads more; says whether there was any.
     async fn read(&mut self) -> Result<bool, EngineError> {
         let read = self.answer.chunk().await.map_err(|error| self.about.clone().broken(error))?;

@@ -1,15 +1,18 @@
 //! What a source of a service's output hands to the writer, and how far that source has come.
 //!
 //! A source is where an engine keeps or sends what a container printed: its log file, its logs API, its attached streams.
-//! Each piece says where in the source it is, so that the writer can keep, together with the records, from where to go on:
-//! whoever starts there again gets every byte that is in no record, and can tell those that are in one.
+//! Each piece says where in the source it is, so that the writer can keep, together with the records, from where to go on.
+//! A source that begins again there, or anywhere before it, delivers the same pieces at the same places, whole: the writer leaves
+//! out what is in records already.
 
-use logboom_record::{Stream, Time};
+use std::fmt;
 
-/// A place in a source. Later pieces have larger places.
+use logboom_record::{Level, Stream, Time};
+
+/// A place in a source. Each piece has a larger place than the one before it, be it of the same stream or not.
 ///
 /// In a log file: which of the files of the container (in the order in which they were written), and the byte offset. By
-/// the logs API: how many pieces of the same time stamp came before, behind the time stamp. Attached: bytes of the stream.
+/// the logs API: how many pieces of the same time stamp came before, behind the time stamp. Attached: bytes of both streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file, or the time stamp in nanoseconds since 1970 UTC.
@@ -40,10 +43,30 @@ pub struct Delivery {
     pub bytes: Vec<u8>,
     /// The pieces in the order of the source.
     pub pieces: Vec<Piece>,
-    /// The place after the last piece: nothing before it is still to come, on either stream.
+    /// A place after the last piece: nothing before it is still to come, on either stream.
     pub reached: Place,
-    /// The log file that the pieces are from, with the first delivery from each.
+    /// The log file that the pieces are from, with the first delivery from each; again where it has a longer head by now.
     pub file: Option<FileMark>,
+}
+
+impl Delivery {
+    /// How much memory it takes, about.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.bytes.len() + self.pieces.len() * size_of::<Piece>() + size_of::<Delivery>()
+    }
+}
+
+/// Output that never comes, since the source has lost it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// When that was found out.
+    pub time: Time,
+    /// How many records it would have been, where that is known.
+    pub count: Option<u64>,
+    /// Why.
+    pub why: String,
+    /// Nothing before this place is still to come, on either stream.
+    pub reached: Place,
 }
 
 /// How far the records of one stream go in its source.
@@ -55,6 +78,8 @@ pub struct StreamPlace {
     pub skip: u32,
     /// Whether the last record is the beginning of a line.
     pub in_line: bool,
+    /// The level of that line.
+    pub level: Level,
 }
 
 /// How far the records of one container go in its source: what a checkpoint keeps of it.
@@ -89,6 +114,46 @@ pub struct FileMark {
     pub head_crc: u32,
 }
 
+/// By what a container is known: the first half of its id, which no two share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(pub [u8; 16]);
+
+impl ContainerId {
+    /// Takes the id as engines write it, or its first half: 32 to 64 hex digits.
+    pub fn parse(hex: &str) -> Option<ContainerId> {
+        if !(32..=64).contains(&hex.len()) || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        u128::from_str_radix(&hex[..32], 16).ok().map(|half| ContainerId(half.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// A source of a service's output, and how far its records go in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The container.
+    pub container: ContainerId,
+    /// How it is read.
+    pub kind: SourceKind,
+    /// How far the records go.
+    pub reached: Reached,
+    /// The log files from [`Reached::from`] on, by part.
+    pub files: Vec<(u64, FileMark)>,
+}
+
+impl Source {
+    /// One of which there are no records yet.
+    pub fn new(container: ContainerId, kind: SourceKind) -> Source {
+        Source { container, kind, reached: Reached::default(), files: Vec::new() }
+    }
+}
+
 /// How a container's output is read. Places of one kind mean nothing to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
@@ -98,4 +163,20 @@ pub enum SourceKind {
     LogsApi,
     /// From the attached streams.
     Attached,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_known_by_half_of_its_id() {
+        let id = "0123456789abcdef0123456789ABCDEF";
+        let parsed = ContainerId::parse(id).unwrap();
+        assert_eq!(parsed.to_string(), id.to_lowercase());
+        assert_eq!(ContainerId::parse(&format!("{id}{}", "9".repeat(32))), Some(parsed));
+        for wrong in ["", "web", &id[1..], "+123456789abcdef0123456789abcdef", &"0".repeat(65)] {
+            assert_eq!(ContainerId::parse(wrong), None, "{wrong}");
+        }
+    }
 }

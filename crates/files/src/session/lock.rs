@@ -47,7 +47,10 @@ impl MetaLock {
 }
 
 /// Takes the exclusive lock of an open file if nobody has it.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+///
+/// # Errors
+/// Those of the system.
+pub fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),

@@ -22,16 +22,21 @@ pub(super) fn complete(dir: &Path, run: &mut RunMeta) {
 /// keep the end from the metadata.
 pub(super) fn end(dir: &Path, run: &RunMeta) -> Option<(Option<RunEnd>, Counts)> {
     match (&run.boom, run.text_alone()) {
-        (Some(boom), _) => in_footer(dir, boom, run.run.id),
+        (Some(boom), _) => in_booms(dir, boom, run.run.id),
         (None, Some(text)) => reserve::read(dir, text).map(|ended| (Some(ended.end), ended.counts)),
         (None, None) => None,
     }
 }
 
-fn in_footer(dir: &Path, boom: &str, id: RunId) -> Option<(Option<RunEnd>, Counts)> {
-    let reader = open(dir, boom)?;
-    let summary = reader.runs().iter().find(|summary| summary.id == id)?;
-    Some((summary.end.clone(), counts(summary)))
+/// The run's end in its newest boom file, and its counts in all of them: who went on after a killed writer made another.
+fn in_booms(dir: &Path, newest: &str, id: RunId) -> Option<(Option<RunEnd>, Counts)> {
+    let summary = |name: &str| open(dir, name)?.runs().iter().find(|summary| summary.id == id).cloned();
+    let newest_has = summary(newest);
+    let earlier = files(dir).into_iter().filter(|name| is_boom(name) && name != newest);
+    let mut all = earlier.filter_map(|name| summary(&name)).chain(newest_has.clone()).peekable();
+    all.peek()?;
+    let all = all.map(|summary| counts(&summary)).sum();
+    Some((newest_has.and_then(|summary| summary.end), all))
 }
 
 /// The end of the root run, where some boom file has it.
@@ -49,8 +54,10 @@ pub(super) fn meta(session: &Session) -> Meta {
     let mut names = files(session.dir());
     names.sort();
     let texts: Vec<String> = names.iter().filter(|name| is_text_log(name)).cloned().collect();
-    let booms = names.iter().filter(|name| is_boom(name)).zip(1..);
-    let mut runs: Vec<RunMeta> = booms.flat_map(|(name, number)| in_boom(session, name, number)).collect();
+    let mut booms: Vec<&String> = names.iter().filter(|name| is_boom(name)).collect();
+    booms.sort_by_key(|name| boom_number(name));
+    let found = booms.into_iter().zip(1..).flat_map(|(name, number)| in_boom(session, name, number));
+    let mut runs: Vec<RunMeta> = found.fold(Vec::new(), add_found);
     let mut root = started(stand_in(session, 0), Kind::Session, String::new(), at);
     if let Some(found) = runs.iter().position(|run| run.run.kind == Kind::Session) {
         root = runs.remove(found).run;
@@ -62,6 +69,24 @@ pub(super) fn meta(session: &Session) -> Meta {
     }
     let id = session.id().clone();
     Meta { format: FORMAT, id, run: root, open: false, runs, bytes: None, host: None, user: None, logboom: None }
+}
+
+/// Adds a run that a boom file has; it may go on from earlier ones.
+fn add_found(mut runs: Vec<RunMeta>, new: RunMeta) -> Vec<RunMeta> {
+    match runs.iter_mut().find(|known| known.run.id == new.run.id) {
+        Some(known) => {
+            known.counts = Some([known.counts, new.counts].into_iter().flatten().sum());
+            known.boom = new.boom;
+        }
+        None => runs.push(new),
+    }
+    runs
+}
+
+/// Which of the session's boom files it is: `records.boom` 1, `records.2.boom` 2.
+pub fn boom_number(name: &str) -> u32 {
+    let number = name.strip_suffix(".boom").and_then(|stem| stem.rsplit_once('.'));
+    number.and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
 }
 
 /// The runs of a boom file, named after their kind; one in their place while none is told.

@@ -45,7 +45,7 @@ impl Syncer {
         }
         let thread = match &self.thread {
             Some(thread) => thread,
-            None => self.thread.insert(start(text.file().try_clone()?, self.sync, Arc::clone(&self.wake))?),
+            None => self.thread.insert(start(Arc::clone(text.file()), self.sync, Arc::clone(&self.wake))?),
         };
         // Its thread ends before this only by a panic, of which the system's own sync has none.
         self.under_way = thread.requests.send(()).is_ok().then(|| text.sync_mark());
@@ -97,7 +97,7 @@ impl Drop for Syncer {
     }
 }
 
-fn start(file: File, sync: fn(&File) -> io::Result<()>, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<Thread> {
+fn start(file: Arc<File>, sync: fn(&File) -> io::Result<()>, wake: Arc<dyn Fn() + Send + Sync>) -> io::Result<Thread> {
     let (requests, asked) = sync_channel(1);
     let (ended, results) = sync_channel(1);
     let work = move || {

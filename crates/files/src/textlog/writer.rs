@@ -6,6 +6,7 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use logboom_record::{Gap, RunId, Time, text};
@@ -30,7 +31,7 @@ pub struct TextBatch<'a> {
 /// is room again a line says which records are missing: `lost seq 10-20: disk full`.
 #[derive(Debug)]
 pub struct TextWriter {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     position: u64,
     cut_back: bool,
@@ -65,17 +66,31 @@ impl TextWriter {
 
     /// Writes to an empty file that was claimed for it.
     pub fn new(file: File, path: &Path) -> TextWriter {
+        TextWriter::at(file, path, SyncMark { position: 0, next_seq: 1, lost: 0 })
+    }
+
+    /// Goes on with a text log that somebody else wrote: its first `position` bytes are whole lines, those of all records
+    /// before `next_seq`. What follows them is cut off.
+    ///
+    /// # Errors
+    /// [`FilesError::Io`] naming the file.
+    pub fn go_on(file: File, path: &Path, position: u64, next_seq: u64) -> Result<TextWriter, FilesError> {
+        file.set_len(position).map_err(FilesError::at("write", path))?;
+        Ok(TextWriter::at(file, path, SyncMark { position, next_seq, lost: 0 }))
+    }
+
+    fn at(file: File, path: &Path, synced: SyncMark) -> TextWriter {
         TextWriter {
-            file,
+            file: Arc::new(file),
             path: path.to_owned(),
-            position: 0,
+            position: synced.position,
             cut_back: false,
-            next_seq: 1,
+            next_seq: synced.next_seq,
             time: Time::default(),
             gap: None,
             gaps: Vec::new(),
             lost: 0,
-            synced: SyncMark { position: 0, next_seq: 1, lost: 0 },
+            synced,
         }
     }
 
@@ -169,7 +184,7 @@ impl TextWriter {
     }
 
     /// The open file, for whoever syncs it in the background.
-    pub fn file(&self) -> &File {
+    pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 
@@ -273,11 +288,11 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         let mut writer = TextWriter::new(file, &path);
         writer.append(&batch(&lines(1, 3), 1..3)).unwrap();
-        writer.file = full();
+        writer.file = Arc::new(full());
         let error = writer.append(&batch(&lines(3, 5), 3..5)).unwrap_err();
         assert!(matches!(error, FilesError::DiskFull { .. }));
         writer.append(&batch(&lines(5, 6), 5..6)).unwrap_err();
-        writer.file = File::options().write(true).open(&path).unwrap();
+        writer.file = Arc::new(File::options().write(true).open(&path).unwrap());
         writer.append(&batch(&lines(6, 7), 6..7)).unwrap();
         assert_eq!(messages(&path), ["1", "2", "lost seq 3-5: disk full", "6"]);
         assert_eq!(writer.lost(), 3);
@@ -320,7 +335,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exec_x.log");
         let mut writer = TextWriter::new(File::create_new(&path).unwrap(), &path);
-        let real = std::mem::replace(&mut writer.file, full());
+        let real = std::mem::replace(&mut writer.file, Arc::new(full()));
         writer.append(&batch(&lines(1, 4), 1..4)).unwrap_err();
         writer.note_sync(writer.sync_mark(), Ok(())).unwrap();
         writer.append(&batch(&lines(4, 5), 4..5)).unwrap_err();
@@ -332,13 +347,29 @@ mod tests {
     }
 
     #[test]
+    fn who_goes_on_with_a_log_cuts_off_what_is_behind_its_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exec_x.log");
+        let whole = lines(1, 4);
+        std::fs::write(&path, [&whole[..], &lines(9, 10), b"2026-"].concat()).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let mut writer = TextWriter::go_on(file, &path, whole.len() as u64, 4).unwrap();
+        writer.append(&batch(&lines(4, 5), 4..5)).unwrap();
+        writer.note_sync(writer.sync_mark(), Ok(())).unwrap();
+        writer.append(&batch(&lines(5, 6), 5..6)).unwrap();
+        writer.note_sync(writer.sync_mark(), failed()).unwrap_err();
+        assert_eq!(messages(&path), ["1", "2", "3", "4", "lost seq 5-5: Input/output error (os error 5)"]);
+        assert_eq!(writer.lost(), 1);
+    }
+
+    #[test]
     fn the_end_says_what_is_still_unsaid() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exec_x.log");
         let mut writer = TextWriter::new(File::create_new(&path).unwrap(), &path);
-        writer.file = full();
+        writer.file = Arc::new(full());
         writer.append(&batch(&lines(1, 9), 1..9)).unwrap_err();
-        writer.file = File::options().write(true).open(&path).unwrap();
+        writer.file = Arc::new(File::options().write(true).open(&path).unwrap());
         writer.finish().unwrap();
         assert!(std::fs::read_to_string(&path).unwrap()[32..].starts_with("lost seq 1-8: "));
     }

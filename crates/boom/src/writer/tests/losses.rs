@@ -135,6 +135,54 @@ fn a_checkpoint_comes_with_the_gap_of_what_was_dropped_before_it() {
     assert!(checked > 0);
 }
 
+/// Records of 300 runs, and a checkpoint that counts them whenever something is written, by a process that dies at an
+/// operation. How many operations that took.
+fn counted_history(disk: &Disk, dies_at: u64) -> u64 {
+    let mut writer = writer(disk, 2_000);
+    disk.plan(move |op| (op.number >= dies_at).then_some(Fault::Die));
+    let slots = runs(&mut writer, 300);
+    for (slot, count) in slots.iter().cycle().zip(0..1_500u64) {
+        let message = message(count);
+        let record = plain(&message, 0);
+        if writer.push_in_block(*slot, &record).unwrap().is_none() {
+            writer.checkpoint(&count.to_le_bytes()).unwrap();
+            writer.push(*slot, &record).unwrap();
+        }
+        if count % 100 == 99 {
+            writer.checkpoint(&(count + 1).to_le_bytes()).unwrap();
+            // Once the disk is dead it fails.
+            let _ = writer.flush();
+        }
+    }
+    disk.ops()
+}
+
+#[test]
+fn a_checkpoint_made_before_a_block_is_written_counts_its_records() {
+    for dies_at in 0..counted_history(&Disk::new(), u64::MAX) {
+        let disk = Disk::new();
+        counted_history(&disk, dies_at);
+        let read = read_disk(&disk);
+        let kept: usize = (0..300).map(|number| read.seqs(numbered(number)).0.len()).sum();
+        let counted = read.checkpoint.map_or(0, |bytes| u64::from_le_bytes(bytes[..].try_into().unwrap()));
+        assert_eq!(counted, kept as u64, "operation {dies_at}");
+    }
+}
+
+#[test]
+fn what_is_lost_is_counted_for_each_run() {
+    let disk = Disk::new();
+    let mut writer = writer(&disk, 20_000);
+    let slots = runs(&mut writer, 2);
+    writer.gap(slots[1], 3, "lost elsewhere");
+    disk.set_room(Some(64 << 10));
+    while writer.lost_of(slots[0]) == 0 {
+        writer.push(slots[0], &plain(&message(1), 0)).unwrap();
+    }
+    assert!(writer.is_dropping());
+    assert_eq!((writer.lost_of(slots[0]) + 3, writer.lost_of(slots[1])), (writer.lost(), 3));
+}
+
 #[test]
 fn many_gaps_and_ends_without_a_record_are_many_blocks() {
     let disk = Disk::new();

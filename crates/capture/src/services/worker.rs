@@ -1,0 +1,219 @@
+//! The thread that writes the services: it turns deliveries into lines, and decides when they go to the files.
+//!
+//! Its times are those of the writer of one run, but that the pause between flushes grows with the services: a flush costs a
+//! write(2) for each text log that lags behind, and the checkpoint the more bytes the more services there are.
+
+use std::time::{Duration, Instant};
+
+use logboom_record::{RunEnd, Stream, Time};
+
+use super::{
+    Ended, Written,
+    feed::{Delivery, Lost, Source},
+    out::{Out, Stamp},
+    queue::{Batch, Item, Outlet, Request},
+};
+use crate::{
+    lines::{Part, Splitter},
+    writer::{FLUSH_AFTER, FLUSH_PAUSE, FlushClock, OpenStream},
+};
+
+/// How much longer the pause between two flushes is with each service.
+const PAUSE_PER_SERVICE: Duration = Duration::from_micros(100);
+/// After so many bytes of a delivery it is looked whether it is time to flush.
+const LOOK_EVERY_BYTES: usize = 16 << 10;
+/// What a piece of a delivery costs, in bytes.
+const PIECE_BYTES: usize = 64;
+
+/// See the module.
+pub(super) struct Worker {
+    queue: Outlet,
+    services: Vec<Service>,
+    /// Those with an unfinished line.
+    unfinished: Vec<u32>,
+    out: Out,
+    clock: FlushClock,
+}
+
+/// The lines of a service.
+#[derive(Default)]
+struct Service {
+    streams: [OpenStream<Stamp>; 2],
+    is_unfinished: bool,
+}
+
+impl Worker {
+    pub(super) fn new(queue: Outlet, out: Out) -> Worker {
+        let clock = FlushClock::new(Instant::now());
+        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, clock }
+    }
+
+    /// Works until it is asked to end.
+    pub(super) fn run(mut self) -> Written {
+        let mut batch = Batch::default();
+        loop {
+            let (wake_at_bytes, patience) = self.clock.next_wait(Instant::now(), self.next_unfinished());
+            self.queue.fetch(&mut batch, wake_at_bytes, patience);
+            if !batch.items.is_empty() {
+                self.clock.note_taken(Instant::now());
+            }
+            batch.items.drain(..).for_each(|(service, item)| self.take(service, item));
+            if self.answer(&mut batch.requests) {
+                return self.finish();
+            }
+            let now = Instant::now();
+            self.write_unfinished(now);
+            if self.clock.is_due(now, || self.queue.is_empty()) {
+                self.flush();
+            }
+            if self.clock.take_sync(now, false) {
+                self.clock.unsynced = !self.out.request_sync();
+            }
+            self.clock.unsynced |= !self.out.note_syncs();
+        }
+    }
+
+    /// Ends all files.
+    pub(super) fn finish(self) -> Written {
+        self.out.finish()
+    }
+
+    fn next_unfinished(&self) -> Option<Instant> {
+        let services = self.unfinished.iter().map(|number| &self.services[*number as usize]);
+        services.flat_map(|service| &service.streams).filter_map(OpenStream::is_due_at).min()
+    }
+
+    /// Does what happened to a service.
+    pub(super) fn take(&mut self, number: u32, item: Item) {
+        match item {
+            Item::Add(new) => {
+                self.services.resize_with(number as usize + 1, Service::default);
+                self.out.add(number, *new);
+                self.clock.pause = (PAUSE_PER_SERVICE * self.out.live() as u32).clamp(FLUSH_PAUSE, FLUSH_AFTER);
+            }
+            Item::Begin { time, source } => self.begin(number, time, *source),
+            Item::Delivery(delivery) => self.deliver(number, &delivery),
+            Item::Note { time, level, message } => self.out.note(number, time, level, &message),
+            Item::Lost(lost) => self.lose(number, &lost),
+            Item::End { end, answer } => {
+                let ended = self.end(number, &end);
+                // Who does not want to know does not listen.
+                let _ = answer.send(ended);
+            }
+        }
+    }
+
+    fn begin(&mut self, number: u32, time: Time, source: Source) {
+        self.finish_lines(number);
+        let going_on = |stream| {
+            let from = source.reached.of(stream);
+            OpenStream::going_on(from.in_line, from.level, Stamp { time, origin_ns: None })
+        };
+        self.services[number as usize].streams = [going_on(Stream::Stdout), going_on(Stream::Stderr)];
+        self.out.begin(number, source);
+    }
+
+    fn deliver(&mut self, number: u32, delivery: &Delivery) {
+        if !self.out.begin_delivery(number, delivery) {
+            return;
+        }
+        let (mut rest, mut looked_at) = (&delivery.bytes[..], 0);
+        for piece in &delivery.pieces {
+            let (bytes, later) = rest.split_at_checked(piece.len as usize).unwrap_or((rest, &[]));
+            rest = later;
+            let track = usize::from(piece.stream == Stream::Stderr);
+            let skip = self.out.begin_piece(number, track, piece);
+            let stamp = Stamp { time: delivery.time, origin_ns: piece.origin_time_ns };
+            self.write(number, track, |splitter, take| splitter.push(&bytes[skip.min(bytes.len())..], stamp, take));
+            looked_at += bytes.len() + PIECE_BYTES;
+            if looked_at >= LOOK_EVERY_BYTES {
+                looked_at = 0;
+                self.flush_if_late();
+            }
+        }
+        self.out.pass(number, delivery.reached);
+        self.note_unfinished(number);
+    }
+
+    #[inline]
+    fn write(
+        &mut self,
+        number: u32,
+        track: usize,
+        split: impl FnOnce(&mut Splitter<Stamp>, &mut dyn FnMut(Part<'_, Stamp>)),
+    ) {
+        let (out, stream) = (&mut self.out, &mut self.services[number as usize].streams[track]);
+        let level = &mut stream.level;
+        split(&mut stream.splitter, &mut |part| out.record(number, track, level, &part));
+    }
+
+    fn finish_lines(&mut self, number: u32) {
+        for track in 0..2 {
+            self.write(number, track, |splitter, take| splitter.finish(take));
+        }
+    }
+
+    fn lose(&mut self, number: u32, lost: &Lost) {
+        self.finish_lines(number);
+        self.out.lose(number, lost);
+    }
+
+    fn end(&mut self, number: u32, end: &RunEnd) -> Ended {
+        self.finish_lines(number);
+        self.services[number as usize] = Service::default();
+        let counts = self.out.end(number, end);
+        self.clock.flushed();
+        Ended { counts }
+    }
+
+    /// Sees to it that what is unfinished becomes a part in time.
+    fn note_unfinished(&mut self, number: u32) {
+        let service = &mut self.services[number as usize];
+        let is_unfinished = service.streams.iter().any(|stream| stream.splitter.unfinished_since().is_some());
+        if is_unfinished && !std::mem::replace(&mut service.is_unfinished, true) {
+            self.unfinished.push(number);
+        }
+    }
+
+    /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
+    pub(super) fn write_unfinished(&mut self, now: Instant) {
+        for number in std::mem::take(&mut self.unfinished) {
+            self.services[number as usize].is_unfinished = false;
+            for track in 0..2 {
+                if self.services[number as usize].streams[track].note_unfinished(now) {
+                    self.write(number, track, |splitter, take| splitter.hand_out_unfinished(take));
+                    self.clock.note_taken(now);
+                }
+            }
+            self.note_unfinished(number);
+        }
+    }
+
+    /// Does what was asked for. True if that is to end.
+    fn answer(&mut self, requests: &mut Vec<Request>) -> bool {
+        let mut is_end = false;
+        for request in requests.drain(..) {
+            match request {
+                Request::Flush(answer) => {
+                    // Who does not want to know does not listen.
+                    let _ = answer.send(self.out.sync());
+                    self.clock.flushed();
+                }
+                Request::Close => is_end = true,
+            }
+        }
+        is_end
+    }
+
+    /// Hands all that was taken to the kernel.
+    pub(super) fn flush(&mut self) {
+        self.out.flush();
+        self.clock.flushed();
+    }
+
+    fn flush_if_late(&mut self) {
+        if self.clock.is_late(Instant::now()) {
+            self.flush();
+        }
+    }
+}
