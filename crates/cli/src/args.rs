@@ -52,6 +52,8 @@ pub enum Command {
     /// Start or end a session to which several commands add
     #[command(subcommand)]
     Session(commands::session::Session),
+    /// Follow what containers print
+    Docker(commands::docker::Docker),
     /// Keep what comes in on standard input
     Pipe(commands::pipe::Pipe),
     /// List the sessions, newest first

@@ -65,6 +65,7 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Run(command)) => command.run(&global, now),
         Some(Command::Exec(command)) => command.run(&global, now),
         Some(Command::Session(command)) => command.run(&global, now),
+        Some(Command::Docker(command)) => command.run(&global, now),
         Some(Command::Pipe(command)) => command.run(&global, now),
         Some(Command::Sessions(command)) => command.run(&global, now),
         Some(Command::Show(command)) => command.run(&global, now),

@@ -48,6 +48,13 @@ impl<'a> Reading<'a> {
         Ok(Reading { store, scope, renderer, out, labels, is_plain, failed: None })
     }
 
+    /// Shows lines as compose does, with the name of their run and nothing else.
+    pub fn tag(&mut self) {
+        self.labels.always = true;
+        self.renderer.tag();
+        self.renderer.name(self.labels.shown());
+    }
+
     /// Shows what is searched for in a colour of its own, where there are colours.
     pub fn highlight(&mut self, text: TextQuery) {
         self.renderer.highlight(text);

@@ -34,12 +34,21 @@ pub struct Renderer {
     joiner: Joiner,
     hidden: Vec<Gap>,
     found: Option<TextQuery>,
+    tagged: bool,
 }
 
 impl Renderer {
     /// `names` are shown in front of the messages; empty where there is but one run.
     pub fn new(shape: Shape, names: BTreeMap<RunId, String>) -> Renderer {
-        Renderer { shape, names, out: Vec::new(), joiner: Joiner::default(), hidden: Vec::new(), found: None }
+        Renderer {
+            shape,
+            names,
+            out: Vec::new(),
+            joiner: Joiner::default(),
+            hidden: Vec::new(),
+            found: None,
+            tagged: false,
+        }
     }
 
     /// What is to be printed so far; the caller empties it.
@@ -55,6 +64,11 @@ impl Renderer {
     /// From here on this text is shown in a colour of its own, where there are colours.
     pub fn highlight(&mut self, text: TextQuery) {
         self.found = Some(text);
+    }
+
+    /// From here on a line is its run's name and its message, as compose shows it: `web  | listening`.
+    pub fn tag(&mut self) {
+        self.tagged = true;
     }
 
     /// A line between groups of records, where the shape has a place for it.
@@ -81,7 +95,8 @@ impl Renderer {
                 }
             }
             Shape::Text(look) => {
-                let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+                let found = self.found.as_ref();
+                let (how, out) = (How { names: &self.names, look, found, tagged: self.tagged }, &mut self.out);
                 self.joiner.push(record, |piece| push_piece(out, &how, piece));
             }
         }
@@ -93,7 +108,8 @@ impl Renderer {
             Shape::Json => logboom_record::json::push_gap(&mut self.out, gap),
             Shape::Raw => self.hidden.push(gap.clone()),
             Shape::Text(look) => {
-                let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+                let found = self.found.as_ref();
+                let (how, out) = (How { names: &self.names, look, found, tagged: self.tagged }, &mut self.out);
                 self.joiner.gap(gap.run, |piece| push_piece(out, &how, piece));
                 push_gap(out, &how, gap);
             }
@@ -103,7 +119,8 @@ impl Renderer {
     /// Lets lines go whose rest has not come.
     pub fn flush(&mut self) {
         if let Shape::Text(look) = self.shape {
-            let (how, out) = (How { names: &self.names, look, found: self.found.as_ref() }, &mut self.out);
+            let found = self.found.as_ref();
+            let (how, out) = (How { names: &self.names, look, found, tagged: self.tagged }, &mut self.out);
             self.joiner.flush(|piece| push_piece(out, &how, piece));
         }
     }
@@ -114,6 +131,17 @@ struct How<'a> {
     names: &'a BTreeMap<RunId, String>,
     look: Look,
     found: Option<&'a TextQuery>,
+    tagged: bool,
+}
+
+/// The colours of the names, one after the other.
+const TAG_SGR: [&str; 10] = ["36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1"];
+
+fn push_tag(out: &mut Vec<u8>, how: &How<'_>, run: RunId) {
+    let width = how.names.values().map(|name| name.chars().count()).max().unwrap_or(0);
+    let at = how.names.keys().position(|known| *known == run).unwrap_or(0);
+    let name = how.names.get(&run).map_or("", String::as_str);
+    push_painted(out, format!("{name:width$} |").as_bytes(), TAG_SGR[at % TAG_SGR.len()], how.look);
 }
 
 fn push_gap(out: &mut Vec<u8>, how: &How<'_>, gap: &Gap) {
@@ -153,7 +181,7 @@ fn push_piece(out: &mut Vec<u8>, how: &How<'_>, piece: Piece<'_>) {
 }
 
 fn push_line(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>) {
-    if !how.look.for_terminal && how.names.is_empty() {
+    if !how.look.for_terminal && how.names.is_empty() && !how.tagged {
         return text::Prefix::new(line.time).push(out, line.stream, line.level, line.flags, line.message);
     }
     let case = if line.flags.ends_line_with_newline() { 0 } else { 0x20 };
@@ -164,6 +192,9 @@ fn push_line(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>) {
 
 /// What stands before the message.
 fn push_head(out: &mut Vec<u8>, how: &How<'_>, line: &RecordRef<'_>, letter: u8) {
+    if how.tagged {
+        return push_tag(out, how, line.run);
+    }
     push_columns(out, line, letter, how.look);
     if let Some(name) = how.names.get(&line.run) {
         push_painted(out, format!("[{name}]").as_bytes(), "36", how.look);

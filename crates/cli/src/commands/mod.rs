@@ -3,6 +3,7 @@
 pub mod clean;
 pub mod completions;
 pub mod config;
+pub mod docker;
 pub mod exec;
 pub mod overview;
 pub mod pipe;

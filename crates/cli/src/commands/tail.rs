@@ -109,14 +109,21 @@ fn copy(store: &Embedded, query: &Query, from: Option<Cursor>, reading: &mut Rea
 }
 
 /// A session that is followed.
-struct Followed<'a> {
-    store: &'a Embedded,
-    data: &'a DataDir,
-    id: &'a SessionId,
+pub struct Followed<'a> {
+    /// The store that has it.
+    pub store: &'a Embedded,
+    /// The data dir.
+    pub data: &'a DataDir,
+    /// Which session.
+    pub id: &'a SessionId,
 }
 
 impl Followed<'_> {
-    fn to_the_end(&self, query: &mut Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
+    /// Prints what comes after the cursor, until the session ends.
+    ///
+    /// # Errors
+    /// Of the store, and of the output.
+    pub fn to_the_end(&self, query: &mut Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
         let mut missing = self.pick_runs(query)?;
         if !missing.is_empty() && stderr().is_terminal() {
             say(format_args!("session {} has no run {} yet; waiting for it", self.id.short(), missing.join(", ")));
