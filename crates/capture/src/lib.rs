@@ -4,6 +4,7 @@
 //! [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them.
 
 pub mod command;
+pub mod docker;
 mod intake;
 pub mod lines;
 pub mod pty;

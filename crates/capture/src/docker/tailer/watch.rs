@@ -1,0 +1,148 @@
+//! Which directories inotify watches, and for which logs.
+//!
+//! A log's directory is watched, not its file: that tells of a file that is created later, and of rotation.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use rustix::{fs::inotify, io::Errno};
+
+use super::Token;
+
+/// Room for some hundred events.
+const EVENTS_BYTES: usize = 32 << 10;
+
+/// File systems of which some writers are on other machines, or that tell of nothing: `f_type` of statfs(2).
+const SILENT: [u32; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400];
+
+/// The directories of logs.
+#[derive(Default)]
+pub(super) struct Watch {
+    inotify: Option<OwnedFd>,
+    buffer: Vec<MaybeUninit<u8>>,
+    dirs: HashMap<i32, Vec<Watched>>,
+    unwatched: HashMap<Token, PathBuf>,
+}
+
+struct Watched {
+    token: Token,
+    path: PathBuf,
+    name: OsString,
+}
+
+impl Watch {
+    pub fn new() -> Watch {
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let buffer = vec![MaybeUninit::uninit(); EVENTS_BYTES];
+        Watch { inotify: inotify::init(flags).ok(), buffer, ..Watch::default() }
+    }
+
+    /// What has something when there is something to hear.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Watches for what happens to a log from now on.
+    pub fn add(&mut self, token: Token, path: &Path) {
+        match self.watch_dir_of(path) {
+            Some(dir) => {
+                let name = path.file_name().unwrap_or_default().to_owned();
+                self.dirs.entry(dir).or_default().push(Watched { token, path: path.to_owned(), name });
+            }
+            None => drop(self.unwatched.insert(token, path.to_owned())),
+        }
+    }
+
+    fn watch_dir_of(&self, path: &Path) -> Option<i32> {
+        use inotify::WatchFlags as On;
+        let (inotify, dir) = (self.inotify.as_ref()?, path.parent()?);
+        let kind = rustix::fs::statfs(dir).ok()?.f_type;
+        if SILENT.iter().any(|silent| i128::from(*silent) == kind.into()) {
+            return None;
+        }
+        let on = On::MODIFY | On::CREATE | On::MOVED_TO | On::DELETE | On::DELETE_SELF | On::MOVE_SELF | On::ONLYDIR;
+        inotify::add_watch(inotify, dir, on).ok()
+    }
+
+    /// Watches for a log no more.
+    pub fn remove(&mut self, token: Token) {
+        self.unwatched.remove(&token);
+        self.dirs.values_mut().for_each(|logs| logs.retain(|log| log.token != token));
+        let empty: Vec<_> = self.dirs.iter().filter(|(_, logs)| logs.is_empty()).map(|(dir, _)| *dir).collect();
+        empty.into_iter().for_each(|dir| drop(self.stop_watching(dir)));
+    }
+
+    fn stop_watching(&mut self, dir: i32) -> Vec<Watched> {
+        if let Some(inotify) = &self.inotify {
+            let _ = inotify::remove_watch(inotify, dir); // where the directory is gone there is none
+        }
+        self.dirs.remove(&dir).unwrap_or_default()
+    }
+
+    /// Whether there are logs that have to be looked at, for want of a watch.
+    pub fn has_unwatched(&self) -> bool {
+        !self.unwatched.is_empty()
+    }
+
+    /// Tries again to watch those logs; gives them.
+    pub fn retry(&mut self) -> Vec<Token> {
+        let unwatched: Vec<_> = self.unwatched.drain().collect();
+        unwatched.iter().for_each(|(token, path)| self.add(*token, path));
+        unwatched.into_iter().map(|(token, _)| token).collect()
+    }
+
+    /// Calls for each log that something may have happened to. False if that is not known of some.
+    pub fn hear(&mut self, mut heard: impl FnMut(Token)) -> bool {
+        let Some(inotify) = &self.inotify else { return true };
+        let mut events = inotify::Reader::new(inotify, &mut self.buffer);
+        let (mut complete, mut gone) = (true, HashSet::new());
+        loop {
+            use inotify::ReadFlags as On;
+            match events.next() {
+                Ok(event) => {
+                    let about = event.events();
+                    complete &= !about.contains(On::QUEUE_OVERFLOW);
+                    if about.intersects(On::IGNORED | On::DELETE_SELF | On::MOVE_SELF) {
+                        gone.insert(event.wd());
+                    }
+                    let name = event.file_name().map(std::ffi::CStr::to_bytes);
+                    let logs = self.dirs.get(&event.wd()).into_iter().flatten();
+                    logs.filter(|log| log.is_named(name)).for_each(|log| heard(log.token));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => return self.go_deaf(),
+            }
+        }
+        gone.into_iter().for_each(|dir| self.watch_no_more(dir));
+        complete
+    }
+
+    fn watch_no_more(&mut self, dir: i32) {
+        let logs = self.stop_watching(dir);
+        self.unwatched.extend(logs.into_iter().map(|log| (log.token, log.path)));
+    }
+
+    /// inotify is of no more use.
+    fn go_deaf(&mut self) -> bool {
+        self.inotify = None;
+        let dirs: Vec<_> = self.dirs.keys().copied().collect();
+        dirs.into_iter().for_each(|dir| self.watch_no_more(dir));
+        false
+    }
+}
+
+impl Watched {
+    /// Whether a name is that of one of the log's files; no name is that of the directory.
+    fn is_named(&self, name: Option<&[u8]>) -> bool {
+        name.is_none_or(|name| name.starts_with(self.name.as_bytes()))
+    }
+}
