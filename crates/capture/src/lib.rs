@@ -5,7 +5,6 @@
 
 pub mod command;
 pub mod docker;
-pub mod engine;
 mod intake;
 pub mod lines;
 pub mod pty;

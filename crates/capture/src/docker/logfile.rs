@@ -14,6 +14,7 @@ use std::{
     collections::VecDeque,
     fmt, io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use crate::services::feed::{Delivery, FileMark, Place, Reached};
@@ -34,6 +35,9 @@ use source::Source;
 /// How many files newer than the one being read are held open. What is removed from the disk only ends being there when it
 /// was read, so this bounds what a slow reader keeps there.
 const NEWER_MAX: usize = 8;
+
+/// No engine writes faster, in bytes a nanosecond: what would take longer than there was time for has not happened.
+const BYTES_PER_NS_MAX: u64 = 1;
 
 /// How far records go, and the files that they are from.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +160,8 @@ impl Default for Scratch {
 pub struct LogFile {
     names: Names,
     file_bytes_max: Option<u64>,
+    /// When the current file was last known not to be emptied; kept only where the size at which it is is known.
+    intact_at: Option<Instant>,
     /// The marks of files that may still come, and the parts they are.
     marks: Vec<(u64, FileMark)>,
     /// What is in records; none where nothing of that comes any more.
@@ -192,6 +198,7 @@ impl LogFile {
         LogFile {
             names: Names::new(path),
             file_bytes_max: None,
+            intact_at: None,
             marks: resume.map_or_else(Vec::new, |resume| resume.files.to_vec()),
             known: resume.map(|resume| resume.reached),
             current: None,
@@ -202,8 +209,8 @@ impl LogFile {
         }
     }
 
-    /// With the size at which the engine rotates (`max-size`): a file that was read up to there was read whole, so that
-    /// nothing is told to be lost when it is emptied.
+    /// With the size at which the engine rotates (`max-size`). If it keeps a single file, it empties that when it is
+    /// full: nothing is told to be lost then, if the full file was read and there was no time to fill it again.
     #[must_use]
     pub fn with_file_bytes_max(self, bytes: Option<u64>) -> LogFile {
         LogFile { file_bytes_max: bytes, ..self }
@@ -258,9 +265,12 @@ impl LogFile {
     fn take(&mut self, scratch: &mut Scratch, into: &mut Delivery) -> Result<Option<Took>, LogError> {
         let Some(reading) = &mut self.current else { return Ok(None) };
         let ended = self.ended || !self.newer.is_empty();
-        let part = reading.part;
+        let (part, now) = (reading.part, self.file_bytes_max.map(|_| Instant::now()));
         let mut pieces = Pieces { decoder: &mut scratch.decoder, into, known: &mut self.known, part };
         let took = reading.take(&mut scratch.buffer, &mut pieces, ended);
+        if !matches!(took, Ok(Took::Changed) | Err(_)) {
+            self.intact_at = now;
+        }
         took.map(Some).map_err(|source| self.error("read", source))
     }
 
@@ -304,23 +314,34 @@ impl LogFile {
 
     /// What was read before is not in the current file any more.
     fn start_over(&mut self) -> Result<(), LogError> {
-        let (part, path) = (self.next_part(), self.path().to_owned());
+        let (part, path, may_have_lost) = (self.next_part(), self.path().to_owned(), self.may_have_lost_emptied());
         let Some(reading) = &mut self.current else { return Ok(()) };
-        let was_full = self.file_bytes_max.is_some_and(|max| reading.offset() >= max);
         let restart = reading.start_over(part).map_err(|source| LogError { action: "read", path, source })?;
         self.lost = match restart {
-            Restart::AtBeginning => (!was_full).then_some(Why::Emptied),
+            Restart::AtBeginning => may_have_lost.then_some(Why::Emptied),
             Restart::AtEnd => Some(Why::Shortened),
         };
         Ok(())
+    }
+
+    /// Whether the current file, which was emptied, may have had more than was read of it, or may have been filled and
+    /// emptied once more.
+    fn may_have_lost_emptied(&self) -> bool {
+        let (Some(max), Some(intact_at)) = (self.file_bytes_max, self.intact_at) else { return true };
+        !self.is_full() || intact_at.elapsed().as_nanos() >= u128::from(max / BYTES_PER_NS_MAX)
+    }
+
+    /// Whether the engine writes no more to the current file, and all of it was read.
+    fn is_full(&self) -> bool {
+        let offset = self.current.as_ref().map_or(0, Reading::offset);
+        self.file_bytes_max.is_some_and(|max| offset >= max)
     }
 
     /// Whether the current file was full and is gone with all others, so that there may have been one that was never
     /// seen. Tells it once.
     fn may_have_lost_newer(&mut self) -> Result<bool, LogError> {
         let Some(reading) = &self.current else { return Ok(false) };
-        let is_full = self.file_bytes_max.is_some_and(|max| reading.offset() >= max);
-        let lost = is_full && reading.source.is_unlinked().map_err(|source| self.error("look at", source))?;
+        let lost = self.is_full() && reading.source.is_unlinked().map_err(|source| self.error("look at", source))?;
         if lost {
             (self.lost, self.file_bytes_max) = (Some(Why::Removed), None);
         }

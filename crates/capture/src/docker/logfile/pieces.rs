@@ -83,10 +83,13 @@ impl Pieces<'_> {
     #[cold]
     fn cut_known(&mut self, stream: Stream, at: Place, begin: usize) -> bool {
         let Some(known) = self.known.as_ref().map(|known| known.of(stream)) else { return false };
-        let is_known = at < known.at;
-        if is_known {
-            self.into.bytes.truncate(begin);
-        }
-        is_known
+        let len = self.into.bytes.len() - begin;
+        let cut = match at.cmp(&known.at) {
+            std::cmp::Ordering::Less => len,
+            std::cmp::Ordering::Equal => len.min(known.skip as usize),
+            std::cmp::Ordering::Greater => return false,
+        };
+        self.into.bytes.drain(begin..begin + cut);
+        cut == len && (at < known.at || known.skip > 0)
     }
 }
