@@ -1,5 +1,14 @@
-//! What containers print, from where a Docker engine keeps it.
+//! Follows containers: what they print, from where a Docker engine keeps it, into a session.
+//!
+//! [`streamer`] decides what is followed; [`logfile`] and [`tailer`] read the engine's own log files, [`logs`] what its logs
+//! API sends.
 
+mod containers;
+mod facts;
 pub mod jsonfile;
 pub mod logfile;
+pub mod logs;
+pub mod select;
+mod sources;
+pub mod streamer;
 pub mod tailer;

@@ -1,10 +1,12 @@
 //! Output of what logboom starts: taken exactly, line by line, without changing how the command runs.
 //!
 //! [`command`] starts a command and reads its streams, through pipes or through terminals of its own ([`pty`]);
-//! [`engine`] asks a Docker engine for those of containers; [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them.
+//! [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them. [`docker`] follows
+//! containers, [`services`] writes the lines of many at once, [`engine`] is the client of Docker's API.
 
 pub mod command;
 pub mod docker;
+pub mod engine;
 mod intake;
 pub mod lines;
 pub mod pty;

@@ -10,6 +10,8 @@ use logboom_record::Stream;
 mod json;
 mod time;
 
+pub(super) use time::Days;
+
 /// How the engine begins an entry. In a JSON text these bytes are never inside a string, so in the middle of a line they
 /// are where an engine went on after half a line.
 pub const BEGIN: &[u8] = br#"{"log":""#;

@@ -192,8 +192,7 @@ struct Newer {
 impl LogFile {
     /// The log at this path (the engine's `LogPath`), from where records end. Opens nothing yet: the file may come later.
     ///
-    /// The first piece of a stream then comes without the bytes that [`Reached`] says to skip: its place and end are those
-    /// of the whole piece.
+    /// Pieces of which all is in records are left out; one of which a part is comes whole.
     pub fn new(path: &Path, resume: Option<Resume<'_>>) -> LogFile {
         LogFile {
             names: Names::new(path),

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn entries_of_one_stamp_are_counted_and_those_in_records_left_out() {
-        let stdout = StreamPlace { at: Place { part: ns(1), offset: 1 }, skip: 2, in_line: true };
+        let stdout =
+            StreamPlace { at: Place { part: ns(1), offset: 1 }, skip: 2, in_line: true, ..StreamPlace::default() };
         let mut entries = Entries::new(Framing::Multiplexed, Reached { stdout, stderr: StreamPlace::default() });
         let mut delivery = Delivery::default();
         for (stream, second, text) in [

@@ -6,7 +6,7 @@ const DATE_BYTES: usize = 10;
 
 /// The last day that was asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Days {
+pub(in crate::docker) struct Days {
     date: [u8; DATE_BYTES],
     ns: i64,
 }

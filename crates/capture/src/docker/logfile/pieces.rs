@@ -79,17 +79,14 @@ impl Pieces<'_> {
         true
     }
 
-    /// Takes away what is in records of the piece whose bytes begin there; tells whether that is all of it.
+    /// Takes the piece away whose bytes begin there if all of it is in records; tells whether it is.
     #[cold]
     fn cut_known(&mut self, stream: Stream, at: Place, begin: usize) -> bool {
         let Some(known) = self.known.as_ref().map(|known| known.of(stream)) else { return false };
-        let len = self.into.bytes.len() - begin;
-        let cut = match at.cmp(&known.at) {
-            std::cmp::Ordering::Less => len,
-            std::cmp::Ordering::Equal => len.min(known.skip as usize),
-            std::cmp::Ordering::Greater => return false,
-        };
-        self.into.bytes.drain(begin..begin + cut);
-        cut == len && (at < known.at || known.skip > 0)
+        let is_known = at < known.at;
+        if is_known {
+            self.into.bytes.truncate(begin);
+        }
+        is_known
     }
 }
