@@ -2,7 +2,9 @@
 //!
 //! Every test file takes what it needs of this, so that some is unused in each.
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper may fail as the test does")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helper may fail as the test does")]
+
+pub mod engine;
 
 use std::{
     ffi::OsStr,

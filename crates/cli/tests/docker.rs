@@ -1,0 +1,272 @@
+//! `logboom docker` against a real engine: every line of every container, once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener},
+    os::unix::net::UnixStream,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    DEADLINE, Logboom,
+    engine::{Container, docker},
+};
+use serde_json::Value;
+
+/// Waits until it holds.
+#[track_caller]
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < until, "waited for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn follow(logboom: &Logboom, args: &[&str]) -> Child {
+    let mut all = vec!["docker"];
+    all.extend(args);
+    logboom.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a session of it is there and written.
+fn wait_for_session(logboom: &Logboom) {
+    let sessions = logboom.data().join("sessions");
+    let has_boom = |dir: std::fs::DirEntry| dir.path().join("records.boom").exists();
+    wait_for("a session", || std::fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
+}
+
+fn interrupt(child: &Child) {
+    kill(child.id(), "INT");
+}
+
+fn kill(pid: u32, signal: &str) {
+    std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+}
+
+fn messages(logboom: &Logboom, stream: &str) -> Vec<String> {
+    logboom.run(["show", "--raw", "--stream", stream]).expect(0).lines()
+}
+
+#[test]
+fn streams_times_parts_and_odd_bytes_are_kept() {
+    let (logboom, container) = (Logboom::new(), Container::named("odd"));
+    let script = "echo out; echo err >&2; echo; printf 'nul\\0nul\\n'; head -c 40000 /dev/zero | tr '\\0' x; echo; \
+                  head -c 16384 /dev/zero | tr '\\0' y; echo; printf last";
+    container.run(&[], script);
+    logboom.run(["docker", "--container", &container.name, "--until-exit", "--quiet"]).expect(0);
+    let records = logboom.jsons(["show", "--json"]);
+    let stderr: Vec<&Value> = records.iter().filter(|record| record["stream"] == "stderr").collect();
+    assert_eq!((stderr.len(), &stderr[0]["message"]), (1, &Value::from("err")));
+    let origin = stderr[0]["origin_time"].as_str().unwrap();
+    assert!(origin.starts_with("20") && origin.ends_with('Z') && origin.len() > 27, "{origin}");
+    let raw = logboom.run(["show", "--raw", "--stream", "stdout"]).expect(0).stdout;
+    let want =
+        [b"out\n\nnul\0nul\n".to_vec(), vec![b'x'; 40_000], b"\n".to_vec(), vec![b'y'; 16_384], b"\nlast".to_vec()];
+    assert!(raw == want.concat(), "{:?}", String::from_utf8_lossy(&raw));
+    let lines: Vec<usize> = logboom.run(["show"]).expect(0).lines().iter().map(String::len).collect();
+    assert!(lines.iter().any(|len| *len == 40_032), "a line over 16 KiB is one line: {lines:?}");
+    logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn a_terminal_is_one_stream() {
+    let (logboom, container) = (Logboom::new(), Container::named("tty"));
+    container.run(&["--tty"], "echo out; echo err >&2");
+    logboom.run(["docker", "--container", &container.name, "--until-exit", "--quiet"]).expect(0);
+    let raw = logboom.run(["show", "--raw"]).expect(0).text();
+    assert_eq!(raw, "out\r\nerr\r\n");
+}
+
+#[test]
+fn what_is_known_of_a_container_stands_in_the_session() {
+    let (logboom, container) = (Logboom::new(), Container::named("facts"));
+    let mut following = follow(&logboom, &["--label", &format!("test={}", container.name), "--quiet"]);
+    wait_for_session(&logboom);
+    container.run(&["--label", &format!("test={}", container.name)], "echo hi; exit 3");
+    wait_for("its end", || docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
+    let timeline = || std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap_or_default();
+    wait_for("the event", || timeline().contains("\"died\""));
+    interrupt(&following);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    let meta: Value = serde_json::from_slice(&std::fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    let run = &meta["runs"][0];
+    let known = &run["containers"][0];
+    assert_eq!((&run["kind"], &run["end"]["outcome"]), (&Value::from("service"), &Value::from("failed")));
+    assert_eq!((&known["exit_code"], &known["status"]), (&Value::from(3), &Value::from("exited")));
+    assert_eq!((&known["name"], known["id"].as_str().unwrap().len()), (&Value::from(container.name.clone()), 64));
+    for event in ["created", "started", "died", "end"] {
+        assert!(timeline().contains(&format!("\"event\":\"{event}\"")), "{event}: {}", timeline());
+    }
+}
+
+#[test]
+fn a_container_that_replaces_another_goes_on_in_its_log() {
+    let (logboom, container) = (Logboom::new(), Container::named("again"));
+    let mut following = follow(&logboom, &["--container", &container.name, "--quiet"]);
+    wait_for_session(&logboom);
+    for round in 1..=3 {
+        container.run(&[], &format!("echo round {round}; printf part"));
+        docker(&["wait", &container.name]);
+        container.remove();
+    }
+    wait_for("all lines", || messages(&logboom, "stdout").len() >= 6);
+    interrupt(&following);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert_eq!(logboom.text(["show", "--raw"]), "round 1\npartround 2\npartround 3\npart");
+    let meta: Value = serde_json::from_slice(&std::fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    let runs = meta["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), runs[0]["containers"].as_array().unwrap().len()), (1, 3));
+}
+
+#[test]
+fn nothing_is_missed_of_containers_that_are_removed_as_they_end() {
+    let (logboom, container) = (Logboom::new(), Container::named("rm"));
+    let label = format!("test={}", container.name);
+    let mut following = follow(&logboom, &["--label", &label, "--quiet"]);
+    wait_for_session(&logboom);
+    for round in 0..10 {
+        let name = format!("{}-{round}", container.name);
+        let script = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
+        docker(&["run", "--rm", "--name", &name, "--label", &label, common::engine::IMAGE, "/bin/sh", "-c", script]);
+    }
+    wait_for("all lines", || messages(&logboom, "stdout").len() >= 10_000);
+    interrupt(&following);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert_eq!(messages(&logboom, "stdout").len(), 10_000);
+    logboom.run(["verify"]).expect(0);
+}
+
+/// Numbered lines on both streams, as fast as it goes.
+fn numbered(lines: u32) -> String {
+    let filler = "x".repeat(100);
+    format!(
+        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d {filler}\\n\", i; \
+         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\" }} }}'"
+    )
+}
+
+#[track_caller]
+fn expect_numbered(logboom: &Logboom, stream: &str, count: u32, step: u32) {
+    let lines = messages(logboom, stream);
+    let numbers = lines.iter().map(|line| line[4..11].parse::<u32>().unwrap());
+    let wrong = numbers.zip((step..).step_by(step as usize)).find(|(found, want)| found != want);
+    assert_eq!((wrong, lines.len()), (None, count as usize), "of {stream}");
+}
+
+#[test]
+fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
+    let (logboom, container) = (Logboom::new(), Container::named("kills"));
+    let lines = 400_000;
+    container.create(&["--log-opt", "max-size=10m", "--log-opt", "max-file=5"], &numbered(lines));
+    let args = ["--container", &container.name, "--until-exit", "--quiet"];
+    let mut following = follow(&logboom, &args);
+    wait_for_session(&logboom);
+    container.start();
+    for part in 1..=5_u64 {
+        // Each time at another place of the file, as far as the machine lets it.
+        let bytes =
+            || std::fs::metadata(logboom.session_file(&format!("{}.log", container.name))).map_or(0, |log| log.len());
+        wait_for("more of the log", || bytes() > part * 5_000_000 + u64::from(std::process::id() % 97) * 10_007);
+        kill(following.id(), "KILL");
+        following.wait().unwrap();
+        following = follow(&logboom, &args);
+    }
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert_eq!(logboom.jsons(["sessions", "--json"]).len(), 1, "all went on in one session");
+    expect_numbered(&logboom, "stdout", lines, 1);
+    expect_numbered(&logboom, "stderr", lines / 10, 10);
+    logboom.run(["verify"]).expect(0);
+}
+
+/// Hands connections over TCP on to the engine's socket, as an engine on another machine would be reached.
+fn proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+            let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || pump(from, &to).map(|()| to.shutdown(Shutdown::Write)));
+            thread::spawn(move || pump(engine, &client).map(|()| client.shutdown(Shutdown::Both)));
+        }
+    });
+    format!("tcp://{address}")
+}
+
+fn pump(mut from: impl Read, mut to: impl Write) -> std::io::Result<()> {
+    std::io::copy(&mut from, &mut to).map(drop)
+}
+
+#[test]
+fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
+    let (logboom, container) = (Logboom::new(), Container::named("api"));
+    let (lines, host) = (60_000, proxy());
+    container.create(&[], &numbered(lines));
+    let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
+    let mut following = follow(&logboom, &args);
+    wait_for_session(&logboom);
+    container.start();
+    for part in 1..=3_u64 {
+        let log = || logboom.session_file(&format!("{}.log", container.name));
+        wait_for("more of the log", || std::fs::metadata(log()).map_or(0, |log| log.len()) > part * 1_000_000);
+        kill(following.id(), "KILL");
+        following.wait().unwrap();
+        following = follow(&logboom, &args);
+    }
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    expect_numbered(&logboom, "stdout", lines, 1);
+    expect_numbered(&logboom, "stderr", lines / 10, 10);
+    logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn a_container_that_is_started_again_goes_on() {
+    let (logboom, container) = (Logboom::new(), Container::named("restart"));
+    let host = proxy();
+    for args in [
+        vec!["--container", &container.name, "--quiet"],
+        vec!["--host", &host, "--container", &container.name, "--quiet"],
+    ] {
+        let mut following = follow(&logboom, &args);
+        container.run(&[], "echo hello");
+        docker(&["wait", &container.name]);
+        for _ in 0..2 {
+            container.start();
+            docker(&["wait", &container.name]);
+        }
+        wait_for("all lines", || messages(&logboom, "stdout").len() >= 3);
+        interrupt(&following);
+        assert_eq!(following.wait().unwrap().code(), Some(0));
+        assert_eq!(logboom.text(["show", "--raw"]), "hello\nhello\nhello\n");
+        container.remove();
+    }
+}
+
+#[test]
+fn what_cannot_be_followed_is_said_in_a_line() {
+    let logboom = Logboom::new();
+    for (args, says) in [
+        (vec!["docker"], "--container, --label, --project or --all"),
+        (vec!["docker", "--all", "--host", "unix:///nowhere.sock"], "no Docker engine at"),
+        (vec!["docker", "--all", "--host", "ssh://somewhere"], "ssh"),
+        (vec!["docker", "--container", "logboom-none", "--until-exit"], "no container is called logboom-none"),
+    ] {
+        let done = logboom.run(&args).expect(2);
+        assert!(done.stderr.contains(says) && done.stderr.lines().count() == 1, "{args:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn lines_are_shown_with_the_names_of_their_containers() {
+    let (logboom, container) = (Logboom::new(), Container::named("shown"));
+    container.run(&[], "echo one; echo two");
+    docker(&["wait", &container.name]);
+    let shown = logboom.run(["docker", "--container", &container.name, "--until-exit"]).expect(0).lines();
+    assert_eq!(shown, ["one", "two"].map(|line| format!("{} | {line}", container.name)));
+}
