@@ -60,8 +60,10 @@ pub(super) struct Out {
 struct Service {
     slot: boom::RunSlot,
     text: RunText,
-    /// What the files of earlier writers have of it, and the seq at which this one began.
-    before: (Counts, u64),
+    /// What was written of it before.
+    before: Counts,
+    /// The seq that its next record had then in the boom file, and how many of them were lost.
+    began: (u64, u64),
     place: ServicePlace,
     tracks: [Track; 2],
     is_dirty: bool,
@@ -70,10 +72,10 @@ struct Service {
 
 impl Service {
     fn counts(&self, boom: &boom::Writer) -> Counts {
-        let (before, first_seq) = self.before;
-        let lost = boom.lost_of(self.slot);
+        let (first_seq, lost_before) = self.began;
+        let lost = boom.lost_of(self.slot) - lost_before;
         let records = (self.text.next_seq() - first_seq).saturating_sub(lost);
-        [before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
+        [self.before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
     }
 
     fn pass(&mut self, place: Place) {
@@ -114,7 +116,8 @@ impl Out {
         let service = Service {
             slot,
             text: RunText::new(Some(text), self.boom.next_seq(slot), TEXT_BUFFER_BYTES),
-            before: (counts, self.boom.next_seq(slot)),
+            before: counts,
+            began: (self.boom.next_seq(slot), self.boom.lost_of(slot)),
             place: ServicePlace { run, text_bytes: None, source: None },
             tracks: Default::default(),
             is_dirty: false,
