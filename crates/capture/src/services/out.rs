@@ -13,6 +13,7 @@ use super::{
     NewService, Written,
     checkpoint::{self, Boot, ServicePlace, this_boot},
     feed::{Delivery, Lost, Piece, Place, Reached, Source},
+    queue::Answer,
     syncs::{Synced, TextSyncs},
     track::Track,
 };
@@ -49,6 +50,11 @@ pub(super) struct Out {
     /// Those whose text log is to be synced.
     unsynced: Vec<u32>,
     text_syncs: TextSyncs,
+    /// Who waits for the round of syncs that is under way, and for the next.
+    answers: Vec<Answer>,
+    next_answers: Vec<Answer>,
+    /// Why a text log could not be synced in this round.
+    round_failed: Option<String>,
     checkpoint: Vec<u8>,
     spare: Vec<u8>,
     boot: Boot,
@@ -60,24 +66,30 @@ pub(super) struct Out {
 struct Service {
     slot: boom::RunSlot,
     text: RunText,
-    /// What the files of earlier writers have of it, and the seq at which this one began.
-    before: (Counts, u64),
+    /// What was written of it before.
+    before: Counts,
+    /// The seq that its next record had then in the boom file, and how many of them were lost.
+    began: (u64, u64),
     place: ServicePlace,
     tracks: [Track; 2],
+    /// Nothing before this place of its source is still to come.
+    passed: Place,
     is_dirty: bool,
     is_unsynced: bool,
 }
 
 impl Service {
     fn counts(&self, boom: &boom::Writer) -> Counts {
-        let (before, first_seq) = self.before;
-        let lost = boom.lost_of(self.slot);
+        let (first_seq, lost_before) = self.began;
+        let lost = boom.lost_of(self.slot) - lost_before;
         let records = (self.text.next_seq() - first_seq).saturating_sub(lost);
-        [before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
+        [self.before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
     }
 
+    /// Nothing before this place is still to come. It never goes back, though a source may.
+    #[inline]
     fn pass(&mut self, place: Place) {
-        self.tracks.iter_mut().for_each(|track| track.pass(place));
+        self.passed = self.passed.max(place);
     }
 }
 
@@ -90,6 +102,9 @@ impl Out {
             dirty: Vec::new(),
             unsynced: Vec::new(),
             text_syncs,
+            answers: Vec::new(),
+            next_answers: Vec::new(),
+            round_failed: None,
             checkpoint: Vec::new(),
             spare: Vec::new(),
             boot: this_boot(),
@@ -114,9 +129,11 @@ impl Out {
         let service = Service {
             slot,
             text: RunText::new(Some(text), self.boom.next_seq(slot), TEXT_BUFFER_BYTES),
-            before: (counts, self.boom.next_seq(slot)),
+            before: counts,
+            began: (self.boom.next_seq(slot), self.boom.lost_of(slot)),
             place: ServicePlace { run, text_bytes: None, source: None },
             tracks: Default::default(),
+            passed: Place::default(),
             is_dirty: false,
             is_unsynced: false,
         };
@@ -133,7 +150,7 @@ impl Out {
     pub(super) fn begin(&mut self, number: u32, source: Source) {
         let Some(service) = self.service(number) else { return self.trouble.note(ENDED.to_owned()) };
         let Reached { stdout, stderr } = &source.reached;
-        service.tracks = [Track::going_on(stdout), Track::going_on(stderr)];
+        (service.tracks, service.passed) = ([Track::going_on(stdout), Track::going_on(stderr)], Place::default());
         service.place.source = Some(source);
     }
 
@@ -156,7 +173,10 @@ impl Out {
     #[inline]
     pub(super) fn begin_piece(&mut self, number: u32, track: usize, piece: &Piece) -> usize {
         let Some(service) = self.service(number) else { return 0 };
-        service.pass(piece.at);
+        if piece.at < service.passed {
+            return piece.len as usize;
+        }
+        service.passed = piece.at;
         service.tracks[track].take(piece.at, piece.len) as usize
     }
 
@@ -178,22 +198,20 @@ impl Out {
         let Stamp { time, origin_ns: origin_time_ns } = part.time;
         let record =
             boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message: part.message, fields: None };
-        self.push(number, &record);
-        if let Some(service) = self.service(number) {
-            let bytes = part.message.len() + usize::from(part.flags.ends_line_with_newline());
-            service.tracks[track].wrote(bytes, part.flags.has(Flags::CONTINUED), *level);
-        }
+        self.push(number, &record, Some(track));
     }
 
     /// Adds a line of logboom's own.
     pub(super) fn note(&mut self, number: u32, time: Time, level: Level, message: &str) {
         let (message, flags) = (message.replace('\n', " "), Flags::NONE);
         let (stream, message) = (Stream::System, message.as_bytes());
-        self.push(number, &boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None });
+        let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };
+        self.push(number, &record, None);
     }
 
+    /// Puts a record where it belongs; one of output is of a track.
     #[inline]
-    fn push(&mut self, number: u32, record: &boom::NewRecord<'_>) {
+    fn push(&mut self, number: u32, record: &boom::NewRecord<'_>, track: Option<usize>) {
         let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         match self.boom.push_in_block(service.slot, record) {
             Ok(Some(_)) => {}
@@ -202,8 +220,11 @@ impl Out {
         }
         let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         let boom::NewRecord { stream, level, flags, time, message, .. } = *record;
-        if !service.is_dirty {
-            service.is_dirty = true;
+        if let Some(track) = track {
+            let bytes = message.len() + usize::from(flags.ends_line_with_newline());
+            service.tracks[track].wrote(bytes, flags.has(Flags::CONTINUED), level);
+        }
+        if !std::mem::replace(&mut service.is_dirty, true) {
             self.dirty.push(number);
         }
         if service.text.push(stream, level, flags, time, message) {
@@ -282,8 +303,8 @@ impl Out {
             let Some(service) = &mut self.services[*number as usize] else { continue };
             service.place.text_bytes = service.text.whole_bytes();
             if let Some(source) = &mut service.place.source {
-                let [stdout, stderr] = &service.tracks;
-                source.reached = Reached { stdout: stdout.place(), stderr: stderr.place() };
+                let [stdout, stderr] = service.tracks.each_ref().map(|track| track.place(service.passed));
+                source.reached = Reached { stdout, stderr };
                 let from = source.reached.from().part;
                 source.files.retain(|(part, _)| *part >= from);
             }
@@ -324,6 +345,31 @@ impl Out {
         is_free
     }
 
+    /// Makes all that was taken so far survive a power cut. The answer comes by [`Out::note_syncs`] when the text logs do, too:
+    /// many of them take long.
+    pub(super) fn sync(&mut self, answer: Answer) {
+        self.flush();
+        match self.boom.sync() {
+            // Who does not want to know does not listen; so it is with every answer here.
+            Err(error) => _ = answer.send(Err(with_causes(&error))),
+            Ok(()) => self.next_answers.push(answer),
+        }
+        self.answer_syncs();
+    }
+
+    /// Answers what the round of syncs that has ended was for, and begins the next that is asked for.
+    fn answer_syncs(&mut self) {
+        while !self.text_syncs.is_busy() {
+            let result = self.round_failed.take().map_or(Ok(()), Err);
+            self.answers.drain(..).for_each(|answer| _ = answer.send(result.clone()));
+            if self.next_answers.is_empty() {
+                break;
+            }
+            self.answers = std::mem::take(&mut self.next_answers);
+            self.request_text_syncs();
+        }
+    }
+
     fn request_text_syncs(&mut self) {
         let (services, trouble) = (&mut self.services, &mut self.trouble);
         let unsynced = std::mem::take(&mut self.unsynced);
@@ -344,6 +390,7 @@ impl Out {
         while let Some(synced) = self.text_syncs.poll() {
             all_good &= self.note_synced(synced);
         }
+        self.answer_syncs();
         all_good
     }
 
@@ -351,45 +398,26 @@ impl Out {
         let noted = match synced {
             Synced::End(result) => result,
             Synced::Log(number, mark, result) => {
-                let is_bad = result.is_err();
-                let Some(service) = self.service(number) else { return true };
-                if is_bad && !std::mem::replace(&mut service.is_unsynced, true) {
+                let Some(service) = self.services[number as usize].as_deref_mut() else { return true };
+                if result.is_err() && !std::mem::replace(&mut service.is_unsynced, true) {
                     self.unsynced.push(number);
                 }
-                let log = self.service(number).and_then(|service| service.text.log_mut());
-                log.map_or(Ok(()), |log| log.note_sync(mark, result))
+                service.text.log_mut().map_or(Ok(()), |log| log.note_sync(mark, result))
             }
         };
+        if let Err(error) = &noted {
+            self.round_failed.get_or_insert_with(|| with_causes(error));
+        }
         self.trouble.check(noted)
-    }
-
-    /// Makes all that was taken so far survive a power cut.
-    ///
-    /// # Errors
-    /// Why something may not.
-    pub(super) fn sync(&mut self) -> Result<(), String> {
-        self.flush();
-        self.settle();
-        self.request_text_syncs();
-        let synced = self.boom.sync().map_err(|error| with_causes(&error));
-        match self.settle() {
-            true => synced,
-            false => synced.and(Err("a text log could not be synced".to_owned())),
-        }
-    }
-
-    /// Waits for the round of syncs that is under way. False if one failed.
-    fn settle(&mut self) -> bool {
-        let mut all_good = true;
-        while let Some(synced) = self.text_syncs.wait() {
-            all_good &= self.note_synced(synced);
-        }
-        all_good
     }
 
     /// Ends all files. What of a service that has not ended is in no record yet stays in its source.
     pub(super) fn finish(mut self) -> Written {
         self.flush();
+        while let Some(synced) = self.text_syncs.wait() {
+            self.note_synced(synced);
+            self.answer_syncs();
+        }
         for number in std::mem::take(&mut self.live) {
             if let Some(service) = self.services[number as usize].take() {
                 self.finish_service(number, *service);

@@ -32,10 +32,13 @@ pub(super) enum Item {
     End { end: RunEnd, answer: SyncSender<Ended> },
 }
 
+/// Hears that it is done, or why not.
+pub(super) type Answer = SyncSender<Result<(), String>>;
+
 /// What is asked for behind all that waits.
 pub(super) enum Request {
-    /// To make it survive a power cut; why that failed.
-    Flush(SyncSender<Result<(), String>>),
+    /// To make it survive a power cut.
+    Flush(Answer),
     /// To end.
     Close,
 }

@@ -195,8 +195,7 @@ impl Worker {
         for request in requests.drain(..) {
             match request {
                 Request::Flush(answer) => {
-                    // Who does not want to know does not listen.
-                    let _ = answer.send(self.out.sync());
+                    self.out.sync(answer);
                     self.clock.flushed();
                 }
                 Request::Close => is_end = true,
