@@ -22,7 +22,8 @@ use logboom_ring::{recover::is_live, rest};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
-    source::{Bytes, Facts, RunFacts, Source, Written, failed, note_holes, note_joins},
+    holes::{note_holes, note_joins, note_times},
+    source::{Bytes, Facts, RunFacts, Source, Written, failed},
     text_source::TextSource,
 };
 
@@ -341,25 +342,5 @@ fn all_lost(run: &RunMeta, why: &str) -> Source {
         runs: vec![held],
         written: Written::default(),
         is_abandoned: false,
-    }
-}
-
-/// Notes for each block how late its runs may have been before it.
-fn note_times(sources: &mut [Source]) {
-    let latest: Vec<Time> = sources
-        .iter()
-        .map(|source| source.blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default())
-        .collect();
-    let mut held: HashMap<RunId, Vec<usize>> = HashMap::new();
-    for (at, source) in sources.iter().enumerate() {
-        source.runs.iter().for_each(|run| held.entry(run.id).or_default().push(at));
-    }
-    for (at, source) in sources.iter_mut().enumerate() {
-        let others = source.runs.iter().flat_map(|run| &held[&run.id]).filter(|other| **other != at);
-        let mut before = others.map(|other| latest[*other]).max().unwrap_or(Time::from_micros(i64::MIN));
-        for facts in &mut source.blocks {
-            facts.before = before;
-            before = before.max(facts.times.1);
-        }
     }
 }
