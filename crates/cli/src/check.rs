@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -139,13 +140,17 @@ pub fn check(session: &Session, now: Time) -> Findings {
 fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
     match rest::read(path, |of, _| next_seq(dir, of)) {
         Ok((left, damage)) => {
-            for (of, records) in left {
-                let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };
-                found.records += records.len() as u64;
-                let open = |gap: &&mut Lost| gap.run == first.run && gap.to.is_none();
-                let after = last.seq.saturating_add(1);
-                found.gaps.iter_mut().filter(open).for_each(|gap| gap.from = gap.from.max(after));
-                found.add(lost_before(of.run, next_seq(dir, &of), first.seq));
+            for rest in left {
+                found.records += rest.records.len() as u64;
+                let held = rest.lost.iter().map(|lost| lost.end).max();
+                let after = held.max(rest.records.last().map(|last| last.seq.saturating_add(1)));
+                let open = |gap: &&mut Lost| gap.run == rest.of.run && gap.to.is_none();
+                found
+                    .gaps
+                    .iter_mut()
+                    .filter(open)
+                    .for_each(|gap| gap.from = after.map_or(gap.from, |at| at.max(gap.from)));
+                rest.lost.iter().for_each(|lost| found.add(lost_in(rest.of.run, lost)));
             }
             if damage.bytes > 0 || damage.rings > 0 {
                 let what = format!("{} rings and {} bytes are no records", damage.rings, damage.bytes);
@@ -159,13 +164,10 @@ fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
     }
 }
 
-/// What is in no file and, as the rings tell, was there.
-fn lost_before(run: RunId, held: u64, first: u64) -> Findings {
-    if first <= held {
-        return Findings::none();
-    }
-    let gap = Lost { run, from: held, to: Some(first - 1), why: rest::WHY_LOST.to_owned() };
-    Findings { lost: Some(first - held), gaps: vec![gap], ..Findings::none() }
+/// What is in no file and no ring and, as the rings tell, was there.
+fn lost_in(run: RunId, lost: &Range<u64>) -> Findings {
+    let gap = Lost { run, from: lost.start, to: Some(lost.end - 1), why: rest::WHY_LOST.to_owned() };
+    Findings { lost: Some(lost.end - lost.start), gaps: vec![gap], ..Findings::none() }
 }
 
 /// What the files of a session hold of one of its session files: as recovery sees it, the boom files where it has one, else the text log.

@@ -233,16 +233,16 @@ impl Open {
         // Somebody drains them, or they cannot be read now: they are looked at again. What is wrong is told by `verify`.
         let Ok((left, _)) = rest::read(&path, |of, begun| next_seq(of.run, begun).unwrap_or(1)) else { return Ok(()) };
         let mut is_other = false;
-        for (of, records) in &left {
-            let first = records.first().map(|record| record.seq);
-            self.sources.iter_mut().for_each(|source| is_other |= source.leave_to_rings(of.run, first));
+        for rest in &left {
+            let first = rest.records.first().map(|record| record.seq);
+            self.sources.iter_mut().for_each(|source| is_other |= source.leave_to_rings(rest.of.run, first));
         }
         if is_other {
             self.heads = Heads::default();
             self.refresh_sources()?;
         }
         self.rings.insert(path, Some(self.sources.len()));
-        self.sources.push(Source::of_rings(left.into_iter().map(|(_, records)| records).collect()));
+        self.sources.push(Source::of_rings(left.into_iter().map(|rest| rest.records).collect()));
         Ok(())
     }
 
