@@ -15,7 +15,7 @@ use logboom_boom::{
     block::Block,
     reader::{Reader, State, open_regular},
 };
-use logboom_record::{EntryRef, Outcome, RunId, Time, text};
+use logboom_record::{EntryRef, Gap, Outcome, RunId, Time, text};
 
 use crate::{
     FilesError, Session,
@@ -68,10 +68,13 @@ fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, Fil
         Err(error) if is_damage(&error) => return Ok(Repair::BoomDamaged),
         other => other?,
     };
+    if readers.iter().any(|reader| reader.state() == State::Live) {
+        return Ok(Repair::Live); // somebody else goes on with it
+    }
     if readers.iter().any(|reader| !reader.damage().is_empty()) {
         return Ok(Repair::BoomDamaged);
     }
-    let truth = Truth { readers, run };
+    let truth = Truth { readers, run, outcome };
     match truth.complete(&text) {
         Err(FilesError::Boom(error)) if is_damage(&error) => Ok(Repair::BoomDamaged),
         other => other,
@@ -102,6 +105,7 @@ fn is_damage(error: &BoomError) -> bool {
 struct Truth<'a> {
     readers: Vec<Reader>,
     run: &'a RunMeta,
+    outcome: Outcome,
 }
 
 impl Truth<'_> {
@@ -164,18 +168,14 @@ impl Truth<'_> {
 
     /// Hands out the lines of the run, block by block, for as long as `take` wants more.
     fn each_block(&self, mut take: impl FnMut(&[u8]) -> io::Result<bool>) -> Result<(), EachError> {
-        let mut lines = Vec::new();
-        for (at, reader) in self.readers.iter().enumerate() {
+        for reader in &self.readers {
             if !self.each_block_of(reader, &mut take)? {
                 return Ok(());
             }
-            lines.clear();
-            // Where another file goes on, it is known what came after the writer was killed.
-            if at + 1 == self.readers.len() {
-                self.push_open_gap(reader, &mut lines);
-            }
-            take(&lines)?;
         }
+        let mut lines = Vec::new();
+        self.open_gap().iter().for_each(|gap| text::push_gap(&mut lines, gap));
+        take(&lines)?;
         Ok(())
     }
 
@@ -206,15 +206,16 @@ impl Truth<'_> {
         Ok(true)
     }
 
-    /// The gap of a killed writer, which stands in no block.
-    fn push_open_gap(&self, reader: &Reader, lines: &mut Vec<u8>) {
-        if reader.state() != State::Abandoned {
-            return;
+    /// The gap of a killed writer, which stands in no block: behind all that its own file and those that went on with the run have.
+    fn open_gap(&self) -> Option<Gap> {
+        let runs = self.readers.iter().flat_map(Reader::runs).filter(|known| known.id == self.run.run.id);
+        let was_left = self.readers.iter().any(|reader| reader.state() == State::Abandoned);
+        if !was_left || runs.clone().any(|run| run.end.is_some()) {
+            return None;
         }
-        let in_blocks = reader.blocks().iter().map(|block| block.gaps.len()).sum();
-        let gaps = reader.gaps().into_iter().skip(in_blocks);
-        let gaps = gaps.filter(|gap| gap.run == self.run.run.id).filter_map(|gap| self.run.close_gap(&gap));
-        gaps.for_each(|gap| text::push_gap(lines, &gap));
+        let next_seq = runs.map(|run| run.next_seq).max()?;
+        let time = self.readers.iter().filter_map(|reader| Some(reader.totals().times?.1)).max().unwrap_or_default();
+        self.run.missing_from(next_seq, time, self.outcome)
     }
 }
 
