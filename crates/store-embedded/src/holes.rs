@@ -1,19 +1,19 @@
 //! What the files of a session tell of each other: what is missing between them, and which lines go on from one into another.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ffi::OsStr};
 
+use logboom_files::session::RunMeta;
 use logboom_record::{Gap, RunId, Time};
 
-use crate::source::{Facts, RunFacts, Source};
+use crate::source::{End, Facts, RunFacts, Source};
 
-/// Puts what is missing between the blocks of a run in front of the later ones, and takes back the open end of a killed
-/// writer's run that goes on in another file. `sources` are all of a session's.
+/// Puts what is missing between the blocks of a run in front of the later ones. `sources` are all of a session's.
 pub(crate) fn note_holes(sources: &mut [Source]) {
     let mut parts: HashMap<RunId, Vec<RunPart>> = HashMap::new();
     for (at, source) in sources.iter_mut().enumerate() {
         let last = source.blocks.len() - 1;
         for (block, facts) in source.blocks.iter_mut().enumerate() {
-            facts.lead.retain(|gap| gap.to.is_none());
+            facts.lead.clear();
             let part = |run: &RunFacts| RunPart { first: run.first_seq, next: run.next_seq, at, block };
             facts.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(part(run)));
         }
@@ -33,8 +33,56 @@ pub(crate) fn note_holes(sources: &mut [Source]) {
             }
             expected = expected.max(part.next);
         }
-        let goes_on = |gap: &Gap| gap.run == run && gap.to.is_none() && gap.from < expected;
-        parts.iter().for_each(|part| sources[part.at].blocks[part.block].lead.retain(|gap| !goes_on(gap)));
+    }
+}
+
+/// Puts what a killed writer took with it behind all that any file has of its run: a gap without an end, or what the noted end of the
+/// run says. None where another writer goes on with the run, or a file has its end. `runs` are those of the metadata.
+pub(crate) fn note_ends(sources: &mut [Source], runs: &[RunMeta]) {
+    let mut ends: HashMap<RunId, RunEnds> = HashMap::new();
+    for (at, source) in sources.iter().enumerate() {
+        for run in &source.runs {
+            let end = ends.entry(run.id).or_default();
+            if run.next_seq >= end.next_seq {
+                (end.next_seq, end.at) = (run.next_seq, at);
+            }
+            end.add(source.end_of(run.id));
+        }
+    }
+    // Its own file may have been left before it had something of the run, or may be about to go on with it.
+    let names: HashMap<_, _> = sources.iter().filter_map(|source| Some((source.name()?, source))).collect();
+    for run in runs {
+        let own = run.boom.as_ref().and_then(|name| names.get(name.as_ref() as &OsStr));
+        if let (Some(own), Some(end)) = (own, ends.get_mut(&run.run.id)) {
+            end.add(own.end_of(run.run.id));
+        }
+    }
+    let metas: HashMap<RunId, &RunMeta> = runs.iter().map(|run| (run.run.id, run)).collect();
+    for (run, end) in ends {
+        let Some(why) = end.why.filter(|_| !end.is_known) else { continue };
+        let Some(last) = sources[end.at].blocks.last_mut() else { continue };
+        let open = Gap { run, from: end.next_seq, to: None, time: last.times.1, why: why.to_owned() };
+        last.lead.extend(metas.get(&run).map_or(Some(open.clone()), |run| run.close_gap(&open)));
+    }
+}
+
+/// What all files tell of a run's end.
+#[derive(Default)]
+struct RunEnds {
+    next_seq: u64,
+    /// Who has its last entry.
+    at: usize,
+    is_known: bool,
+    why: Option<&'static str>,
+}
+
+impl RunEnds {
+    fn add(&mut self, end: End) {
+        match end {
+            End::Known => self.is_known = true,
+            End::Open(why) => self.why = Some(why),
+            End::Untold => {}
+        }
     }
 }
 

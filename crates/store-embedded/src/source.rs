@@ -2,19 +2,19 @@
 //!
 //! What can be told of a block without reading it is in its [`Facts`]. Damaged blocks show as holes in the seqs of a run: they
 //! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
-//! unknown end included, the lead of a last block without records.
+//! unknown end included, the lead of a last block without records. Both are told by all files of a session: see `holes`.
 
 mod chunk;
 mod facts;
 
-use std::{io, path::Path, time::SystemTime};
+use std::{collections::HashSet, ffi::OsStr, io, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
     gram_query::GramQuery,
     reader::{Reader, State},
 };
-use logboom_record::{Entry, Gap, Record, RunId, Time};
+use logboom_record::{Entry, Record, RunId, Time};
 use logboom_store::StoreError;
 
 pub(crate) use chunk::{Chunk, Item, goes_on};
@@ -31,6 +31,8 @@ pub(crate) enum Bytes {
     Rings(Vec<Entry>),
     /// A boom file that is not kept open, since there are too many; it is sealed.
     Parked(Box<Path>),
+    /// Nothing, and why: the place of a run of which no file has anything.
+    Lost(&'static str),
 }
 
 /// A file of a session.
@@ -41,8 +43,24 @@ pub(crate) struct Source {
     pub runs: Vec<RunFacts>,
     /// From when to when it was written, as far as that can be told.
     pub written: Written,
-    /// Whether its writer had died when it was last looked at.
-    pub is_abandoned: bool,
+    /// How it stood when it was last looked at; of what is no boom file nothing is told by it.
+    state: State,
+    /// The runs that end in it.
+    ended: HashSet<RunId>,
+}
+
+/// Why the end of a run is not known.
+pub(crate) const KILLED: &str = "writer was killed";
+
+/// What a source tells of the end of a run that it has something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is there, is yet to come, or comes by another way.
+    Known,
+    /// Nobody knows what was there, for this reason.
+    Open(&'static str),
+    /// Nothing.
+    Untold,
 }
 
 /// From when to when a file was written, by the file system's clock.
@@ -67,11 +85,14 @@ impl Written {
 }
 
 impl Source {
+    /// What is no boom file.
+    pub fn of(bytes: Bytes, blocks: Vec<Facts>, runs: Vec<RunFacts>) -> Source {
+        Source { bytes, blocks, runs, written: Written::default(), state: State::Sealed, ended: HashSet::new() }
+    }
+
     /// What a boom file is, as its reader sees it now.
     pub fn of_boom(reader: Reader) -> Source {
-        let bytes = Bytes::Parked(reader.path().into());
-        let mut source =
-            Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default(), is_abandoned: false };
+        let mut source = Source::of(Bytes::Parked(reader.path().into()), Vec::new(), Vec::new());
         source.stock(&reader);
         source.bytes = Bytes::Boom(Box::new(reader));
         source
@@ -84,7 +105,7 @@ impl Source {
         let end = blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default();
         blocks.push(Facts { times: (end, end), ..Facts::default() });
         let entries = records.into_iter().flatten().map(Entry::Record).collect();
-        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default(), is_abandoned: false }
+        Source::of(Bytes::Rings(entries), blocks, runs)
     }
 
     /// What rings hold, but for these records.
@@ -105,10 +126,12 @@ impl Source {
 
     fn stock(&mut self, reader: &Reader) {
         self.written = Written::of(reader);
-        self.is_abandoned = reader.state() == State::Abandoned;
+        self.state = reader.state();
         self.blocks = reader.blocks().iter().map(facts_of).collect();
         let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
-        self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
+        self.blocks.push(Facts { times: (end, end), ..Facts::default() });
+        let ended = reader.runs().iter().filter(|run| run.end.is_some());
+        self.ended = ended.map(|run| run.id).collect();
         let run = |run: &logboom_boom::reader::RunSummary| RunFacts {
             id: run.id,
             first_seq: run.first_seq,
@@ -123,7 +146,7 @@ impl Source {
     /// Sees what was added to the file. Tells whether it was cut back, so that its blocks are others now.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         match &mut self.bytes {
-            Bytes::Parked(_) | Bytes::Rings(_) => Ok(false),
+            Bytes::Parked(_) | Bytes::Rings(_) | Bytes::Lost(_) => Ok(false),
             Bytes::Text(text) => {
                 let cut = text.refresh()?;
                 (self.blocks, self.runs) = (text.facts(), text.runs());
@@ -132,8 +155,7 @@ impl Source {
             Bytes::Boom(reader) => {
                 let path = reader.path().to_owned();
                 let changed = reader.refresh().map_err(|error| failed(&path, error))?;
-                let state = reader.state();
-                if changed || (state == State::Abandoned) != self.is_abandoned {
+                if changed || reader.state() != self.state {
                     let Bytes::Boom(reader) = std::mem::replace(&mut self.bytes, Bytes::Parked(path.into())) else {
                         return Ok(false);
                     };
@@ -167,10 +189,22 @@ impl Source {
         matches!(&self.bytes, Bytes::Text(text) if text.is_of(run)) || self.runs.iter().any(|known| known.id == run)
     }
 
-    /// Whether it is the boom file of this name, which its writer has left without sealing it.
-    pub fn was_left(&self, name: &str) -> bool {
-        let Bytes::Boom(reader) = &self.bytes else { return false };
-        reader.state() == State::Abandoned && reader.path().file_name().is_some_and(|file| file == name)
+    /// The name of the boom file that it is, unless that is parked.
+    pub fn name(&self) -> Option<&OsStr> {
+        if let Bytes::Boom(reader) = &self.bytes { reader.path().file_name() } else { None }
+    }
+
+    /// What it tells of the end of a run that it has something of, or that it is the own boom file of.
+    pub fn end_of(&self, run: RunId) -> End {
+        match (&self.bytes, self.state) {
+            (Bytes::Rings(_), _) => End::Known,
+            (Bytes::Lost(why), _) => End::Open(why),
+            (Bytes::Text(text), _) if text.was_left() => End::Open(KILLED),
+            (Bytes::Boom(_) | Bytes::Parked(_), _) if self.ended.contains(&run) => End::Known,
+            (Bytes::Boom(_), State::Live) => End::Known,
+            (Bytes::Boom(_), State::Abandoned) => End::Open(KILLED),
+            _ => End::Untold,
+        }
     }
 
     /// Gives back the file descriptor, if nothing is added to the file any more.
@@ -205,6 +239,7 @@ impl Source {
                 Err(BoomError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(failed(path, error)),
             },
+            Bytes::Lost(_) => Ok(()),
         }
     }
 
@@ -230,14 +265,6 @@ impl Source {
             }
             _ => None,
         }
-    }
-}
-
-/// The gaps of a killed writer, whose end nobody knows.
-fn open_gaps(reader: &Reader) -> Vec<Gap> {
-    match reader.state() {
-        State::Abandoned => reader.gaps().into_iter().filter(|gap| gap.to.is_none()).collect(),
-        _ => Vec::new(),
     }
 }
 
