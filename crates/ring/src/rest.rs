@@ -244,7 +244,8 @@ pub struct OfFile {
 }
 
 impl OfFile {
-    fn next_seq(&self) -> Option<u64> {
+    /// The seq of what comes after both.
+    pub fn next_seq(&self) -> Option<u64> {
         let held = self.records.last().map(|record| record.seq.saturating_add(1));
         held.max(self.lost.last().map(|lost| lost.end))
     }
