@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use logboom_boom::{self as boom, reader::Reader};
+use logboom_boom::{self as boom, BoomError, reader::Reader};
 use logboom_files::{
     DataDir, FilesError, Session,
     list::Sessions,
@@ -205,12 +205,21 @@ impl Target<'_> {
                 message,
                 fields,
             };
-            // Fields that are too large are in the message all the same.
-            let pushed = boom.push(slot, &new).or_else(|_| boom.push(slot, &boom::NewRecord { fields: None, ..new }));
-            pushed.map_err(FilesError::from)?;
+            push(boom, slot, &new).map_err(FilesError::from)?;
         }
         Ok(boom.sync().map_err(FilesError::from)?)
     }
+}
+
+/// A record that the disk refuses is an error: it stays in its ring, also if there is room again a moment later.
+fn push(boom: &mut boom::Writer, slot: boom::RunSlot, record: &boom::NewRecord<'_>) -> Result<(), BoomError> {
+    // Fields that are too large are in the message all the same.
+    let pushed = boom.try_push(slot, record);
+    let pushed = pushed.or_else(|_| boom.try_push(slot, &boom::NewRecord { fields: None, ..*record }))?;
+    pushed.map(drop).ok_or_else(|| {
+        let why = boom.health().failing.unwrap_or_else(|| "the disk has just refused a block".to_owned());
+        BoomError::Io { action: "write", path: boom.path().to_owned(), source: io::Error::other(why) }
+    })
 }
 
 /// What the metadata should have said of a session file. Its parent is that of the collector's other files.
