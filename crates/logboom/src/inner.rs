@@ -236,6 +236,12 @@ impl Inner {
         self.ask(Request::Flush)?.wait().unwrap_or(Err(CollectorError::Ended))
     }
 
+    /// The same for a caller that has no way to tell how it went; the collector's own flush tells it, and its stats.
+    pub fn flush_untold(&self) {
+        // One that has ended has flushed all, and a writer cannot wait for itself.
+        let _ = self.ask(Request::FlushUntold).map(Ack::wait);
+    }
+
     /// Asks the writer for something that it answers.
     pub fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<Ack<T>, CollectorError> {
         if is_writer() {

@@ -68,6 +68,8 @@ pub enum Request {
     Write(Answer<()>),
     /// To make all before it survive a power cut.
     Flush(Answer<Result<(), CollectorError>>),
+    /// The same for somebody who is not told how it went: whoever flushes next has still to be told of what is lost.
+    FlushUntold(Answer<()>),
     /// To write what is left, and to end.
     Close,
 }
@@ -228,15 +230,21 @@ impl Writer {
 
     /// Answers what was asked; false if it is the end.
     fn answer(&mut self, batch: &mut Batch<Request>) -> bool {
-        let mut open = true;
+        let (mut open, mut flushes, mut untold) = (true, Vec::new(), Vec::new());
         for request in batch.requests.drain(..) {
             match request {
                 Request::Switch(_) => self.switch_as_far_as_asked(),
                 Request::Write(answer) => answer.give(()),
-                Request::Flush(answer) => answer.give(self.flush_for_good()),
+                Request::Flush(answer) => flushes.push(answer),
+                Request::FlushUntold(answer) => untold.push(answer),
                 Request::Close => open = false,
             }
         }
+        if !flushes.is_empty() || !untold.is_empty() {
+            self.flush_for_good();
+        }
+        untold.into_iter().for_each(|answer| answer.give(()));
+        self.tell_flushed(flushes);
         open
     }
 

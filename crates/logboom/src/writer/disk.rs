@@ -6,7 +6,7 @@ use logboom_files::{FilesError, timeline::What, with_causes};
 use logboom_record::Time;
 
 use super::{BOOM, META, SYNC_EVERY, TEXT, Writer, said};
-use crate::error::CollectorError;
+use crate::{ack::Answer, error::CollectorError};
 
 /// Why records are lost where nothing is wrong any more.
 const SINCE_WELL: &str = "the disk refused them, and takes records again";
@@ -70,7 +70,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn flush_for_good(&mut self) -> Result<(), CollectorError> {
+    /// Makes all that was written survive a power cut.
+    pub(super) fn flush_for_good(&mut self) {
         // Whoever asks is told of what is lost, though its gap has room by now.
         let is_news = self.output.has_unsaid_losses();
         let synced = said(self.output.sync());
@@ -88,13 +89,20 @@ impl Writer {
         (self.last_sync, self.unsynced) = (Instant::now(), false);
         self.note(Time::now(), What::Flushed { records: self.output.records() });
         self.tell();
+    }
+
+    /// Tells all who have asked at once the same: each may have logged what is lost.
+    pub(super) fn tell_flushed(&mut self, asked: Vec<Answer<Result<(), CollectorError>>>) {
+        if asked.is_empty() {
+            return;
+        }
         let lost = self.lost_before + self.lost();
         // What found no room was dropped as its caller wished.
         let told = mem::replace(&mut self.lost_told, lost - self.dropped.min(lost));
-        match self.why() {
-            Some(why) => Err(CollectorError::Failing { lost, why: why.to_owned() }),
-            None if self.lost_told > told => Err(CollectorError::Failing { lost, why: SINCE_WELL.to_owned() }),
-            None => Ok(()),
+        let news = (self.lost_told > told).then_some(SINCE_WELL);
+        let why = self.why().or(news).map(str::to_owned);
+        for answer in asked {
+            answer.give(why.clone().map_or(Ok(()), |why| Err(CollectorError::Failing { lost, why })));
         }
     }
 
