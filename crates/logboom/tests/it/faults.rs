@@ -329,3 +329,34 @@ fn all_who_flush_at_once_are_told_of_what_was_lost() {
     }
     collector.flush().unwrap();
 }
+
+#[test]
+fn a_session_file_that_is_written_alone_ends_as_passed_on_a_full_disk() {
+    for switches in 0..3 {
+        let disk = SmallDisk::new("24m");
+        let collector = LogCollector::builder(disk.path()).text_only().build().unwrap();
+        let session = Session::open(collector.dir()).unwrap();
+        (0..switches).for_each(|_| drop(collector.start_new_session_blocking("next").unwrap()));
+        collector.log_str("before");
+        collector.flush().unwrap();
+        disk.fill();
+        (0..50_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {line:050}")));
+        drop(collector);
+        let status = session.status(Time::now());
+        let passed = vec![Outcome::Passed; switches + 1];
+        assert_eq!((status.outcome, status.outcomes), (Outcome::Passed, passed));
+        let counts = status.meta.runs.last().unwrap().counts.unwrap();
+        assert!(counts.lost > 0 && counts.records + counts.lost == 50_001, "{counts:?}");
+    }
+}
+
+#[test]
+fn only_a_flush_that_went_well_is_an_event() {
+    let (disk, collector) = on_full_disk(false, |builder| builder);
+    collector.log_str(&"x".repeat(200_000));
+    assert!(collector.flush().is_err());
+    disk.make_room();
+    while collector.flush().is_err() {}
+    let timeline = fs::read_to_string(collector.dir().join("timeline.jsonl")).unwrap();
+    assert_eq!(timeline.lines().filter(|line| line.contains("flushed")).count(), 2, "{timeline}");
+}

@@ -38,7 +38,7 @@ fn left(path: &Path, counted: u64) {
     let (file, mut drain) = create(path);
     let (started_at, text) = (Time::now(), "a.log".to_owned());
     let run = RunId::new(started_at);
-    file.add_generation(&Generation { number: 1, run, started_at, text, boom: None }).unwrap();
+    file.add_generation(&Generation { number: 1, run, started_at, text, boom: None, name: "a".into() }).unwrap();
     if counted > 0 {
         drain.look();
         drain.begin_batch(1, 1);
@@ -67,6 +67,41 @@ fn the_gap_of_dropped_records_comes_once_however_often_recovery_is_killed() {
             assert_eq!(open_to_drain(&path).dropped(), 0);
         }
     }
+}
+
+#[test]
+fn a_gap_that_was_being_written_comes_once_with_what_was_dropped_meanwhile() {
+    for told in [0, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log.ring");
+        let (file, mut drain) = create(&path);
+        let (started_at, text) = (Time::now(), "a.log".to_owned());
+        let run = RunId::new(started_at);
+        file.add_generation(&Generation { number: 1, run, started_at, text, boom: None, name: "a".into() }).unwrap();
+        drain.begin_batch(1, 4);
+        drain.end_batch(4);
+        (0..3).for_each(|_| file.note_dropped());
+        file.begin_dropped();
+        (0..2).for_each(|_| file.note_dropped());
+        assert!(log(&mut file.producer(0).unwrap(), 1, 1, b"one"));
+        let mut files = Held { next_seq: 4 + told, gaps: Vec::new(), writes_left: 9 };
+        drop((file, drain));
+        hand_over(&mut open_to_drain(&path), &mut files).unwrap();
+        assert_eq!((files.next_seq, files.gaps.pop(), files.gaps.len()), (10, Some(5 + told..10), 0), "{told} told");
+    }
+}
+
+#[test]
+fn a_gap_that_the_writer_has_told_is_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.ring");
+    let (file, _drain) = create(&path);
+    (0..5).for_each(|_| file.note_dropped());
+    file.begin_dropped();
+    file.settle_dropped(3);
+    file.settle_dropped(0);
+    let rings = DeadRings::open(&path).unwrap();
+    assert_eq!((rings.dropped(), rings.is_dropped_begun()), (2, false));
 }
 
 #[test]
@@ -99,8 +134,11 @@ fn a_recovery_says_whether_it_can_be_sure() {
     fs::write(&path, bytes).unwrap();
     assert!(!has_all());
     let (file, _) = create(&dir.path().join("b.log.ring"));
-    file.note_by_queue();
-    assert!(!DeadRings::open(&dir.path().join("b.log.ring")).unwrap().has_all());
+    let has_all = || DeadRings::open(&dir.path().join("b.log.ring")).unwrap().has_all();
+    file.set_by_queue(true);
+    assert!(!has_all());
+    file.set_by_queue(false);
+    assert!(has_all());
 }
 
 #[test]
