@@ -10,6 +10,7 @@ use std::{
 use logboom::{Builder, CollectorError, Level, Live, LogCollector, OnFull};
 use logboom_files::Session;
 use logboom_record::{Outcome, Time};
+use logboom_ring::recover::DeadRings;
 
 use crate::{
     common::{again, messages, role},
@@ -272,6 +273,19 @@ fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
             std::thread::yield_now();
         }
         assert_eq!(collector.stats().failing, None);
+    }
+}
+
+#[test]
+fn a_boom_file_is_written_again_when_there_is_room_though_nobody_asks() {
+    let (disk, collector) = on_full_disk(true, |builder| builder);
+    (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
+    let _ = collector.last_lines(1);
+    let is_behind = || DeadRings::open(&collector.dir().join("collector.log.ring")).is_ok_and(|rings| !rings.has_all());
+    assert!(is_behind());
+    disk.make_room();
+    while is_behind() {
+        std::thread::yield_now();
     }
 }
 

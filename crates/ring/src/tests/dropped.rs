@@ -117,6 +117,21 @@ fn what_the_disk_did_not_take_is_a_gap_though_the_rings_are_empty() {
 }
 
 #[test]
+fn a_late_record_of_a_session_file_that_the_table_has_forgotten_goes_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.ring");
+    let (file, drain) = create(&path);
+    let (started_at, text, name) = (Time::now(), "b.log".to_owned(), "b".to_owned());
+    let run = RunId::new(started_at);
+    file.add_generation(&Generation { number: 2, run, started_at, text, boom: None, name }).unwrap();
+    assert!(log(&mut file.producer(0).unwrap(), 1, 1, b"late"));
+    let mut files = Held { next_seq: 1, gaps: Vec::new(), writes_left: 9 };
+    drop((file, drain));
+    let damage = hand_over(&mut open_to_drain(&path), &mut files).unwrap();
+    assert_eq!((files.next_seq, damage.bytes), (2, 0));
+}
+
+#[test]
 fn a_recovery_says_whether_it_can_be_sure() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.log.ring");
