@@ -144,7 +144,8 @@ pub fn check(session: &Session, now: Time) -> Findings {
 /// Puts what killed writers took with them behind all that any boom file has of the run: a gap without an end, or what the run's noted
 /// end says. None where somebody goes on with it, or a file has its end.
 fn close(booms: &[PathBuf], run: &RunMeta, outcome: Outcome, found: &mut Findings) {
-    if !found.take_open(run.run.id) && !(outcome == Outcome::Lost && run.run.end.is_none()) {
+    let was_left = found.take_open(run.run.id) || (outcome == Outcome::Lost && run.run.end.is_none());
+    if !was_left {
         return;
     }
     let held = Held::of(booms, run.run.id);

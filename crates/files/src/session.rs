@@ -328,6 +328,9 @@ impl Session {
         for number in 1..=NAME_TRIES_MAX {
             let name = name(number);
             let path = self.dir.join(&name);
+            if self.dir.join(format!("{name}.ring")).exists() {
+                continue; // of a text log that somebody has deleted: its rings would go into this one
+            }
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok((file, name)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

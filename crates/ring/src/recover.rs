@@ -184,7 +184,7 @@ impl DeadRings {
         self.dropped & SETTLING != 0
     }
 
-    /// Whether all that was logged is in the files or the rings, or counted: none went by the queue without being waited for, the
+    /// Whether all that was logged is in the files or the rings, or counted: none was in the queue without being waited for, the
     /// writer was not behind, and the system still runs whose memory it was.
     pub fn has_all(&self) -> bool {
         self.is_of_this_boot && self.dropped & (BY_QUEUE | BEHIND) == 0
@@ -199,12 +199,12 @@ impl DeadRings {
         self.store(DROPPED_AT, self.dropped)
     }
 
-    /// Says that they are in a gap.
+    /// Says that so many of them are in a gap.
     ///
     /// # Errors
     /// What the operating system refuses.
-    pub fn end_dropped(&mut self) -> Result<(), RingError> {
-        self.dropped &= BY_QUEUE | BEHIND;
+    pub fn end_dropped(&mut self, told: u64) -> Result<(), RingError> {
+        self.dropped = (self.dropped & !SETTLING) - told.min(self.dropped());
         self.store(DROPPED_AT, self.dropped)
     }
 

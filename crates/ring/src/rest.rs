@@ -28,13 +28,25 @@ pub const ENDING: &str = ".log.ring";
 /// The ring files of a session's directory. One that is being made has a hidden name, and is not among them; nor is a FIFO, which to
 /// open would wait for its writer.
 pub fn files_in(dir: &Path) -> Vec<PathBuf> {
+    files(dir, |name| name.ends_with(ENDING) && !name.starts_with('.'))
+}
+
+/// Files that are being made, `.<text log>.ring.<pid>-<random>`, or that a kill left then.
+pub fn unnamed_in(dir: &Path) -> Vec<PathBuf> {
+    files(dir, |name| {
+        let made =
+            name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).filter(|(name, _)| name.ends_with(ENDING));
+        let parts = made.and_then(|(_, made)| made.split_once('-'));
+        let is_hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        parts.is_some_and(|(pid, random)| pid.parse::<u32>().is_ok() && is_hex(random))
+    })
+}
+
+fn files(dir: &Path, is_one: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_file()));
-    let is_ring = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
-    };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ring).collect();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_file()));
+    let files = files.filter(|entry| entry.file_name().to_str().is_some_and(&is_one));
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
     files.sort();
     files
 }
@@ -67,6 +79,7 @@ pub const WHY_LOST: &str = "writer was killed";
 /// # Errors
 /// Those of the files, and what the operating system refuses.
 pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damage, F::Error> {
+    settle_begun(rings, files)?;
     let mut words = Words::of(rings);
     let mut latest = rings.counted().generation;
     if !rings.generations().contains_key(&latest) {
@@ -112,18 +125,27 @@ fn hand_over_counted<F: Files>(rings: &DeadRings, files: &mut F) -> Result<(), F
 fn hand_over_dropped<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<(), F::Error> {
     let last = rings.generations().values().next_back().cloned();
     let (Some(to), 1..) = (last, rings.dropped()) else { return Ok(()) };
-    let mut held = files.next_seq(&to, None)?;
+    let held = files.next_seq(&to, None)?;
+    // So that a recovery that is killed shows by the files whether the gap is there.
+    rings.begin_batch(to.number, held)?;
+    rings.end_batch(held)?;
+    rings.begin_dropped()?;
+    files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
+    Ok(rings.end_dropped(rings.dropped())?)
+}
+
+/// Takes those dropped records for told whose gap somebody was writing when he was killed, as far as the files have it: nothing
+/// else was written then.
+fn settle_begun<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<(), F::Error> {
     if !rings.is_dropped_begun() {
-        // So that a recovery that is killed shows by the files whether the gap is there.
-        rings.begin_batch(to.number, held)?;
-        rings.end_batch(held)?;
-        rings.begin_dropped()?;
-        held = rings.counted().first_seq;
+        return Ok(());
     }
-    if held == rings.counted().first_seq {
-        files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
-    }
-    Ok(rings.end_dropped()?)
+    let counted = rings.counted();
+    let held = match rings.generations().get(&counted.generation) {
+        Some(of) => files.next_seq(of, None)?,
+        None => counted.first_seq,
+    };
+    Ok(rings.end_dropped(held.saturating_sub(counted.first_seq))?)
 }
 
 /// Passes over records of a session file that the table does not have.

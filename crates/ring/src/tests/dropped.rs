@@ -39,7 +39,7 @@ fn left(path: &Path, counted: u64) {
     let (file, mut drain) = create(path);
     let (started_at, text) = (Time::now(), "a.log".to_owned());
     let run = RunId::new(started_at);
-    file.add_generation(&Generation { number: 1, run, started_at, text, boom: None }).unwrap();
+    file.add_generation(&Generation { number: 1, run, started_at, text, boom: None, name: "a".into() }).unwrap();
     if counted > 0 {
         drain.look();
         drain.begin_batch(1, 1);
@@ -71,6 +71,41 @@ fn the_gap_of_dropped_records_comes_once_however_often_recovery_is_killed() {
 }
 
 #[test]
+fn a_gap_that_was_being_written_comes_once_with_what_was_dropped_meanwhile() {
+    for told in [0, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log.ring");
+        let (file, mut drain) = create(&path);
+        let (started_at, text) = (Time::now(), "a.log".to_owned());
+        let run = RunId::new(started_at);
+        file.add_generation(&Generation { number: 1, run, started_at, text, boom: None, name: "a".into() }).unwrap();
+        drain.begin_batch(1, 4);
+        drain.end_batch(4);
+        (0..3).for_each(|_| file.note_dropped());
+        file.begin_dropped();
+        (0..2).for_each(|_| file.note_dropped());
+        assert!(log(&mut file.producer(0).unwrap(), 1, 1, b"one"));
+        let mut files = Held { next_seq: 4 + told, gaps: Vec::new(), writes_left: 9 };
+        drop((file, drain));
+        hand_over(&mut open_to_drain(&path), &mut files).unwrap();
+        assert_eq!((files.next_seq, files.gaps.pop(), files.gaps.len()), (10, Some(5 + told..10), 0), "{told} told");
+    }
+}
+
+#[test]
+fn a_gap_that_the_writer_has_told_is_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.ring");
+    let (file, _drain) = create(&path);
+    (0..5).for_each(|_| file.note_dropped());
+    file.begin_dropped();
+    file.settle_dropped(3);
+    file.settle_dropped(0);
+    let rings = DeadRings::open(&path).unwrap();
+    assert_eq!((rings.dropped(), rings.is_dropped_begun()), (2, false));
+}
+
+#[test]
 fn what_the_disk_did_not_take_is_a_gap_though_the_rings_are_empty() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.log.ring");
@@ -80,6 +115,21 @@ fn what_the_disk_did_not_take_is_a_gap_though_the_rings_are_empty() {
     let mut behind = Held { next_seq: 2, gaps: Vec::new(), writes_left: 9 };
     hand_over(&mut open_to_drain(&path), &mut behind).unwrap();
     assert_eq!((behind.gaps.len(), behind.gaps.pop()), (1, Some(2..3)));
+}
+
+#[test]
+fn a_late_record_of_a_session_file_that_the_table_has_forgotten_goes_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log.ring");
+    let (file, drain) = create(&path);
+    let (started_at, text, name) = (Time::now(), "b.log".to_owned(), "b".to_owned());
+    let run = RunId::new(started_at);
+    file.add_generation(&Generation { number: 2, run, started_at, text, boom: None, name }).unwrap();
+    assert!(log(&mut file.producer(0).unwrap(), 1, 1, b"late"));
+    let mut files = Held { next_seq: 1, gaps: Vec::new(), writes_left: 9 };
+    drop((file, drain));
+    let damage = hand_over(&mut open_to_drain(&path), &mut files).unwrap();
+    assert_eq!((files.next_seq, damage.bytes), (2, 0));
 }
 
 #[test]
@@ -100,8 +150,11 @@ fn a_recovery_says_whether_it_can_be_sure() {
     fs::write(&path, bytes).unwrap();
     assert!(!has_all());
     let (file, _) = create(&dir.path().join("b.log.ring"));
-    file.note_by_queue();
-    assert!(!DeadRings::open(&dir.path().join("b.log.ring")).unwrap().has_all());
+    let has_all = || DeadRings::open(&dir.path().join("b.log.ring")).unwrap().has_all();
+    file.set_by_queue(true);
+    assert!(!has_all());
+    file.set_by_queue(false);
+    assert!(has_all());
 }
 
 #[test]
@@ -124,7 +177,7 @@ fn a_recovery_that_is_killed_leaves_word_of_the_damage_that_it_passed() {
     for number in 1..=2 {
         let (started_at, text) = (Time::now(), format!("{number}.log"));
         let run = RunId::new(started_at);
-        file.add_generation(&Generation { number, run, started_at, text, boom: None }).unwrap();
+        file.add_generation(&Generation { number, run, started_at, text, boom: None, name: String::new() }).unwrap();
     }
     let mut producers = [file.producer(0).unwrap(), file.producer(0).unwrap()];
     assert!(log(&mut producers[0], 1, 1, b"damaged"));
@@ -165,7 +218,7 @@ fn a_frame_that_is_later_than_its_forgotten_session_file_belongs_to_the_next() {
     let (file, _) = create(&path);
     let (started_at, text) = (Time::now(), "a.log".to_owned());
     let run = RunId::new(started_at);
-    file.add_generation(&Generation { number: 3, run, started_at, text, boom: None }).unwrap();
+    file.add_generation(&Generation { number: 3, run, started_at, text, boom: None, name: String::new() }).unwrap();
     assert!(log(&mut file.producer(0).unwrap(), 1, 1, b"late"));
     drop(file);
     let mut files = Held { next_seq: 1, gaps: Vec::new(), writes_left: 9 };
