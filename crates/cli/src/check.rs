@@ -3,10 +3,14 @@
 use std::{
     error::Error,
     fs, io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use logboom_boom::{BoomError, reader::Reader};
+use logboom_boom::{
+    BoomError,
+    reader::{Reader, State},
+};
 use logboom_files::{
     FilesError, Session,
     session::RunMeta,
@@ -74,13 +78,16 @@ impl Findings {
         self.damaged.extend(other.damaged);
     }
 
-    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
-    fn close_gap(&mut self, run: &RunMeta) {
-        let Some(at) = self.gaps.iter().position(|gap| gap.run == run.run.id && gap.to.is_none()) else { return };
-        let Lost { from, why, .. } = self.gaps.remove(at);
-        let open = Gap { run: run.run.id, from, to: None, time: run.run.started_at, why };
-        let closed = run.close_gap(&open).map(|gap| Lost { run: gap.run, from, to: gap.to, why: gap.why });
-        self.gaps.extend(closed);
+    /// Takes the open gaps out that the files of killed writers have for this run; tells whether there were any.
+    fn take_open(&mut self, run: RunId) -> bool {
+        self.gaps.extract_if(.., |gap| gap.run == run && gap.to.is_none()).count() > 0
+    }
+
+    fn add_gap(&mut self, gap: Gap) {
+        self.gaps.push(Lost { run: gap.run, from: gap.from, to: gap.to, why: gap.why });
+    }
+
+    fn count_lost(&mut self) {
         let lost = |gap: &Lost| Some((gap.to? - gap.from).saturating_add(1));
         self.lost = self.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add(lost(gap)?)));
     }
@@ -104,48 +111,58 @@ pub fn check(session: &Session, now: Time) -> Findings {
     let mut found = Findings::none();
     let booms = boom_files(session.dir());
     booms.iter().for_each(|path| found.add(check_boom(path)));
-    // Where another boom file goes on with the run, nothing is missing up to its end.
-    for gap in found.gaps.iter_mut().filter(|gap| gap.to.is_none()) {
-        gap.from = gap.from.max(next_seq_in(&booms, gap.run));
-    }
     if let Some(why) = &status.damage {
         let file = session.dir().join("session.json").display().to_string();
         found.damaged.push(Damaged { file, offset: 0, bytes: 0, what: why.clone() });
     }
     for (run, outcome) in status.meta.runs.iter().zip(&status.outcomes) {
-        match (&run.boom, &run.text) {
-            (Some(boom), _) if !booms.contains(&session.dir().join(boom)) => {
-                let gone = FilesError::Missing { action: "read", path: session.dir().join(boom) };
-                found.add(Findings::unreadable(&session.dir().join(boom), &gone));
-            }
-            (None, Some(text)) if booms.is_empty() || status.damage.is_none() => {
-                found.add(check_text(&session.dir().join(text), run, *outcome));
-            }
-            _ => {}
+        let path = |name: &String| session.dir().join(name);
+        let has_text_alone = run.boom.is_none() && (booms.is_empty() || status.damage.is_none());
+        if let Some(text) = run.text.as_ref().filter(|_| has_text_alone) {
+            found.add(check_text(&path(text), run, *outcome));
+            continue;
         }
-        if run.run.end.is_some() {
-            found.close_gap(run);
-        } else if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
-            found.add(killed_at_once(run.run.id));
+        if let Some(boom) = run.boom.as_ref().map(path).filter(|boom| !booms.contains(boom)) {
+            let gone = FilesError::Missing { action: "read", path: boom.clone() };
+            found.add(Findings::unreadable(&boom, &gone));
         }
+        close(&booms, run, *outcome, &mut found);
     }
+    // Those of runs that the metadata do not know are open still.
+    found.gaps.retain_mut(|gap| {
+        let held = if gap.to.is_none() { Held::of(&booms, gap.run) } else { return true };
+        gap.from = gap.from.max(held.next_seq);
+        !held.is_end_known
+    });
+    found.count_lost();
     for path in rest::files_in(session.dir()).iter().filter(|path| !is_live(path)) {
         check_rings(session.dir(), path, &mut found);
     }
     found
 }
 
+/// Puts what killed writers took with them behind all that any boom file has of the run: a gap without an end, or what the run's noted
+/// end says. None where somebody goes on with it, or a file has its end.
+fn close(booms: &[PathBuf], run: &RunMeta, outcome: Outcome, found: &mut Findings) {
+    let was_left = found.take_open(run.run.id) || (outcome == Outcome::Lost && run.run.end.is_none());
+    if !was_left {
+        return;
+    }
+    let held = Held::of(booms, run.run.id);
+    let missing = run.missing_from(held.next_seq, run.run.started_at, outcome).filter(|_| !held.is_end_known);
+    missing.into_iter().for_each(|gap| found.add_gap(gap));
+}
+
 /// What a killed program left in its rings is not lost: it is read from there until `verify --repair` puts it into the files.
 fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
     match rest::read(path, |of, _| next_seq(dir, of)) {
         Ok((left, damage)) => {
-            for (of, records) in left {
-                let (Some(first), Some(last)) = (records.first(), records.last()) else { continue };
-                found.records += records.len() as u64;
-                let open = |gap: &&mut Lost| gap.run == first.run && gap.to.is_none();
-                let after = last.seq.saturating_add(1);
+            for rest in left {
+                found.records += rest.records.len() as u64;
+                let after = rest.next_seq().unwrap_or(1);
+                let open = |gap: &&mut Lost| gap.run == rest.of.run && gap.to.is_none();
                 found.gaps.iter_mut().filter(open).for_each(|gap| gap.from = gap.from.max(after));
-                found.add(lost_before(of.run, next_seq(dir, &of), first.seq));
+                rest.lost.iter().for_each(|lost| found.add(lost_in(rest.of.run, lost)));
             }
             if damage.bytes > 0 || damage.rings > 0 {
                 let what = format!("{} rings and {} bytes are no records", damage.rings, damage.bytes);
@@ -159,19 +176,16 @@ fn check_rings(dir: &Path, path: &Path, found: &mut Findings) {
     }
 }
 
-/// What is in no file and, as the rings tell, was there.
-fn lost_before(run: RunId, held: u64, first: u64) -> Findings {
-    if first <= held {
-        return Findings::none();
-    }
-    let gap = Lost { run, from: held, to: Some(first - 1), why: rest::WHY_LOST.to_owned() };
-    Findings { lost: Some(first - held), gaps: vec![gap], ..Findings::none() }
+/// What is in no file and no ring and, as the rings tell, was there.
+fn lost_in(run: RunId, lost: &Range<u64>) -> Findings {
+    let gap = Lost { run, from: lost.start, to: Some(lost.end - 1), why: rest::WHY_LOST.to_owned() };
+    Findings { lost: Some(lost.end - lost.start), gaps: vec![gap], ..Findings::none() }
 }
 
 /// What the files of a session hold of one of its session files: as recovery sees it, the boom files where it has one, else the text log.
 fn next_seq(dir: &Path, of: &Generation) -> u64 {
     if of.boom.is_some() {
-        return next_seq_in(&boom_files(dir), of.run);
+        return Held::of(&boom_files(dir), of.run).next_seq;
     }
     let text = || {
         let mut reader = TextReader::open(&dir.join(&of.text), of.run, Extent::Growing).ok()?;
@@ -181,16 +195,23 @@ fn next_seq(dir: &Path, of: &Generation) -> u64 {
     text().unwrap_or(1)
 }
 
-fn next_seq_in(booms: &[PathBuf], run: RunId) -> u64 {
-    let readers = booms.iter().filter_map(|path| Reader::open(path).ok());
-    let known = readers.flat_map(|reader| reader.runs().to_vec()).filter(|known| known.id == run);
-    known.map(|known| known.next_seq).max().unwrap_or(1)
+/// What boom files have of a run.
+struct Held {
+    next_seq: u64,
+    /// Its end is in one of them, or the writer of one lives.
+    is_end_known: bool,
 }
 
-/// Of a run whose writer was killed before anything of it was in a file.
-fn killed_at_once(run: RunId) -> Findings {
-    let gap = Lost { run, from: 1, to: None, why: "writer was killed".to_owned() };
-    Findings { lost: None, gaps: vec![gap], ..Findings::none() }
+impl Held {
+    fn of(booms: &[PathBuf], run: RunId) -> Held {
+        let mut held = Held { next_seq: 1, is_end_known: false };
+        for reader in booms.iter().filter_map(|path| Reader::open(path).ok()) {
+            let Some(known) = reader.runs().iter().find(|known| known.id == run) else { continue };
+            held.next_seq = held.next_seq.max(known.next_seq);
+            held.is_end_known |= known.end.is_some() || reader.state() == State::Live;
+        }
+        held
+    }
 }
 
 /// The boom files of a session's directory, whoever wrote them.
@@ -231,15 +252,14 @@ fn try_check_text(path: &Path, run: &RunMeta, outcome: Outcome) -> Result<Findin
     while let Some(entry) = reader.next()? {
         match entry {
             TextEntry::Record(_) => found.records += 1,
-            TextEntry::Gap(gap) => found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why }),
+            TextEntry::Gap(gap) => found.add_gap(gap),
         }
     }
     let missing = run.missing_from(reader.mark().seq, run.run.started_at, outcome);
     if let Some(gap) = missing.filter(|_| found.gaps.iter().all(|gap| gap.to.is_some())) {
-        found.gaps.push(Lost { run: id, from: gap.from, to: gap.to, why: gap.why });
+        found.add_gap(gap);
     }
-    found.lost =
-        found.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add((gap.to? - gap.from).saturating_add(1))));
+    found.count_lost();
     if reader.skipped() > 0 && outcome != Outcome::Lost {
         let what = format!("{} lines are none of logboom's", reader.skipped());
         found.damaged.push(Damaged { file: path.display().to_string(), offset: 0, bytes: 0, what });

@@ -13,8 +13,9 @@ use std::{
 };
 
 use common::{Logboom, Running, wait_until};
-use logboom::{Builder, Live, LogCollector};
-use logboom_record::RunId;
+use logboom::{Builder, Live, LogCollector, OnFull};
+use logboom_boom::{NewRecord, Options, Writer};
+use logboom_record::{Flags, Kind, Level, RunId, Stream, Time};
 
 /// What the program of a test logs.
 const LOGGED: [&str; 3] = ["one", "two", "three"];
@@ -36,6 +37,10 @@ fn log_and_wait(dir: &Path, ready: &Path) -> ! {
 }
 
 fn log_to_and_wait(builder: Builder, ready: &Path) -> ! {
+    log_by(builder, ready, |collector| LOGGED.iter().for_each(|line| collector.log_str(line)))
+}
+
+fn log_by(builder: Builder, ready: &Path, log: impl FnOnce(&LogCollector)) -> ! {
     let (reached, stuck) = std::sync::mpsc::channel();
     let live = Live::new(move |_| {
         reached.send(()).unwrap();
@@ -44,7 +49,7 @@ fn log_to_and_wait(builder: Builder, ready: &Path) -> ! {
         }
     });
     let collector = builder.live(live).build().unwrap();
-    LOGGED.iter().for_each(|line| collector.log_str(line));
+    log(&collector);
     stuck.recv().unwrap();
     fs::write(ready, "").unwrap();
     loop {
@@ -142,4 +147,61 @@ fn a_collector_in_a_captured_run_recovers_what_is_in_the_data_dir_around_it() {
     assert!(!rings.exists());
     let text = fs::read_to_string(rings.with_extension("")).unwrap();
     assert!(text.lines().map(|line| &line[32..]).eq(LOGGED), "{text}");
+}
+
+/// The gaps that `verify` has, of which all but an open one are closed.
+fn gaps(report: &serde_json::Value) -> Vec<(u64, Option<u64>)> {
+    let gaps = report["gaps"].as_array().unwrap().iter();
+    gaps.map(|gap| (gap["from"].as_u64().unwrap(), gap["to"].as_u64())).collect()
+}
+
+#[test]
+fn nothing_is_missing_after_a_recovery_however_many_before_it_were_killed() {
+    if let Some((dir, ready)) = role() {
+        log_and_wait(&dir, ready.as_ref());
+    }
+    let (logboom, ()) = killed("nothing_is_missing_after_a_recovery_however_many_before_it_were_killed", |_| ());
+    let run: RunId = logboom.json(["show", "--json"])["run"].as_str().unwrap().parse().unwrap();
+    for (seq, message) in (1..).zip(&LOGGED[..2]) {
+        let dir = logboom.session_file("");
+        let mut boom = Writer::create_in(&dir, "records", Options::default()).unwrap();
+        let slot = boom.run(run, Kind::Collector, seq).unwrap();
+        let (stream, level, flags, message) = (Stream::System, Level::Info, Flags::NONE, message.as_bytes());
+        let new = NewRecord { time: Time::now(), origin_time_ns: None, stream, level, flags, message, fields: None };
+        boom.push(slot, &new).unwrap();
+        boom.sync().unwrap();
+    }
+    assert_eq!(gaps(&logboom.json(["verify", "--json"])), [(4, None)]);
+    let report = logboom.json(["verify", "--repair", "--json"]);
+    assert_eq!((report["records"].as_u64(), report["lost"].as_u64()), (Some(3), Some(0)), "{report}");
+    logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn a_run_keeps_to_its_doubt_in_all_that_shows_it() {
+    if let Some((dir, ready)) = role() {
+        let builder = LogCollector::builder(dir).on_full(OnFull::Drop);
+        log_by(builder, ready.as_ref(), |collector| {
+            collector.log_str("by a ring");
+            collector.log_str(&"x".repeat(300_000));
+        });
+    }
+    let (logboom, ()) = killed("a_run_keeps_to_its_doubt_in_all_that_shows_it", |_| ());
+    let report = logboom.json(["verify", "--repair", "--json"]);
+    assert_eq!((report["records"].as_u64(), gaps(&report)), (Some(1), vec![(2, None)]), "{report}");
+    let text = fs::read_to_string(logboom.session_file("collector.log")).unwrap();
+    assert!(text.ends_with("lost seq 2-: writer was killed\n"), "{text}");
+    assert!(logboom.text(["show"]).contains("lost"), "{}", logboom.text(["show"]));
+}
+
+#[test]
+fn dropped_records_are_told_before_they_are_repaired() {
+    if let Some((dir, ready)) = role() {
+        let builder = LogCollector::builder(dir).on_full(OnFull::Drop);
+        let line = "x".repeat(1_000);
+        log_by(builder, ready.as_ref(), |collector| (0..3_000).for_each(|_| collector.log_str(&line)));
+    }
+    let (logboom, ()) = killed("dropped_records_are_told_before_they_are_repaired", |_| ());
+    let report = logboom.json(["verify", "--json"]);
+    assert!(gaps(&report).iter().any(|(_, to)| *to == Some(3_000)), "{report}");
 }

@@ -63,27 +63,30 @@ pub fn repair_runs(
 /// # Errors
 /// Those of the system, naming the file.
 pub fn complete_to_go_on(session: &Session, run: &RunMeta) -> Result<Repair, FilesError> {
-    complete(session.dir(), run, After::MoreRecords)
+    complete(session.dir(), run, Outcome::Running)
 }
 
 fn repair_run(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, FilesError> {
     match outcome {
         Outcome::Running if run.text.is_some() && run.boom.is_some() => Ok(Repair::Live),
-        _ => complete(dir, run, After::WhatIsLost),
+        _ => complete(dir, run, outcome),
     }
 }
 
-fn complete(dir: &Path, run: &RunMeta, after: After) -> Result<Repair, FilesError> {
+fn complete(dir: &Path, run: &RunMeta, outcome: Outcome) -> Result<Repair, FilesError> {
     let path = |name: &Option<String>| name.as_deref().and_then(|name| beside(dir, name));
     let (Some(text), Some(boom)) = (path(&run.text), path(&run.boom)) else { return Ok(Repair::NothingToCompare) };
     let readers = match readers(dir, &boom, run.run.id) {
         Err(error) if is_damage(&error) => return Ok(Repair::BoomDamaged),
         other => other?,
     };
+    if readers.iter().any(|reader| reader.state() == State::Live) {
+        return Ok(Repair::Live); // somebody else goes on with it
+    }
     if readers.iter().any(|reader| !reader.damage().is_empty()) {
         return Ok(Repair::BoomDamaged);
     }
-    let truth = Truth { readers, boom, run, after };
+    let truth = Truth { readers, run, outcome };
     match truth.complete(&text) {
         Err(FilesError::Boom(error)) if is_damage(&error) => Ok(Repair::BoomDamaged),
         other => other,
@@ -98,13 +101,12 @@ fn readers(dir: &Path, boom: &Path, run: RunId) -> Result<Vec<Reader>, BoomError
     // One that cannot be read has nothing that could be written into a text log.
     let has = |reader: &Reader| reader.runs().iter().any(|known| known.id == run);
     readers.extend(others.filter_map(|path| Reader::open(&path).ok()).filter(has));
-    readers.sort_by_key(|reader| seqs(reader, run));
+    readers.sort_by_key(|reader| first_seq(reader, run));
     Ok(readers)
 }
 
-/// The first and the next seq of the run in a file.
-fn seqs(reader: &Reader, run: RunId) -> (u64, u64) {
-    reader.runs().iter().find(|known| known.id == run).map_or((0, 0), |known| (known.first_seq, known.next_seq))
+fn first_seq(reader: &Reader, run: RunId) -> u64 {
+    reader.runs().iter().find(|known| known.id == run).map_or(0, |known| known.first_seq)
 }
 
 fn is_damage(error: &BoomError) -> bool {
@@ -114,19 +116,8 @@ fn is_damage(error: &BoomError) -> bool {
 /// What the text log of a run should hold.
 struct Truth<'a> {
     readers: Vec<Reader>,
-    /// The file that the metadata name.
-    boom: PathBuf,
     run: &'a RunMeta,
-    after: After,
-}
-
-/// What follows the last record that a killed writer left.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
-    /// Nobody knows how much: the gap says so.
-    WhatIsLost,
-    /// What another writer adds.
-    MoreRecords,
+    outcome: Outcome,
 }
 
 impl Truth<'_> {
@@ -194,13 +185,9 @@ impl Truth<'_> {
                 return Ok(());
             }
         }
-        if self.after == After::WhatIsLost
-            && let Some(gap) = self.open_gap()
-        {
-            let mut line = Vec::new();
-            text::push_gap(&mut line, &gap);
-            take(&line)?;
-        }
+        let mut lines = Vec::new();
+        self.open_gap().iter().for_each(|gap| text::push_gap(&mut lines, gap));
+        take(&lines)?;
         Ok(())
     }
 
@@ -231,30 +218,16 @@ impl Truth<'_> {
         Ok(true)
     }
 
-    /// The gap of a killed writer, which stands in no block. Where another file goes on, it is known what came after one.
+    /// The gap of a killed writer, which stands in no block: behind all that its own file and those that went on with the run have.
     fn open_gap(&self) -> Option<Gap> {
-        let (run, last) = (self.run.run.id, self.readers.last()?);
-        let newest = self.readers.iter().find(|reader| reader.path() == self.boom)?;
-        let has_nothing = newest.runs().iter().all(|known| known.id != run);
-        if has_nothing && newest.state() != State::Abandoned {
+        let runs = self.readers.iter().flat_map(Reader::runs).filter(|known| known.id == self.run.run.id);
+        let was_left = self.readers.iter().any(|reader| reader.state() == State::Abandoned);
+        if !was_left || runs.clone().any(|run| run.end.is_some()) {
             return None;
         }
-        let open = match last.state() {
-            State::Abandoned => {
-                let in_blocks = last.blocks().iter().map(|block| block.gaps.len()).sum();
-                last.gaps().into_iter().skip(in_blocks).find(|gap| gap.run == run)
-            }
-            // The last that has something of the run was left in order, but for a writer that was killed at once.
-            _ if has_nothing => Some(self.gap_after(last)),
-            _ => None,
-        };
-        open.and_then(|gap| self.run.close_gap(&gap))
-    }
-
-    fn gap_after(&self, last: &Reader) -> Gap {
-        let (run, from) = (self.run.run.id, seqs(last, self.run.run.id).1);
-        let time = last.totals().times.map_or(self.run.run.started_at, |(_, max)| max);
-        Gap { run, from, to: None, time, why: "writer was killed".to_owned() }
+        let next_seq = runs.map(|run| run.next_seq).max()?;
+        let time = self.readers.iter().filter_map(|reader| Some(reader.totals().times?.1)).max().unwrap_or_default();
+        self.run.missing_from(next_seq, time, self.outcome)
     }
 }
 

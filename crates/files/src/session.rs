@@ -248,13 +248,13 @@ impl Session {
         self.end_run(id, &ended(Outcome::Lost, ended_at), counts)
     }
 
-    /// Notes that one run ended and another began in its place, at once. Unlike [`Session::end_run`] it never ends the session.
+    /// Notes that one run ended and another began in its place, at once. Unlike [`Session::end_run`] it never ends the session; one
+    /// that somebody has ended keeps its end, as the writer that goes on in it cannot choose another.
     ///
     /// # Errors
-    /// Those of [`Session::add_run`] and [`Session::end_run`].
+    /// Those of [`Session::end_run`].
     pub fn hand_over(&self, old: (RunId, &RunEnd, Counts), new: RunMeta) -> Result<(), FilesError> {
         self.update(Durable::Soon, |meta| {
-            meta.refuse_ended()?;
             meta.end_run(old.0, old.1, old.2)?;
             meta.runs.push(new);
             Ok(())
@@ -328,6 +328,9 @@ impl Session {
         for number in 1..=NAME_TRIES_MAX {
             let name = name(number);
             let path = self.dir.join(&name);
+            if self.dir.join(format!("{name}.ring")).exists() {
+                continue; // of a text log that somebody has deleted: its rings would go into this one
+            }
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok((file, name)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -200,6 +200,44 @@ fn a_killed_writer_leaves_a_gap_without_an_end_in_the_text_too() {
     assert_eq!(run.repair(), Repair::Whole);
 }
 
+/// Goes on with a run in a further boom file, with one record; its writer lives.
+fn go_on(run: &mut Fixture, seq: u64) -> Writer {
+    let mut boom = Writer::create_in(run.session.dir(), "records", Options::default()).unwrap();
+    let slot = boom.run(run.run, Kind::Command, seq).unwrap();
+    let (stream, level, flags, message) = (Stream::Stdout, Level::Info, Flags::NONE, b"further");
+    let record = NewRecord { time: now(), origin_time_ns: None, stream, level, flags, message, fields: None };
+    boom.push(slot, &record).unwrap();
+    boom.flush().unwrap();
+    text::Prefix::new(now()).push(&mut run.lines, stream, level, flags, message);
+    boom
+}
+
+#[test]
+fn the_open_gap_is_behind_all_that_others_have_gone_on_with() {
+    let mut run = Fixture::new();
+    run.print(10);
+    drop(run.boom.take());
+    let boom = go_on(&mut run, 11);
+    assert_eq!(run.repair(), Repair::Live);
+    boom.seal().unwrap();
+    drop(go_on(&mut run, 12));
+    assert!(matches!(run.repair(), Repair::Rewritten { .. }));
+    let why = "writer was killed".to_owned();
+    text::push_gap(&mut run.lines, &Gap { run: run.run, from: 13, to: None, time: now(), why });
+    assert_eq!(fs::read_to_string(run.text_path()).unwrap(), String::from_utf8(run.lines.clone()).unwrap());
+}
+
+#[test]
+fn a_run_whose_doubt_a_sealed_file_has_gone_on_with_keeps_its_open_gap() {
+    let mut run = Fixture::new();
+    run.print(10);
+    drop(run.boom.take());
+    go_on(&mut run, 11).seal().unwrap();
+    assert!(matches!(run.repair(), Repair::Rewritten { .. }));
+    let text = fs::read_to_string(run.text_path()).unwrap();
+    assert!(text.ends_with("lost seq 12-: writer was killed\n"), "{text}");
+}
+
 #[test]
 fn a_text_log_may_be_the_only_copy_of_what_a_damaged_boom_file_lost() {
     let mut run = Fixture::new();

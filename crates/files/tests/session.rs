@@ -55,6 +55,20 @@ fn live_run(session: &Session) -> (RunMeta, fs::File) {
 }
 
 #[test]
+fn a_run_that_is_written_goes_on_in_another_also_where_its_session_was_ended_under_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), true);
+    let (first, _file) = live_run(&session);
+    session.end(&ended(Outcome::Passed, later(1))).unwrap();
+    let (end, next) = (ended(Outcome::Passed, later(2)), command("next"));
+    session.hand_over((first.run.id, &end, Counts::default()), next.clone()).unwrap();
+    session.end_run(next.run.id, &ended(Outcome::Passed, later(3)), Counts::default()).unwrap();
+    let meta = session.meta().unwrap();
+    assert_eq!(meta.run.end, Some(ended(Outcome::Passed, later(1))), "as it was ended");
+    assert!(meta.runs.iter().all(|run| run.run.end.is_some()) && meta.runs.len() == 2);
+}
+
+#[test]
 fn a_new_data_dir_is_private_and_ignored_by_git() {
     let dir = tempfile::tempdir().unwrap();
     let made = session(dir.path(), false);

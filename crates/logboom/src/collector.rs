@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fmt::{self, Display},
+    fs,
     future::Future,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -13,7 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 use log::LevelFilter;
 use logboom_boom as boom;
-use logboom_files::{DataDir, Session, session::NewSession, textlog::TextWriter};
+use logboom_files::{DataDir, FilesError, Session, session::NewSession, textlog::TextWriter};
 use logboom_record::{Level, RunId, SessionId, Time};
 
 use crate::{
@@ -111,17 +112,21 @@ impl Builder {
     /// [`CollectorError::Files`] names the directory or file that cannot be made; [`CollectorError::Thread`].
     pub fn build(self) -> Result<LogCollector, CollectorError> {
         fork::watch();
-        let around = if self.new_session { None } else { Around::of_environment(&|name| env::var_os(name)) };
-        recover_newest(&around.as_ref().map_or_else(|| DataDir::at(&self.dir), |around| around.data.clone()));
-        let opened = self.open(around, Time::now())?;
-        let Opened { session, parent, boom, first } = opened;
+        let around = || if self.new_session { None } else { Around::of_environment(&|name| env::var_os(name)) };
+        recover_newest(&around().map_or_else(|| DataDir::at(&self.dir), |around| around.data));
+        // Asked again: the session around it may have ended with the last run that was recovered.
+        let Opened { session, parent, boom, first } = self.open(around(), Time::now())?;
         let path = session.dir().join(&first.file_name);
         let boom_name = boom.as_ref().map(|boom| file_name(boom.path()));
         let (waker, clock) = (Arc::new(Waker::new()), ClockAnchor::new(Clock::detect()));
         let generation = first.as_generation(boom_name.clone());
         let rings = if self.queue_only { None } else { rings_of(&path, &generation, &clock, &waker) };
         let (file, drain) = rings.unzip();
-        let inner = Arc::new(Inner::new(self.filter, self.on_full, file, Arc::clone(&waker)));
+        let inner = match self.queue_only {
+            true => Inner::queue_only(self.filter, self.on_full, Arc::clone(&waker)),
+            false => Inner::new(self.filter, self.on_full, file, Arc::clone(&waker)),
+        };
+        let inner = Arc::new(inner);
         let journal = Journal::new(session.clone(), parent);
         let shared = Arc::clone(&inner);
         let start = Start { inner: shared, journal, boom, first, live: self.live, drain, clock, waker };
@@ -136,8 +141,15 @@ impl Builder {
     fn open(&self, around: Option<Around>, now: Time) -> Result<Opened, CollectorError> {
         if let Some(Around { session, parent, .. }) = around {
             let (boom, first) = self.claim(&session, now)?;
-            session.add_run(entry(&first, parent, boom.as_ref()))?;
-            return Ok(Opened { session, parent, boom, first });
+            match session.add_run(entry(&first, parent, boom.as_ref())) {
+                Ok(()) => return Ok(Opened { session, parent, boom, first }),
+                // By somebody else, just now. That the two empty files stay harms nobody.
+                Err(FilesError::AlreadyEnded { .. }) => {
+                    let _ = fs::remove_file(session.dir().join(&first.file_name));
+                    boom.iter().for_each(|boom| drop(fs::remove_file(boom.path())));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let name = self.name.clone().unwrap_or_else(program);
         let new = NewSession { name, labels: Default::default(), open: false, user: None, now };
@@ -199,12 +211,16 @@ fn open_file(session: &Session, name: &str, generation: u32, boom: bool, now: Ti
     Ok(NewFile { generation, run: RunId::new(now), name: name.to_owned(), file_name, text, time: now })
 }
 
-/// The rings of a new collector; without them, where the disk or the machine refuses, all goes by the queue.
+/// The rings of a new collector; without them, where the disk or the machine refuses, all goes by the queue, and is waited for.
 fn rings_of(path: &Path, first: &Generation, clock: &ClockAnchor, waker: &Arc<Waker>) -> Option<(RingFile, Drain)> {
     let mut ring = path.as_os_str().to_owned();
     ring.push(".ring");
     let (file, drain) = RingFile::create(Path::new(&ring), clock, Arc::clone(waker)).ok()?;
-    file.add_generation(first).ok()?;
+    if file.add_generation(first).is_err() {
+        // It is empty, and a recovery removes it too.
+        let _ = file.remove();
+        return None;
+    }
     Some((file, drain))
 }
 
@@ -326,12 +342,12 @@ impl LogCollector {
             let added = file.add_generation(&new.as_generation(boom_name.clone()));
             if added.is_err() {
                 // It is empty, and nobody knows of it.
-                let _ = std::fs::remove_file(&path);
+                let _ = fs::remove_file(&path);
             }
             added?;
         }
         if !inner.queue.ask(Request::Switch(Some(Box::new(new)))) {
-            let _ = std::fs::remove_file(&path); // as above
+            // The empty file stays: the table of the rings knows it, and a recovery looks for it.
             return Err(CollectorError::Ended);
         }
         // After the request: whoever sees the new number comes behind it in the queue.

@@ -84,10 +84,7 @@ impl Log for Dispatcher {
 
     fn flush(&self) {
         let live = LIVE.load_full();
-        live.iter().filter(|inner| !inner.is_forked()).for_each(|inner| {
-            // The facade has no way to tell; the collector's own flush and its stats do.
-            let _ = inner.flush();
-        });
+        live.iter().filter(|inner| !inner.is_forked()).for_each(|inner| inner.flush_untold());
     }
 }
 

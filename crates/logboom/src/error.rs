@@ -16,10 +16,8 @@ pub enum CollectorError {
     /// The system has no thread left for the writer.
     #[error("cannot start the writer's thread of a collector; end some threads of this process")]
     Thread(#[source] std::io::Error),
-    /// What is logged is not being kept at the moment. The calls go on, the loss is counted; [`LogCollector::stats`] tells
-    /// when it is over.
-    ///
-    /// [`LogCollector::stats`]: crate::LogCollector::stats
+    /// Not all that was logged is kept: the disk refuses it, or has refused it since somebody was last told. The calls go on, the
+    /// loss is counted, and nothing has to be done but to make room.
     #[error("not all that was logged is kept ({lost} records lost so far): {why}")]
     Failing {
         /// How many records are lost so far.

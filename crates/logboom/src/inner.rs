@@ -60,6 +60,8 @@ pub struct Inner {
     /// How it does.
     pub stats: Counters,
     rings: Option<RingFile>,
+    /// Whether no call waits until its record is written: so it was asked for.
+    queue_only: bool,
     clock: Clock,
     closed: AtomicBool,
     /// How many forks lie between the program's start and the process that made it.
@@ -67,7 +69,7 @@ pub struct Inner {
 }
 
 impl Inner {
-    /// A collector that nobody writes yet. Without rings all goes by the queue.
+    /// A collector that nobody writes yet. Without rings all goes by the queue, and each call waits until its record is written.
     pub fn new(filter: Filter, on_full: OnFull, rings: Option<RingFile>, waker: Arc<Waker>) -> Inner {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
         Inner {
@@ -78,10 +80,16 @@ impl Inner {
             queue: Queue::new(QUEUE_BYTES_MAX, waker),
             stats: Counters::default(),
             rings,
+            queue_only: false,
             clock: Clock::detect(),
             closed: AtomicBool::new(false),
             forks: forks(),
         }
+    }
+
+    /// The same without rings where nobody wants any: no call waits until its record is written.
+    pub fn queue_only(filter: Filter, on_full: OnFull, waker: Arc<Waker>) -> Inner {
+        Inner { queue_only: true, ..Inner::new(filter, on_full, None, waker) }
     }
 
     /// The file of the rings, where there are any.
@@ -236,6 +244,12 @@ impl Inner {
         self.ask(Request::Flush)?.wait().unwrap_or(Err(CollectorError::Ended))
     }
 
+    /// The same for a caller that has no way to tell how it went; the collector's own flush tells it, and its stats.
+    pub fn flush_untold(&self) {
+        // One that has ended has flushed all, and a writer cannot wait for itself.
+        let _ = self.ask(Request::FlushUntold).map(Ack::wait);
+    }
+
     /// Asks the writer for something that it answers.
     pub fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<Ack<T>, CollectorError> {
         if is_writer() {
@@ -252,8 +266,7 @@ impl Inner {
     #[cold]
     fn push_after(self: &Arc<Self>, put: Put, frame: &[u8]) {
         match put {
-            // Without rings there is nothing that a call could wait for.
-            Put::NoRing if self.rings.is_none() => self.push_aside(frame),
+            Put::NoRing if self.queue_only => self.push_aside(frame),
             Put::NoRing | Put::Within => self.push_and_wait(frame),
             _ => match rings::copy(self, frame) {
                 Put::Done => {}
@@ -272,7 +285,7 @@ impl Inner {
         self.stats.note_stall();
         while rings::copy(self, frame) == Put::Full {
             if self.is_closed() {
-                return self.stats.note_dropped();
+                return self.note_dropped();
             }
             rings::wait(self, frame.len());
         }
@@ -284,7 +297,6 @@ impl Inner {
     #[cold]
     fn push_and_wait(self: &Arc<Self>, frame: &[u8]) {
         if self.drops() {
-            self.rings.iter().for_each(RingFile::note_by_queue);
             return self.push_aside(frame);
         }
         let written = || self.ask(Request::Write).map(Ack::wait);
@@ -295,7 +307,12 @@ impl Inner {
     }
 
     fn push_aside(&self, frame: &[u8]) {
-        let mut pushed = self.queue.push(frame);
+        let nobody_waits = || {
+            if self.drops() {
+                self.rings.iter().for_each(|file| file.set_by_queue(true));
+            }
+        };
+        let mut pushed = self.queue.push(frame, nobody_waits);
         if pushed == Pushed::Full {
             if self.drops() {
                 return self.drop_one();
@@ -306,7 +323,7 @@ impl Inner {
             self.stats.note_stalled(before.elapsed());
         }
         if pushed == Pushed::Closed {
-            self.stats.note_dropped();
+            self.note_dropped();
         }
     }
 
@@ -316,10 +333,14 @@ impl Inner {
     }
 
     fn drop_one(&self) {
-        // First where a killed process leaves it.
+        self.note_dropped();
+        self.queue.drop_one();
+    }
+
+    /// First where a killed process leaves it: what the writer tells of is settled there.
+    fn note_dropped(&self) {
         self.rings.iter().for_each(RingFile::note_dropped);
         self.stats.note_dropped();
-        self.queue.drop_one();
     }
 }
 

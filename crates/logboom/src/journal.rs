@@ -50,6 +50,12 @@ impl Journal {
         self.catch_up()
     }
 
+    /// Sets room aside for the end of a session file that has no boom file. A full disk that has none stops nobody: then the
+    /// end is noted where there is room for new metadata.
+    pub fn reserve(&self, new: &NewFile) {
+        let _ = self.session.reserve(&new.file_name);
+    }
+
     /// Whether there are switches that could not be noted yet.
     pub fn is_behind(&self) -> bool {
         !self.unnoted.is_empty()

@@ -35,7 +35,7 @@ impl NewFile {
     /// What the ring file says of it.
     pub fn as_generation(&self, boom: Option<String>) -> Generation {
         let (number, run, started_at, text) = (self.generation, self.run, self.time, self.file_name.clone());
-        Generation { number, run, started_at, text, boom }
+        Generation { number, run, started_at, text, boom, name: self.name.clone() }
     }
 }
 

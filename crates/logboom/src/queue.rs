@@ -78,13 +78,14 @@ impl<C> Queue<C> {
         Queue { waiting: Mutex::new(waiting), waker, room: Condvar::new(), bytes_max }
     }
 
-    /// Adds a frame if there is room.
-    pub fn push(&self, frame: &[u8]) -> Pushed {
+    /// Adds a frame if there is room, right after `note`.
+    pub fn push(&self, frame: &[u8], note: impl FnOnce()) -> Pushed {
         let waiting = self.lock();
         if self.is_full(&waiting, frame.len()) {
             self.waker.wake(); // a nap is over
             return Pushed::Full;
         }
+        note();
         self.take(waiting, frame)
     }
 
@@ -146,6 +147,14 @@ impl<C> Queue<C> {
         !self.lock().batch.is_empty()
     }
 
+    /// Calls `note` if no frame waits; while it runs none comes.
+    pub fn note_if_empty(&self, note: impl FnOnce()) {
+        let waiting = self.lock();
+        if waiting.batch.frames.is_empty() {
+            note();
+        }
+    }
+
     /// Takes nothing any more, and lets go whoever waits for room. Gives what nobody will fetch.
     pub fn close(&self) -> Batch<C> {
         let mut waiting = self.lock();
@@ -170,9 +179,9 @@ mod tests {
     #[test]
     fn requests_need_no_room() {
         let queue = queue();
-        assert_eq!(queue.push(b"12345678"), Pushed::Taken);
+        assert_eq!(queue.push(b"12345678", || ()), Pushed::Taken);
         assert!(queue.ask("switch"));
-        assert_eq!(queue.push(b"12345678"), Pushed::Full);
+        assert_eq!(queue.push(b"12345678", || ()), Pushed::Full);
         queue.drop_one();
         let mut batch = Batch::default();
         assert!(queue.has_work() && queue.fetch(&mut batch));
@@ -184,13 +193,13 @@ mod tests {
     #[test]
     fn a_frame_larger_than_the_queue_goes_through_alone() {
         let queue = queue::<()>();
-        assert_eq!(queue.push(&[1; 100]), Pushed::Taken);
+        assert_eq!(queue.push(&[1; 100], || ()), Pushed::Taken);
     }
 
     #[test]
     fn who_waits_for_room_goes_on_when_there_is_some_or_nobody_fetches_any_more() {
         let queue = queue::<()>();
-        queue.push(b"12345678");
+        queue.push(b"12345678", || ());
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| queue.push_when_there_is_room(b"abcd"));
             let mut batch = Batch::default();
@@ -200,7 +209,7 @@ mod tests {
                 seen.extend_from_slice(&batch.frames);
             }
             waiter.join().unwrap();
-            queue.push(b"12345678");
+            queue.push(b"12345678", || ());
             let waiter = scope.spawn(|| queue.push_when_there_is_room(b"abcd"));
             queue.close();
             assert_eq!(waiter.join().unwrap(), Pushed::Closed);

@@ -10,15 +10,16 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
-use logboom_boom::{self as boom, reader::Reader};
+use logboom_boom::{self as boom, BoomError, reader::Reader};
 use logboom_files::{
     DataDir, FilesError, Session,
     list::Sessions,
     repair::{Repair, repair_runs},
-    session::{Durable, Meta, RunMeta, started},
+    session::{Durable, Meta, RunMeta, is_held, started},
     textlog::{Extent, TextEntry, TextMark, TextReader},
 };
 use logboom_record::{Gap, Kind, Record, Run, RunId, Time, text};
@@ -35,6 +36,10 @@ const SESSIONS_LOOKED_AT: usize = 100;
 
 /// For so long a file that is no ring file may still become one.
 const NEW_FILE_MAX: Duration = Duration::from_secs(60);
+
+/// How often a ring file is tried to be opened that somebody reads, and how long is waited in between.
+const READER_TRIES: u32 = 20;
+const READER_NAP: Duration = Duration::from_millis(5);
 
 /// What was found in the rings of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,28 +58,55 @@ pub struct Recovered {
 /// rings that cannot be read. Rings whose program lives are left alone.
 ///
 /// # Errors
-/// Those of the system, naming the file; what could not be written stays in the rings, and the call can be made again.
+/// Those of the system, naming the file; what could not be written stays in the rings, and the call can be made again. Of several the
+/// first; the other ring files are recovered all the same.
 pub fn recover(session: &Session) -> Result<Recovered, CollectorError> {
-    let mut all = Recovered::default();
+    let (mut all, mut failed) = (Recovered::default(), None);
     for path in rest::files_in(session.dir()) {
-        match DeadRings::open_to_drain(&path) {
-            Ok(rings) => {
-                let one = drain(session, &path, rings)?;
+        match recover_file(session, &path) {
+            Ok(one) => {
                 all.records += one.records;
                 all.damaged_bytes += one.damaged_bytes;
                 all.damaged_rings += one.damaged_rings;
                 all.text_logs.extend(one.text_logs);
             }
-            Err(RingError::Live { .. }) => {}
-            // Somebody else has drained it meanwhile.
-            Err(RingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            // Its program was killed before it had logged anything, unless somebody is just writing it.
-            Err(RingError::NotRing { path }) if is_old(&path) => remove(&path)?,
-            Err(RingError::NotRing { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(all)
+    remove_unnamed(session.dir());
+    failed.map_or(Ok(all), Err)
+}
+
+/// Nothing is recovered of a live one, nor of one that somebody else has drained meanwhile.
+fn recover_file(session: &Session, path: &Path) -> Result<Recovered, CollectorError> {
+    match open(path) {
+        Ok(rings) => return drain(session, path, rings),
+        Err(RingError::Live { .. }) => {}
+        Err(RingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        // Its program was killed before it had logged anything, unless somebody is just writing it.
+        Err(RingError::NotRing { path }) if is_old(&path) => remove(&path)?,
+        Err(RingError::NotRing { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Recovered::default())
+}
+
+/// Opens it to be drained. Who reads a dead one holds a shared lock for a moment, and is waited for.
+fn open(path: &Path) -> Result<DeadRings, RingError> {
+    for _ in 0..READER_TRIES {
+        match DeadRings::open_to_drain(path) {
+            Err(RingError::Live { .. }) if !is_live(path) => thread::sleep(READER_NAP),
+            other => return other,
+        }
+    }
+    DeadRings::open_to_drain(path)
+}
+
+/// Removes what programs left that were killed while they made their ring file: it never had its name, and holds nothing. That it stays
+/// harms nobody.
+fn remove_unnamed(dir: &Path) {
+    let old = rest::unnamed_in(dir).into_iter().filter(|path| is_old(path) && !is_live(path));
+    old.for_each(|path| drop(fs::remove_file(path)));
 }
 
 /// The same for the newest sessions of a data dir, as far as it can be done; the rest is left to `logboom verify --repair`.
@@ -85,6 +117,8 @@ pub(crate) fn recover_newest(data: &DataDir) {
         if rest::files_in(session.dir()).iter().any(|path| !is_live(path)) {
             // What cannot be done now stays in the rings, where readers find it.
             let _ = recover(&session);
+        } else {
+            remove_unnamed(session.dir());
         }
     }
 }
@@ -99,7 +133,8 @@ fn drain(session: &Session, path: &Path, mut rings: DeadRings) -> Result<Recover
     }
     let runs: Vec<RunId> = rings.generations().values().map(|generation| generation.run).collect();
     if damage == Damage::default() && rings.has_all() {
-        runs.iter().try_for_each(|run| session.end_recovered_run(*run))?;
+        // The first that is ended may end the session, whose last run should be known then.
+        runs.iter().rev().try_for_each(|run| session.end_recovered_run(*run))?;
     }
     let repaired = repair_runs(session, Time::now(), |run| runs.contains(&run)).into_iter();
     let text_logs = repaired.map(|(run, repaired)| Ok((run, repaired?))).collect::<Result<_, FilesError>>()?;
@@ -205,18 +240,26 @@ impl Target<'_> {
                 message,
                 fields,
             };
-            // Fields that are too large are in the message all the same.
-            let pushed = boom.push(slot, &new).or_else(|_| boom.push(slot, &boom::NewRecord { fields: None, ..new }));
-            pushed.map_err(FilesError::from)?;
+            push(boom, slot, &new).map_err(FilesError::from)?;
         }
         Ok(boom.sync().map_err(FilesError::from)?)
     }
 }
 
+/// A record that the disk refuses is an error: it stays in its ring, also if there is room again a moment later.
+fn push(boom: &mut boom::Writer, slot: boom::RunSlot, record: &boom::NewRecord<'_>) -> Result<(), BoomError> {
+    // Fields that are too large are in the message all the same.
+    let pushed = boom.try_push(slot, record);
+    let pushed = pushed.or_else(|_| boom.try_push(slot, &boom::NewRecord { fields: None, ..*record }))?;
+    pushed.map(drop).ok_or_else(|| {
+        let why = boom.health().failing.unwrap_or_else(|| "the disk has just refused a block".to_owned());
+        BoomError::Io { action: "write", path: boom.path().to_owned(), source: io::Error::other(why) }
+    })
+}
+
 /// What the metadata should have said of a session file. Its parent is that of the collector's other files.
 fn entry(new: &Generation, meta: &Meta) -> RunMeta {
-    let name = new.text.strip_suffix(".log").unwrap_or(&new.text);
-    let run = started(new.run, Kind::Collector, name.to_owned(), new.started_at);
+    let run = started(new.run, Kind::Collector, new.name.clone(), new.started_at);
     let sibling = meta.runs.iter().find(|run| run.run.kind == Kind::Collector);
     let parent = sibling.and_then(|sibling| sibling.run.parent).unwrap_or(meta.run.id);
     let run = Run { parent: Some(parent), ..run };
@@ -271,6 +314,10 @@ impl TextEnd {
 }
 
 fn append_to_text(path: &Path, run: RunId, gap: Option<Gap>, records: &[Record]) -> Result<(), CollectorError> {
+    // It is that of a dead program, unless somebody has deleted that one and made another.
+    if is_held(path) {
+        return Err(FilesError::Busy { path: path.to_owned(), seconds: 0 }.into());
+    }
     let at = records.first().map_or(u64::MAX, |record| record.seq);
     let at = TextEnd::of(path, run)?.offset_of(at);
     let mut lines = Vec::new();

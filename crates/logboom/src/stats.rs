@@ -28,7 +28,7 @@ pub struct Stats {
     pub live_dropped: u64,
     /// How many messages were longer than [`MESSAGE_BYTES_MAX`](crate::MESSAGE_BYTES_MAX), and lost their ends.
     pub cut: u64,
-    /// Why not all is kept at the moment, if so.
+    /// Why not all was kept when something was last written, if so.
     pub failing: Option<String>,
 }
 

@@ -24,10 +24,10 @@ use logboom_files::{
     FilesError,
     session::{Counts, ended},
     timeline::What,
-    with_causes,
 };
 use logboom_record::{Flags, Kind, Outcome, Record, RunEnd, RunId, Stream, Time, level};
 
+use self::disk::{Trouble, said};
 use crate::{
     ack::Answer,
     deferred::FieldsWriter,
@@ -55,11 +55,6 @@ const LAST_LOOKS: usize = 8;
 /// How often what was written is fsync'ed, in the background.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// The places of [`Writer::trouble`].
-const TEXT: usize = 0;
-const BOOM: usize = 1;
-const META: usize = 2;
-
 /// What the writer can be asked for, between records.
 pub enum Request {
     /// To write to this file from now on.
@@ -68,6 +63,8 @@ pub enum Request {
     Write(Answer<()>),
     /// To make all before it survive a power cut.
     Flush(Answer<Result<(), CollectorError>>),
+    /// The same for somebody who is not told how it went: whoever flushes next has still to be told of what is lost.
+    FlushUntold(Answer<()>),
     /// To write what is left, and to end.
     Close,
 }
@@ -111,8 +108,7 @@ pub struct Writer {
     lost_told: u64,
     /// An earlier file lacks the gap of what it lost, and the metadata do not have its counts yet.
     unsaid: bool,
-    /// Why not all is kept at the moment: in the text log, beside it, and in the metadata.
-    trouble: [Option<String>; 3],
+    trouble: Trouble,
     sites: Sites,
     words: (Vec<u8>, FieldsWriter),
     /// The frames of a batch.
@@ -132,9 +128,11 @@ impl Writer {
     pub fn new(start: Start) -> Result<Writer, FilesError> {
         let Start { inner, journal, mut boom, first, live, drain, clock, waker } = start;
         let slot = boom.as_mut().map(|boom| boom.run(first.run, Kind::Collector, 1)).transpose()?;
+        if slot.is_none() {
+            journal.reserve(&first);
+        }
         let output = Output::new(first, slot, to_wake(&waker));
         let last_sync = Instant::now();
-        let (unsynced, lost_before, trouble) = (false, 0, [None, None, None]);
         let (sites, words) = (Sites::default(), Default::default());
         let writer = Writer {
             inner,
@@ -143,13 +141,13 @@ impl Writer {
             output,
             live,
             last_sync,
-            unsynced,
-            lost_before,
+            unsynced: false,
+            lost_before: 0,
             unsettled: 0,
             dropped: 0,
             lost_told: 0,
             unsaid: false,
-            trouble,
+            trouble: Trouble::default(),
             sites,
             words,
             drain,
@@ -185,7 +183,8 @@ impl Writer {
     }
 
     fn sleep(&self) {
-        let is_due = self.unsynced || self.journal.is_behind() || self.output.has_unsaid_losses();
+        let is_refused = self.trouble.boom.is_some() || self.output.has_unsaid_losses();
+        let is_due = self.unsynced || self.journal.is_behind() || is_refused;
         let sync_in = is_due.then(|| SYNC_EVERY.saturating_sub(self.last_sync.elapsed()));
         let in_rings = || self.drain.as_ref().is_some_and(Drain::has_work);
         self.waker.sleep(sync_in, || self.inner.queue.has_work() || in_rings());
@@ -208,35 +207,27 @@ impl Writer {
         if mem::take(&mut batch.dropped) > 0 {
             self.lose_dropped();
         }
+        self.note_queue_written();
         any
-    }
-
-    /// Tells of records that found no room.
-    fn lose_dropped(&mut self) {
-        let dropped = self.inner.stats.take_dropped();
-        if dropped == 0 {
-            return;
-        }
-        self.lose(dropped, "buffer full");
-        self.unsettled += dropped;
-        self.dropped += dropped;
-        let said = self.output.say_losses();
-        self.flush();
-        self.trouble[TEXT] = self.trouble[TEXT].take().or(self::said(said));
-        self.tell();
     }
 
     /// Answers what was asked; false if it is the end.
     fn answer(&mut self, batch: &mut Batch<Request>) -> bool {
-        let mut open = true;
+        let (mut open, mut flushes, mut untold) = (true, Vec::new(), Vec::new());
         for request in batch.requests.drain(..) {
             match request {
                 Request::Switch(_) => self.switch_as_far_as_asked(),
                 Request::Write(answer) => answer.give(()),
-                Request::Flush(answer) => answer.give(self.flush_for_good()),
+                Request::Flush(answer) => flushes.push(answer),
+                Request::FlushUntold(answer) => untold.push(answer),
                 Request::Close => open = false,
             }
         }
+        if !flushes.is_empty() || !untold.is_empty() {
+            self.flush_for_good();
+        }
+        untold.into_iter().for_each(|answer| answer.give(()));
+        self.tell_flushed(flushes);
         open
     }
 
@@ -365,10 +356,6 @@ impl Writer {
         }
     }
 
-    fn lose(&mut self, count: u64, why: &str) {
-        self.output.lose(count, Time::now(), why, self.boom.as_mut());
-    }
-
     /// Goes on with another file. The old one's end and the new one's start are one change of the metadata.
     fn switch(&mut self, new: NewFile) {
         let slot = self.boom.as_mut().map(|boom| boom.run(new.run, Kind::Collector, 1));
@@ -377,6 +364,9 @@ impl Writer {
         let switched = What::SessionSwitched { generation: new.generation, file: new.file_name.clone() };
         let (end, counts) = self.end_output();
         let (time, old) = (new.time, (self.output.new.run, end, counts));
+        if slot.is_none() {
+            self.journal.reserve(&new);
+        }
         let noted = self.journal.switch(old, &new, self.boom.as_ref().filter(|_| slot.is_some()));
         self.unsaid |= self.output.has_unsaid_losses();
         let old_output = mem::replace(&mut self.output, Output::new(new, slot, to_wake(&self.waker)));
@@ -387,15 +377,15 @@ impl Writer {
         drop(old_output); // and its lock, which says that its run goes on until its end is noted
         self.note(time, What::Start { name: self.output.new.name.clone() });
         self.note(time, switched);
-        self.note_trouble(refused.map_err(FilesError::from));
-        self.trouble[META] = said(noted);
+        Trouble::add(&mut self.trouble.boom, refused);
+        self.trouble.meta = said(noted);
         self.tell();
     }
 
     /// Writes the last of the current session file, and tells how it ended.
     fn end_output(&mut self) -> (RunEnd, Counts) {
         let finished = self.output.finish();
-        self.note_trouble(finished);
+        Trouble::add(&mut self.trouble.text, finished);
         let end = ended(Outcome::Passed, Time::now());
         if let (Some(boom), Some(slot)) = (&mut self.boom, self.output.slot) {
             boom.end_run(slot, &end);
@@ -419,14 +409,14 @@ impl Writer {
         self.lose_dropped();
         let (end, counts) = self.end_output();
         let sealed = self.boom.take().map_or(Ok(()), |boom| boom.seal().map(drop));
-        self.note_trouble(sealed.map_err(FilesError::from));
+        Trouble::add(&mut self.trouble.boom, sealed);
         let noted = self.journal.end(self.output.new.run, &end, counts);
-        self.note_trouble(noted);
+        Trouble::add(&mut self.trouble.meta, noted);
         let Counts { lines, errors, lost, .. } = counts;
         let outcome = end.outcome;
         self.note(end.ended_at, What::End { outcome, exit_code: None, signal: None, lines, errors, lost });
         self.note(end.ended_at, What::Unregistered { collector: self.inner.id });
-        self.inner.stats.tell(0, self.lost_before, self.why());
+        self.inner.stats.tell(0, self.lost_before, self.trouble.why());
         // What the metadata do not know of is known from the file: the next collector notes it, and removes the file.
         if let Some(file) = self.inner.ring_file().filter(|_| !self.journal.is_behind()) {
             // One that stays is empty, and the next collector removes it too.
@@ -447,11 +437,6 @@ impl Drop for Writer {
             self.inner.stats.fail("the writer of this collector panicked; make a new one");
         }
     }
-}
-
-/// What an error says.
-fn said<T, E: std::error::Error>(result: Result<T, E>) -> Option<String> {
-    result.err().map(|error| with_causes(&error))
 }
 
 fn to_wake(waker: &Arc<Waker>) -> impl Fn() + Send + Sync + 'static {

@@ -114,8 +114,9 @@ pub fn push_gap(out: &mut Vec<u8>, gap: &Gap) {
     out.extend_from_slice(format!("lost seq {}-{to}: {}\n", gap.from, gap.why.replace('\n', " ")).as_bytes());
 }
 
-/// The largest seq that a gap line is believed: no run comes near it, and whoever counts on from it does not overflow.
-const SEQ_MAX: u64 = 1 << 62;
+/// The largest seq that a file is believed that gives it in words: no run comes near it, and whoever counts on from it does not
+/// overflow.
+pub const SEQ_MAX: u64 = 1 << 62;
 
 /// What a gap line says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use super::{
     ClockAnchor, Drain, Generation, Producer, RingError, Waker,
     layout::{
         BEHIND, BOOT_ID, BY_QUEUE, FILE_MAGIC, FIXED_BYTES, LIVE, PAGE, Positions, RING_BYTES_MAX, RING_BYTES_MIN,
-        RING_MAGIC, RINGS_AT, RINGS_MAX, VERSION,
+        RING_MAGIC, RINGS_AT, RINGS_MAX, SETTLING, VERSION,
     },
     mapping::{ControlPage, Ring},
     sync::{AtomicU32, Ordering},
@@ -203,26 +203,46 @@ impl RingFile {
         self.0.control.dropped.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a record went by the queue, and that its call did not wait until it was in a file: a kill may have taken it.
-    pub fn note_by_queue(&self) {
-        self.0.control.dropped.0.fetch_or(BY_QUEUE, Ordering::Relaxed);
+    /// Notes whether a record is in the queue whose call did not wait until it was in a file: a kill may take it.
+    pub fn set_by_queue(&self, is_there: bool) {
+        self.set(BY_QUEUE, is_there);
+    }
+
+    /// Whether that is noted.
+    pub fn is_by_queue(&self) -> bool {
+        self.0.control.dropped.0.load(Ordering::Relaxed) & BY_QUEUE != 0
     }
 
     /// Notes whether there is something that the writer could not write, which a kill would take without a trace.
     pub fn set_behind(&self, is_behind: bool) {
+        self.set(BEHIND, is_behind);
+    }
+
+    fn set(&self, flag: u64, is_set: bool) {
         let word = &self.0.control.dropped.0;
-        if (word.load(Ordering::Relaxed) & BEHIND != 0) != is_behind {
-            if is_behind {
-                word.fetch_or(BEHIND, Ordering::Relaxed)
+        if (word.load(Ordering::Relaxed) & flag != 0) != is_set {
+            if is_set {
+                word.fetch_or(flag, Ordering::Relaxed)
             } else {
-                word.fetch_and(!BEHIND, Ordering::Relaxed)
+                word.fetch_and(!flag, Ordering::Relaxed)
             };
         }
     }
 
-    /// Says that so many dropped records are told of in the files.
+    /// Says that the gap of dropped records is about to be written, as what comes next of the session file that the control page
+    /// counts for: after a kill the files show whether it is there.
+    pub fn begin_dropped(&self) {
+        self.set(SETTLING, true);
+    }
+
+    /// Says that so many dropped records are told of in the files, and that nothing of that is about to be written.
     pub fn settle_dropped(&self, count: u64) {
-        self.0.control.dropped.0.fetch_sub(count, Ordering::Relaxed);
+        let word = &self.0.control.dropped.0;
+        // The one that drops none and has begun no gap is called for every batch.
+        let settled = count + (word.load(Ordering::Relaxed) & SETTLING);
+        if settled > 0 {
+            word.fetch_sub(settled, Ordering::Relaxed);
+        }
     }
 
     /// Whether this is the process that made the file, not a child that was forked from it.

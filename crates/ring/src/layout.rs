@@ -41,11 +41,11 @@ pub(super) const NEXT_TAIL_AT: u64 = 384;
 /// The bit of the table word that says that table 1 counts.
 pub(super) const SECOND_TABLE: u64 = 1 << 63;
 
-/// The bit of the word of dropped records that says that some went by the queue, and nobody waited for them.
+/// The bit of the word of dropped records that says that some are in the queue, and nobody waits for them.
 pub(super) const BY_QUEUE: u64 = 1 << 63;
 /// The bit that says that the writer had records that it could not write, or a gap of them.
 pub(super) const BEHIND: u64 = 1 << 62;
-/// The bit that says that a recovery is about to write the gap of the dropped records.
+/// The bit that says that somebody is about to write the gap of dropped records.
 pub(super) const SETTLING: u64 = 1 << 61;
 /// All of them.
 pub(super) const DROPPED_FLAGS: u64 = BY_QUEUE | BEHIND | SETTLING;

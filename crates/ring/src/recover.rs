@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use logboom_record::Time;
+use logboom_record::{Time, text::SEQ_MAX};
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -51,7 +51,7 @@ pub struct Batch {
 pub struct Damage {
     /// Rings whose numbers do not fit, or that the file ends before.
     pub rings: u32,
-    /// Bytes that are no frames.
+    /// Bytes that are no frames, or no numbers that can be.
     pub bytes: u64,
     /// Bytes of the table that are no entries.
     pub table_bytes: u64,
@@ -135,7 +135,8 @@ impl DeadRings {
         rings.read_positions()?;
         rings.dropped = rings.word(DROPPED_AT)?;
         if rings.dropped() > DROPPED_MAX {
-            (rings.dropped, rings.damage.bytes) = (rings.dropped & BEHIND, rings.damage.bytes + 8);
+            rings.dropped &= BEHIND;
+            rings.note_damage(8);
         }
         rings.read_table(&file_id(&head)).map_err(failed)?;
         rings.enqueue_all().map_err(failed)?;
@@ -183,7 +184,7 @@ impl DeadRings {
         self.dropped & SETTLING != 0
     }
 
-    /// Whether all that was logged is in the files or the rings, or counted: none went by the queue without being waited for, the
+    /// Whether all that was logged is in the files or the rings, or counted: none was in the queue without being waited for, the
     /// writer was not behind, and the system still runs whose memory it was.
     pub fn has_all(&self) -> bool {
         self.is_of_this_boot && self.dropped & (BY_QUEUE | BEHIND) == 0
@@ -198,13 +199,18 @@ impl DeadRings {
         self.store(DROPPED_AT, self.dropped)
     }
 
-    /// Says that they are in a gap.
+    /// Says that so many of them are in a gap.
     ///
     /// # Errors
     /// What the operating system refuses.
-    pub fn end_dropped(&mut self) -> Result<(), RingError> {
-        self.dropped &= BY_QUEUE | BEHIND;
+    pub fn end_dropped(&mut self, told: u64) -> Result<(), RingError> {
+        self.dropped = (self.dropped & !SETTLING) - told.min(self.dropped());
         self.store(DROPPED_AT, self.dropped)
+    }
+
+    /// Counts bytes that can be no record's, whatever their frames say.
+    pub(crate) fn note_damage(&mut self, bytes: u64) {
+        self.damage.bytes += bytes;
     }
 
     /// What could not be read so far.
@@ -285,6 +291,11 @@ impl DeadRings {
     /// What the operating system refuses; the file is then to be recovered anew.
     pub fn end_batch(&mut self, next_seq: u64) -> Result<(), RingError> {
         self.skip_rest_of_batch()?;
+        if self.damage != Damage::default() && self.dropped & BEHIND == 0 {
+            // Whoever goes on after a recovery that fails or is killed does not find it: it is before the tails then.
+            self.dropped |= BEHIND;
+            self.store(DROPPED_AT, self.dropped)?;
+        }
         for at in 0..self.rings.len() {
             self.store(self.rings[at].tail_at(), self.rings[at].position())?;
         }
@@ -318,15 +329,22 @@ impl DeadRings {
         for tries in 1..=TRIES {
             let number = self.word(BATCH_AT)?;
             let generation = self.word(GENERATION_AT)? as u32;
-            let batch = Batch { generation, first_seq: self.word(FIRST_SEQ_AT)? };
+            let told = self.word(FIRST_SEQ_AT)?;
+            // Without a seq that can be, what of the batch is in the files cannot be told: it follows them, as all else.
+            let is_seq = told <= SEQ_MAX;
+            let (batch, in_batch) = match is_seq {
+                true => (Batch { generation, first_seq: told }, number & 1 == 1),
+                false => (Batch { generation, first_seq: 1 }, false),
+            };
             let count = self.word(RING_COUNT_AT)? as u32;
-            let read = read_rings(&self.file, count, number & 1 == 1);
+            let read = read_rings(&self.file, count, in_batch);
             let rings = read.map_err(|source| self.failed("read", source))?;
             // A live writer moves a ring's positions before it begins a batch: what does not fit may fit when it is read again.
             let fits = tries == TRIES || !rings.iter().any(DeadRing::is_damaged);
             if fits && self.word(BATCH_AT)? == number {
                 (self.number, self.counted) = (number, batch);
-                self.batch = (number & 1 == 1).then_some(batch);
+                self.batch = in_batch.then_some(batch);
+                self.note_damage(if is_seq { 0 } else { size_of_val(&told) as u64 });
                 self.damage.rings = count - rings.iter().filter(|ring| !ring.is_damaged()).count() as u32;
                 self.rings = rings;
                 return Ok(());

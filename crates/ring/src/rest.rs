@@ -28,13 +28,25 @@ pub const ENDING: &str = ".log.ring";
 /// The ring files of a session's directory. One that is being made has a hidden name, and is not among them; nor is a FIFO, which to
 /// open would wait for its writer.
 pub fn files_in(dir: &Path) -> Vec<PathBuf> {
+    files(dir, |name| name.ends_with(ENDING) && !name.starts_with('.'))
+}
+
+/// Files that are being made, `.<text log>.ring.<pid>-<random>`, or that a kill left then.
+pub fn unnamed_in(dir: &Path) -> Vec<PathBuf> {
+    files(dir, |name| {
+        let made =
+            name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).filter(|(name, _)| name.ends_with(ENDING));
+        let parts = made.and_then(|(_, made)| made.split_once('-'));
+        let is_hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        parts.is_some_and(|(pid, random)| pid.parse::<u32>().is_ok() && is_hex(random))
+    })
+}
+
+fn files(dir: &Path, is_one: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_file()));
-    let is_ring = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
-    };
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_ring).collect();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|of| of.is_file()));
+    let files = files.filter(|entry| entry.file_name().to_str().is_some_and(&is_one));
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.path()).collect();
     files.sort();
     files
 }
@@ -67,6 +79,7 @@ pub const WHY_LOST: &str = "writer was killed";
 /// # Errors
 /// Those of the files, and what the operating system refuses.
 pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damage, F::Error> {
+    settle_begun(rings, files)?;
     let mut words = Words::of(rings);
     let mut latest = rings.counted().generation;
     if !rings.generations().contains_key(&latest) {
@@ -75,8 +88,10 @@ pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damag
     while !rings.is_empty() {
         let begun = rings.batch();
         let Some(number) = begun.map(|batch| batch.generation).or_else(|| rings.generation()) else { break };
-        let Some(to) = rings.generations().get(&number.max(latest)).cloned() else {
-            words.skip(rings, number, begun.is_some())?;
+        // The table forgets the generations that are over; a frame of such a one came late, and belongs to that after it.
+        let to = rings.generations().range(number.max(latest)..).next().map(|(_, to)| to.clone());
+        let Some(to) = to else {
+            skip(rings, number, begun.is_some())?;
             continue;
         };
         latest = to.number;
@@ -95,9 +110,7 @@ pub fn hand_over<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<Damag
     }
     hand_over_counted(rings, files)?;
     hand_over_dropped(rings, files)?;
-    let mut damage = rings.damage();
-    damage.bytes += words.damaged;
-    Ok(damage)
+    Ok(rings.damage())
 }
 
 /// What the control page knows of and the files do not have, although nothing of it is in the rings: the disk did not take it.
@@ -112,18 +125,37 @@ fn hand_over_counted<F: Files>(rings: &DeadRings, files: &mut F) -> Result<(), F
 fn hand_over_dropped<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<(), F::Error> {
     let last = rings.generations().values().next_back().cloned();
     let (Some(to), 1..) = (last, rings.dropped()) else { return Ok(()) };
-    let mut held = files.next_seq(&to, None)?;
+    let held = files.next_seq(&to, None)?;
+    // So that a recovery that is killed shows by the files whether the gap is there.
+    rings.begin_batch(to.number, held)?;
+    rings.end_batch(held)?;
+    rings.begin_dropped()?;
+    files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
+    Ok(rings.end_dropped(rings.dropped())?)
+}
+
+/// Takes those dropped records for told whose gap somebody was writing when he was killed, as far as the files have it: nothing
+/// else was written then.
+fn settle_begun<F: Files>(rings: &mut DeadRings, files: &mut F) -> Result<(), F::Error> {
     if !rings.is_dropped_begun() {
-        // So that a recovery that is killed shows by the files whether the gap is there.
-        rings.begin_batch(to.number, held)?;
-        rings.end_batch(held)?;
-        rings.begin_dropped()?;
-        held = rings.counted().first_seq;
+        return Ok(());
     }
-    if held == rings.counted().first_seq {
-        files.append(&to, held..held.saturating_add(rings.dropped()), Vec::new())?;
+    let counted = rings.counted();
+    let held = match rings.generations().get(&counted.generation) {
+        Some(of) => files.next_seq(of, None)?,
+        None => counted.first_seq,
+    };
+    Ok(rings.end_dropped(held.saturating_sub(counted.first_seq))?)
+}
+
+/// Passes over records of a session file that the table does not have.
+fn skip(rings: &mut DeadRings, number: u32, in_batch: bool) -> Result<(), RingError> {
+    loop {
+        let frame = if in_batch { rings.next()? } else { rings.next_of(number)? };
+        let Some(bytes) = frame.map(|frame| frame.bytes) else { break };
+        rings.note_damage(bytes as u64);
     }
-    Ok(rings.end_dropped()?)
+    if in_batch { rings.end_batch(1) } else { Ok(()) }
 }
 
 /// The seq of the next frame: as the batch says that was begun, else what follows both the files and what the writer had counted.
@@ -141,14 +173,13 @@ struct Words {
     sites: BTreeMap<u32, SiteInfo>,
     clock: ClockAnchor,
     fields: FieldsWriter,
-    damaged: u64,
 }
 
 impl Words {
     fn of(rings: &DeadRings) -> Words {
         let site = |(number, bytes): (&u32, &Vec<u8>)| Some((*number, SiteInfo::parse(bytes)?.0));
         let sites = rings.sites().iter().filter_map(site).collect();
-        Words { sites, clock: rings.clock(), fields: FieldsWriter::default(), damaged: 0 }
+        Words { sites, clock: rings.clock(), fields: FieldsWriter::default() }
     }
 
     /// The next records: all of a batch that was begun, else so many as are handed on at once.
@@ -163,16 +194,6 @@ impl Words {
             push_parts(&mut records, record);
         }
         Ok(records)
-    }
-
-    /// Passes over records of a session file that the table does not have.
-    fn skip(&mut self, rings: &mut DeadRings, number: u32, in_batch: bool) -> Result<(), RingError> {
-        loop {
-            let frame = if in_batch { rings.next()? } else { rings.next_of(number)? };
-            let Some(frame) = frame else { break };
-            self.damaged += frame.bytes as u64;
-        }
-        if in_batch { rings.end_batch(1) } else { Ok(()) }
     }
 
     fn record(&mut self, frame: &Frame<'_>, run: RunId, seq: u64) -> Record {
@@ -233,8 +254,24 @@ pub fn read(
     Ok((rest.found, damage))
 }
 
-/// A session file, and records of it.
-pub type OfFile = (Generation, Vec<Record>);
+/// What rings have of a session file.
+#[derive(Debug)]
+pub struct OfFile {
+    /// The file.
+    pub of: Generation,
+    /// Seqs that are in no file and no ring, in order: before the records, or behind them.
+    pub lost: Vec<Range<u64>>,
+    /// The records, in order.
+    pub records: Vec<Record>,
+}
+
+impl OfFile {
+    /// The seq of what comes after both.
+    pub fn next_seq(&self) -> Option<u64> {
+        let held = self.records.last().map(|record| record.seq.saturating_add(1));
+        held.max(self.lost.last().map(|lost| lost.end))
+    }
+}
 
 /// Files that are not written.
 struct Rest<N> {
@@ -246,15 +283,18 @@ impl<N: Fn(&Generation, Option<u64>) -> u64> Files for Rest<N> {
     type Error = RingError;
 
     fn next_seq(&mut self, of: &Generation, begun: Option<u64>) -> Result<u64, RingError> {
-        let found = self.found.iter().find(|(known, _)| known.run == of.run);
-        let last = found.and_then(|(_, records)| records.last());
-        Ok(last.map_or_else(|| (self.next_seq)(of, begun), |record| record.seq.saturating_add(1)))
+        let found = self.found.iter().find(|known| known.of.run == of.run);
+        Ok(found.and_then(OfFile::next_seq).unwrap_or_else(|| (self.next_seq)(of, begun)))
     }
 
-    fn append(&mut self, to: &Generation, _: Range<u64>, records: Vec<Record>) -> Result<(), RingError> {
-        match self.found.iter_mut().find(|(known, _)| known.run == to.run) {
-            Some((_, known)) => known.extend(records),
-            None => self.found.push((to.clone(), records)),
+    fn append(&mut self, to: &Generation, lost: Range<u64>, records: Vec<Record>) -> Result<(), RingError> {
+        let lost = Some(lost).filter(|lost| !lost.is_empty());
+        match self.found.iter_mut().find(|known| known.of.run == to.run) {
+            Some(known) => {
+                known.lost.extend(lost);
+                known.records.extend(records);
+            }
+            None => self.found.push(OfFile { of: to.clone(), lost: lost.into_iter().collect(), records }),
         }
         Ok(())
     }

@@ -9,6 +9,9 @@ use logboom_record::{RunId, Time};
 
 use super::layout::{PAGE, SECOND_TABLE, TABLE_BYTES};
 
+/// The most bytes that are kept of what the program calls a session file.
+const NAME_BYTES_MAX: usize = 1 << 10;
+
 const ENTRY_HEAD_BYTES: usize = 16;
 /// Sites leave the rest to generations, without which a session cannot be switched.
 const SITE_BYTES_MAX: usize = TABLE_BYTES / 4 * 3;
@@ -29,6 +32,8 @@ pub struct Generation {
     pub text: String,
     /// Name of the boom file, where there is one.
     pub boom: Option<String>,
+    /// What the program called it; of a long name the first 1,024 bytes are kept.
+    pub name: String,
 }
 
 impl Generation {
@@ -38,6 +43,8 @@ impl Generation {
         body.extend((self.text.len() as u16).to_le_bytes());
         body.extend(self.text.as_bytes());
         body.extend(self.boom.as_deref().unwrap_or_default().as_bytes());
+        body.push(0);
+        body.extend(&self.name.as_bytes()[..self.name.floor_char_boundary(NAME_BYTES_MAX)]);
         body
     }
 
@@ -45,14 +52,18 @@ impl Generation {
         let (run, body) = body.split_first_chunk::<16>()?;
         let (started_at, body) = body.split_first_chunk::<8>()?;
         let (text_bytes, body) = body.split_first_chunk::<2>()?;
-        let (text, boom) = body.split_at_checked(u16::from_le_bytes(*text_bytes).into())?;
-        let boom = std::str::from_utf8(boom).ok()?;
+        let (text, rest) = body.split_at_checked(u16::from_le_bytes(*text_bytes).into())?;
+        let text = std::str::from_utf8(text).ok()?;
+        // No file's name has a zero; a table without one is of a version that kept no names.
+        let rest = std::str::from_utf8(rest).ok()?;
+        let (boom, name) = rest.split_once('\0').unwrap_or((rest, text));
         Some(Generation {
             number,
             run: RunId::from_bytes(*run),
             started_at: Time::from_micros(i64::from_le_bytes(*started_at)),
-            text: std::str::from_utf8(text).ok()?.to_owned(),
+            text: text.to_owned(),
             boom: (!boom.is_empty()).then(|| boom.to_owned()),
+            name: name.to_owned(),
         })
     }
 }
@@ -190,6 +201,7 @@ mod tests {
             started_at: Time::from_micros(5),
             text,
             boom: number.is_multiple_of(2).then(|| "r.boom".into()),
+            name: "a/b".repeat(number as usize),
         }
     }
 
@@ -212,7 +224,16 @@ mod tests {
             assert_eq!(Generation::decode(number, &generation(number).encode()), Some(generation(number)));
         }
         let whole = generation(1).encode();
-        (0..whole.len()).for_each(|len| assert_eq!(Generation::decode(1, &whole[..len]), None));
+        let names = whole.len() - "\0a/b".len();
+        (0..names).for_each(|len| assert_eq!(Generation::decode(1, &whole[..len]), None));
+        let nameless = Generation { name: "1.log".into(), ..generation(1) };
+        assert_eq!(Generation::decode(1, &whole[..names]), Some(nameless));
+    }
+
+    #[test]
+    fn of_a_long_name_the_start_is_kept() {
+        let long = Generation { name: "é".repeat(600) + "e", ..generation(1) };
+        assert_eq!(Generation::decode(1, &long.encode()).unwrap().name, "é".repeat(512));
     }
 
     #[test]

@@ -17,12 +17,13 @@ use logboom_files::{
     Session,
     session::{RunMeta, Status},
 };
-use logboom_record::{Gap, Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
+use logboom_record::{Kind, Outcome, Record, Run, RunEnd, RunId, Stream, Time};
 use logboom_ring::{recover::is_live, rest};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
-    source::{Bytes, Facts, RunFacts, Source, Written, failed, note_holes, note_joins},
+    holes::{note_ends, note_holes, note_joins, note_times},
+    source::{Bytes, End, Facts, KILLED, RunFacts, Source, failed},
     text_source::TextSource,
 };
 
@@ -120,7 +121,7 @@ impl Open {
         self.name_runs();
         self.add_killed_at_once();
         note_holes(&mut self.sources);
-        self.close_gaps();
+        note_ends(&mut self.sources, &self.status.meta.runs);
         note_joins(&mut self.sources);
         note_times(&mut self.sources);
         Ok(())
@@ -191,13 +192,7 @@ impl Open {
         if let Some(path) = text.filter(|path| path.is_file()) {
             let text = TextSource::open(&path, run, outcome)?;
             let (blocks, runs) = (text.facts(), text.runs());
-            self.sources.push(Source {
-                bytes: Bytes::Text(Box::new(text)),
-                blocks,
-                runs,
-                written: Written::default(),
-                is_abandoned: false,
-            });
+            self.sources.push(Source::of(Bytes::Text(Box::new(text)), blocks, runs));
         } else if run.boom.as_ref().is_some_and(|name| self.known.contains_key(name)) {
             self.sources.push(all_lost(run, "its boom file is damaged"));
         }
@@ -206,13 +201,13 @@ impl Open {
 
     /// Forgets what rings held that somebody has put into files since, which are looked at after this.
     fn forget_drained(&mut self) {
-        for at in self.rings.iter().filter(|(path, _)| !path.exists()).filter_map(|(_, source)| *source) {
+        let drained = self.rings.extract_if(|path, _| !path.exists()).filter_map(|(_, source)| source);
+        for at in drained {
             let emptied = std::mem::replace(&mut self.sources[at], Source::of_rings(Vec::new()));
             for run in emptied.runs {
                 self.sources.iter_mut().for_each(|source| _ = source.leave_to_rings(run.id, None));
             }
         }
-        self.rings.retain(|path, _| path.exists());
     }
 
     /// Reads what killed programs left in their rings.
@@ -232,16 +227,16 @@ impl Open {
         // Somebody drains them, or they cannot be read now: they are looked at again. What is wrong is told by `verify`.
         let Ok((left, _)) = rest::read(&path, |of, begun| next_seq(of.run, begun).unwrap_or(1)) else { return Ok(()) };
         let mut is_other = false;
-        for (of, records) in &left {
-            let first = records.first().map(|record| record.seq);
-            self.sources.iter_mut().for_each(|source| is_other |= source.leave_to_rings(of.run, first));
+        for rest in &left {
+            let first = rest.records.first().map(|record| record.seq);
+            self.sources.iter_mut().for_each(|source| is_other |= source.leave_to_rings(rest.of.run, first));
         }
         if is_other {
             self.heads = Heads::default();
             self.refresh_sources()?;
         }
         self.rings.insert(path, Some(self.sources.len()));
-        self.sources.push(Source::of_rings(left.into_iter().map(|(_, records)| records).collect()));
+        self.sources.push(Source::of_rings(left.into_iter().map(|rest| rest.records).collect()));
         Ok(())
     }
 
@@ -261,25 +256,16 @@ impl Open {
         }
     }
 
-    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
-    fn close_gaps(&mut self) {
-        let runs = &self.status.meta.runs;
-        let close = |gap: &Gap| match runs.iter().find(|run| run.run.id == gap.run) {
-            Some(run) if gap.to.is_none() => run.close_gap(gap),
-            _ => Some(gap.clone()),
-        };
-        for facts in self.sources.iter_mut().flat_map(|source| &mut source.blocks) {
-            facts.lead = facts.lead.iter().filter_map(close).collect();
-        }
-    }
-
     /// Gives a place to the runs whose writer was killed before its file had something of them.
     fn add_killed_at_once(&mut self) {
         for (run, outcome) in self.status.meta.runs.iter().zip(&self.status.outcomes) {
-            let is_told = || self.sources.iter().any(|source| source.tells_of(run.run.id));
-            let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost && run.run.end.is_none());
-            if file.is_some_and(|file| self.sources.iter().any(|source| source.was_left(file))) && !is_told() {
-                self.sources.push(all_lost(run, "writer was killed"));
+            let id = run.run.id;
+            let is_told = || self.sources.iter().any(|source| source.tells_of(id));
+            let file = run.boom.as_ref().filter(|_| *outcome == Outcome::Lost && run.run.end.is_none());
+            let is_own = |source: &&Source| source.name().zip(file).is_some_and(|(name, file)| name == file.as_str());
+            let own = self.sources.iter().find(is_own);
+            if own.is_some_and(|own| own.end_of(id) == End::Open(KILLED)) && !is_told() {
+                self.sources.push(all_lost(run, KILLED));
             }
         }
     }
@@ -327,39 +313,9 @@ fn is_boom(name: &str) -> bool {
 }
 
 /// The place of a run of which no file has anything.
-fn all_lost(run: &RunMeta, why: &str) -> Source {
-    let to = run.counts.map(|counts| counts.records.saturating_add(counts.lost)).filter(|to| *to > 0);
-    let time = run.run.started_at;
-    let gap = Gap { run: run.run.id, from: 1, to, time, why: why.to_owned() };
-    let next_seq = to.map_or(1, |to| to.saturating_add(1));
+fn all_lost(run: &RunMeta, why: &'static str) -> Source {
+    let to = run.counts.map_or(0, |counts| counts.records.saturating_add(counts.lost));
+    let (time, next_seq) = (run.run.started_at, to.saturating_add(1));
     let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
-    let lead = if to.is_none() { vec![gap] } else { Vec::new() };
-    let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];
-    Source {
-        bytes: Bytes::Parked(Path::new("").into()),
-        blocks,
-        runs: vec![held],
-        written: Written::default(),
-        is_abandoned: false,
-    }
-}
-
-/// Notes for each block how late its runs may have been before it.
-fn note_times(sources: &mut [Source]) {
-    let latest: Vec<Time> = sources
-        .iter()
-        .map(|source| source.blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default())
-        .collect();
-    let mut held: HashMap<RunId, Vec<usize>> = HashMap::new();
-    for (at, source) in sources.iter().enumerate() {
-        source.runs.iter().for_each(|run| held.entry(run.id).or_default().push(at));
-    }
-    for (at, source) in sources.iter_mut().enumerate() {
-        let others = source.runs.iter().flat_map(|run| &held[&run.id]).filter(|other| **other != at);
-        let mut before = others.map(|other| latest[*other]).max().unwrap_or(Time::from_micros(i64::MIN));
-        for facts in &mut source.blocks {
-            facts.before = before;
-            before = before.max(facts.times.1);
-        }
-    }
+    Source::of(Bytes::Lost(why), vec![Facts { times: (time, time), ..Facts::default() }], vec![held])
 }

@@ -2,65 +2,26 @@
 //!
 //! What can be told of a block without reading it is in its [`Facts`]. Damaged blocks show as holes in the seqs of a run: they
 //! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
-//! unknown end included, the lead of a last block without records.
+//! unknown end included, the lead of a last block without records. Both are told by all files of a session: see `holes`.
 
-use std::{collections::HashMap, io, path::Path, time::SystemTime};
+mod chunk;
+mod facts;
+
+use std::{collections::HashSet, ffi::OsStr, io, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
-    block::Block,
-    format::BlockFlags,
     gram_query::GramQuery,
-    reader::{BlockInfo, Reader, State},
+    reader::{Reader, State},
 };
-use logboom_record::{Entry, EntryRef, Flags, Gap, Record, RecordRef, RunId, Time};
+use logboom_record::{Entry, Record, RunId, Time};
 use logboom_store::StoreError;
 
+pub(crate) use chunk::{Chunk, Item, goes_on};
+pub(crate) use facts::{Facts, RunFacts};
+use facts::{all_lost, facts_of, facts_of_records};
+
 use crate::text_source::TextSource;
-
-/// A run in a block.
-#[derive(Clone, Debug)]
-pub(crate) struct RunFacts {
-    pub id: RunId,
-    pub first_seq: u64,
-    pub next_seq: u64,
-    pub records: u64,
-    pub lines: u64,
-    pub levels: [u64; 5],
-}
-
-/// What is known of a block before it is read.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
-    /// Some line goes on from an earlier block, or may.
-    pub joins_earlier: bool,
-    /// Some line goes on in a later one, or may.
-    pub joins_later: bool,
-    /// The earliest and the latest time of any entry.
-    pub times: (Time, Time),
-    /// The latest time of any entry that a run of this block may have had before.
-    pub before: Time,
-    pub records: u64,
-    pub runs: Vec<RunFacts>,
-    pub has_gaps: bool,
-    /// Gaps that tell, after the fact, of seqs before the block's own: what was written there was lost again. The hole
-    /// stands where the records were.
-    pub late: Vec<Gap>,
-    /// What is missing in front of the block.
-    pub lead: Vec<Gap>,
-}
-
-impl Facts {
-    /// Whether every record is a line of its own.
-    pub fn is_plain(&self) -> bool {
-        !self.joins_earlier && !self.joins_later && self.runs.iter().all(|run| run.lines == run.records)
-    }
-
-    /// The latest time at which an entry of the block can stand in history.
-    pub fn latest(&self) -> Time {
-        self.times.1.max(self.before)
-    }
-}
 
 /// What is read from.
 pub(crate) enum Bytes {
@@ -70,6 +31,8 @@ pub(crate) enum Bytes {
     Rings(Vec<Entry>),
     /// A boom file that is not kept open, since there are too many; it is sealed.
     Parked(Box<Path>),
+    /// Nothing, and why: the place of a run of which no file has anything.
+    Lost(&'static str),
 }
 
 /// A file of a session.
@@ -80,8 +43,24 @@ pub(crate) struct Source {
     pub runs: Vec<RunFacts>,
     /// From when to when it was written, as far as that can be told.
     pub written: Written,
-    /// Whether its writer had died when it was last looked at.
-    pub is_abandoned: bool,
+    /// How it stood when it was last looked at; of what is no boom file nothing is told by it.
+    state: State,
+    /// The runs that end in it.
+    ended: HashSet<RunId>,
+}
+
+/// Why the end of a run is not known.
+pub(crate) const KILLED: &str = "writer was killed";
+
+/// What a source tells of the end of a run that it has something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is there, is yet to come, or comes by another way.
+    Known,
+    /// Nobody knows what was there, for this reason.
+    Open(&'static str),
+    /// Nothing.
+    Untold,
 }
 
 /// From when to when a file was written, by the file system's clock.
@@ -105,33 +84,15 @@ impl Written {
     }
 }
 
-/// Memory to read blocks into.
-#[derive(Default)]
-pub(crate) struct Chunk {
-    boom: Block,
-    text: Vec<Entry>,
-    is_text: bool,
-    lead: Vec<Gap>,
-    late: Vec<Gap>,
-}
-
-/// One entry of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
-    /// A record, by its index among the records.
-    Record(u32),
-    /// A gap of the block, by its index among these.
-    Gap(u32),
-    /// A gap in front of the block.
-    Lead(u32),
-}
-
 impl Source {
+    /// What is no boom file.
+    pub fn of(bytes: Bytes, blocks: Vec<Facts>, runs: Vec<RunFacts>) -> Source {
+        Source { bytes, blocks, runs, written: Written::default(), state: State::Sealed, ended: HashSet::new() }
+    }
+
     /// What a boom file is, as its reader sees it now.
     pub fn of_boom(reader: Reader) -> Source {
-        let bytes = Bytes::Parked(reader.path().into());
-        let mut source =
-            Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default(), is_abandoned: false };
+        let mut source = Source::of(Bytes::Parked(reader.path().into()), Vec::new(), Vec::new());
         source.stock(&reader);
         source.bytes = Bytes::Boom(Box::new(reader));
         source
@@ -144,7 +105,7 @@ impl Source {
         let end = blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default();
         blocks.push(Facts { times: (end, end), ..Facts::default() });
         let entries = records.into_iter().flatten().map(Entry::Record).collect();
-        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default(), is_abandoned: false }
+        Source::of(Bytes::Rings(entries), blocks, runs)
     }
 
     /// What rings hold, but for these records.
@@ -165,10 +126,12 @@ impl Source {
 
     fn stock(&mut self, reader: &Reader) {
         self.written = Written::of(reader);
-        self.is_abandoned = reader.state() == State::Abandoned;
+        self.state = reader.state();
         self.blocks = reader.blocks().iter().map(facts_of).collect();
         let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
-        self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
+        self.blocks.push(Facts { times: (end, end), ..Facts::default() });
+        let ended = reader.runs().iter().filter(|run| run.end.is_some());
+        self.ended = ended.map(|run| run.id).collect();
         let run = |run: &logboom_boom::reader::RunSummary| RunFacts {
             id: run.id,
             first_seq: run.first_seq,
@@ -183,7 +146,7 @@ impl Source {
     /// Sees what was added to the file. Tells whether it was cut back, so that its blocks are others now.
     pub fn refresh(&mut self) -> Result<bool, StoreError> {
         match &mut self.bytes {
-            Bytes::Parked(_) | Bytes::Rings(_) => Ok(false),
+            Bytes::Parked(_) | Bytes::Rings(_) | Bytes::Lost(_) => Ok(false),
             Bytes::Text(text) => {
                 let cut = text.refresh()?;
                 (self.blocks, self.runs) = (text.facts(), text.runs());
@@ -192,8 +155,7 @@ impl Source {
             Bytes::Boom(reader) => {
                 let path = reader.path().to_owned();
                 let changed = reader.refresh().map_err(|error| failed(&path, error))?;
-                let state = reader.state();
-                if changed || (state == State::Abandoned) != self.is_abandoned {
+                if changed || reader.state() != self.state {
                     let Bytes::Boom(reader) = std::mem::replace(&mut self.bytes, Bytes::Parked(path.into())) else {
                         return Ok(false);
                     };
@@ -227,10 +189,22 @@ impl Source {
         matches!(&self.bytes, Bytes::Text(text) if text.is_of(run)) || self.runs.iter().any(|known| known.id == run)
     }
 
-    /// Whether it is the boom file of this name, which its writer has left without sealing it.
-    pub fn was_left(&self, name: &str) -> bool {
-        let Bytes::Boom(reader) = &self.bytes else { return false };
-        reader.state() == State::Abandoned && reader.path().file_name().is_some_and(|file| file == name)
+    /// The name of the boom file that it is, unless that is parked.
+    pub fn name(&self) -> Option<&OsStr> {
+        if let Bytes::Boom(reader) = &self.bytes { reader.path().file_name() } else { None }
+    }
+
+    /// What it tells of the end of a run that it has something of, or that it is the own boom file of.
+    pub fn end_of(&self, run: RunId) -> End {
+        match (&self.bytes, self.state) {
+            (Bytes::Rings(_), _) => End::Known,
+            (Bytes::Lost(why), _) => End::Open(why),
+            (Bytes::Text(text), _) if text.was_left() => End::Open(KILLED),
+            (Bytes::Boom(_) | Bytes::Parked(_), _) if self.ended.contains(&run) => End::Known,
+            (Bytes::Boom(_), State::Live) => End::Known,
+            (Bytes::Boom(_), State::Abandoned) => End::Open(KILLED),
+            _ => End::Untold,
+        }
     }
 
     /// Gives back the file descriptor, if nothing is added to the file any more.
@@ -265,6 +239,7 @@ impl Source {
                 Err(BoomError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(failed(path, error)),
             },
+            Bytes::Lost(_) => Ok(()),
         }
     }
 
@@ -293,207 +268,7 @@ impl Source {
     }
 }
 
-fn facts_of_records(records: &[Record]) -> Option<Facts> {
-    let (first, last) = (records.first()?, records.last()?);
-    let count = records.len() as u64;
-    let lines = records.iter().filter(|record| !goes_on(&record.as_ref())).count() as u64;
-    let joins_later = goes_on(&last.as_ref());
-    let (id, first_seq, next_seq, mut levels) = (first.run, first.seq, last.seq + 1, [0; 5]);
-    records.iter().for_each(|record| levels[record.level as usize] += 1);
-    let times = records.iter().map(|record| record.time);
-    let times = (times.clone().min()?, times.max()?);
-    let runs = vec![RunFacts { id, first_seq, next_seq, records: count, lines, levels }];
-    Some(Facts { joins_later, times, before: Time::from_micros(i64::MIN), records: count, runs, ..Facts::default() })
-}
-
-fn facts_of(info: &BlockInfo) -> Facts {
-    let run = |run: &logboom_boom::format::RunInBlock| RunFacts {
-        id: run.id,
-        first_seq: run.first_seq,
-        next_seq: info.seqs(run.id).map_or(run.first_seq, |seqs| seqs.end),
-        records: run.records,
-        lines: run.lines,
-        levels: run.levels,
-    };
-    let is_late = |gap: &Gap| info.runs.iter().any(|run| run.id == gap.run && gap.from < run.first_seq);
-    Facts {
-        joins_earlier: info.in_tail || info.flags.has(BlockFlags::JOINS_EARLIER),
-        joins_later: info.in_tail || info.flags.has(BlockFlags::JOINS_LATER),
-        times: (info.time_min, info.time_max),
-        before: Time::from_micros(i64::MIN),
-        records: u64::from(info.records),
-        runs: info.runs.iter().map(run).collect(),
-        has_gaps: !info.gaps.is_empty(),
-        late: info.gaps.iter().filter(|gap| is_late(gap)).cloned().collect(),
-        lead: Vec::new(),
-    }
-}
-
-/// The gaps of a killed writer, whose end nobody knows.
-fn open_gaps(reader: &Reader) -> Vec<Gap> {
-    match reader.state() {
-        State::Abandoned => reader.gaps().into_iter().filter(|gap| gap.to.is_none()).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// What stands for the entries of a block that cannot be read.
-fn all_lost(facts: &Facts) -> impl Iterator<Item = Entry> {
-    let runs = facts.runs.iter().filter(|run| run.next_seq > run.first_seq);
-    runs.map(|run| {
-        let (run, from, to) = (run.id, run.first_seq, Some(run.next_seq - 1));
-        Entry::Gap(Gap { run, from, to, time: facts.times.0, why: "damaged".to_owned() })
-    })
-}
-
 /// What the layer below says, with the file that it says it of.
 pub(crate) fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Files { action: "read", path: path.to_owned(), source: Box::new(error) }
-}
-
-impl Chunk {
-    /// Decodes the entries. Where the columns contradict each other, whatever their checksums say, all of them are lost.
-    pub fn decode(&mut self, facts: &Facts) {
-        if !self.is_text && self.boom.records().is_err() {
-            self.is_text = true;
-            self.text.extend(all_lost(facts));
-        }
-    }
-
-    /// The messages of all records, each with an LF, in any order; `None` where they are not at hand like that.
-    pub fn whole_text(&self) -> Option<&[u8]> {
-        (!self.is_text).then(|| self.boom.text())
-    }
-
-    /// Whether some message may hold ESC.
-    pub fn has_ansi(&self) -> bool {
-        self.is_text || self.boom.has_ansi()
-    }
-
-    /// Whether some message holds an LF.
-    pub fn has_inner_newlines(&self) -> bool {
-        self.is_text || self.boom.has_inner_newlines()
-    }
-
-    /// The records whose messages have these offsets of the text, in order, each once; none of a block that is lost.
-    pub fn locate(&mut self, offsets: &[usize]) -> Result<Vec<u32>, StoreError> {
-        if self.is_text {
-            return Ok(Vec::new());
-        }
-        let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
-        let mut found: Vec<u32> =
-            offsets.iter().filter_map(|offset| records.locate(*offset)).map(|record| record as u32).collect();
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// Calls `each` with every entry in order, the lead first.
-    pub fn walk(&mut self, mut each: impl FnMut(Item, EntryRef<'_>)) -> Result<(), StoreError> {
-        for (at, gap) in (0..).zip(&self.lead) {
-            each(Item::Lead(at), EntryRef::Gap(gap));
-        }
-        if self.is_text {
-            for (at, entry) in (0..).zip(&self.text) {
-                each(Item::Record(at), entry.as_ref());
-            }
-            return Ok(());
-        }
-        let (mut records, mut gaps) = (0.., 0..);
-        for entry in self.boom.records().map_err(|error| failed(Path::new("a block"), error))?.entries() {
-            let item = match entry {
-                EntryRef::Record(_) => Item::Record(records.next().unwrap_or(0)),
-                EntryRef::Gap(_) => Item::Gap(gaps.next().unwrap_or(0)),
-            };
-            if !matches!(entry, EntryRef::Gap(gap) if self.late.contains(gap)) {
-                each(item, entry);
-            }
-        }
-        Ok(())
-    }
-
-    /// One entry.
-    pub fn get(&mut self, item: Item) -> Result<EntryRef<'_>, StoreError> {
-        match item {
-            Item::Lead(at) => Ok(EntryRef::Gap(&self.lead[at as usize])),
-            Item::Record(at) if self.is_text => Ok(self.text[at as usize].as_ref()),
-            Item::Gap(at) => Ok(EntryRef::Gap(&self.boom.gaps()[at as usize])),
-            Item::Record(at) => {
-                let records = self.boom.records().map_err(|error| failed(Path::new("a block"), error))?;
-                Ok(EntryRef::Record(records.get(at as usize)))
-            }
-        }
-    }
-}
-
-/// Whether the line goes on in another record.
-pub(crate) fn goes_on(record: &RecordRef<'_>) -> bool {
-    record.flags.has(Flags::CONTINUED)
-}
-
-/// Puts what is missing between the blocks of a run in front of the later ones, and takes back the open end of a killed
-/// writer's run that goes on in another file. `sources` are all of a session's.
-pub(crate) fn note_holes(sources: &mut [Source]) {
-    let mut parts: HashMap<RunId, Vec<RunPart>> = HashMap::new();
-    for (at, source) in sources.iter_mut().enumerate() {
-        let last = source.blocks.len() - 1;
-        for (block, facts) in source.blocks.iter_mut().enumerate() {
-            facts.lead.retain(|gap| gap.to.is_none());
-            let part = |run: &RunFacts| RunPart { first: run.first_seq, next: run.next_seq, at, block };
-            facts.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(part(run)));
-        }
-        let end = |run: &RunFacts| RunPart { first: run.next_seq, next: run.next_seq, at, block: last };
-        source.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(end(run)));
-    }
-    for (run, mut parts) in parts {
-        parts.sort_unstable();
-        let mut expected = 1;
-        for part in &parts {
-            if part.first > expected {
-                let hole =
-                    Gap { run, from: expected, to: Some(part.first - 1), time: Time::default(), why: String::new() };
-                let why = reason(sources, &hole);
-                let facts = &mut sources[part.at].blocks[part.block];
-                facts.lead.insert(0, Gap { time: facts.times.0, why, ..hole });
-            }
-            expected = expected.max(part.next);
-        }
-        let goes_on = |gap: &Gap| gap.run == run && gap.to.is_none() && gap.from < expected;
-        parts.iter().for_each(|part| sources[part.at].blocks[part.block].lead.retain(|gap| !goes_on(gap)));
-    }
-}
-
-/// Why there is a hole: as a later block tells, or else because something is damaged.
-fn reason(sources: &[Source], hole: &Gap) -> String {
-    let mut late = sources.iter().flat_map(|source| &source.blocks).flat_map(|facts| &facts.late);
-    let told = late.find(|gap| gap.run == hole.run && Some(gap.from) <= hole.to && gap.to >= Some(hole.from));
-    told.map_or_else(|| "damaged".to_owned(), |gap| gap.why.clone())
-}
-
-/// Notes the blocks of runs that go on from another file, where a line may: the writer of a file does not know of it.
-pub(crate) fn note_joins(sources: &mut [Source]) {
-    let mut files: HashMap<RunId, Vec<(u64, usize)>> = HashMap::new();
-    for (at, source) in sources.iter().enumerate() {
-        source.runs.iter().for_each(|run| files.entry(run.id).or_default().push((run.first_seq, at)));
-    }
-    for (run, mut files) in files.into_iter().filter(|(_, files)| files.len() > 1) {
-        files.sort_unstable();
-        let has = |facts: &Facts| facts.runs.iter().any(|known| known.id == run);
-        let mut may_be_open = false;
-        for (_, at) in files {
-            for facts in sources[at].blocks.iter_mut().filter(|facts| has(facts)) {
-                facts.joins_earlier |= may_be_open;
-            }
-            may_be_open |= sources[at].blocks.iter().any(|facts| has(facts) && facts.joins_later);
-        }
-    }
-}
-
-/// What a block has of a run, or the end of what its file has.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct RunPart {
-    first: u64,
-    next: u64,
-    at: usize,
-    block: usize,
 }

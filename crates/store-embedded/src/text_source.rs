@@ -82,6 +82,11 @@ impl TextSource {
         run.missing_from(self.end.seq, time, *outcome)
     }
 
+    /// Whether its writer was killed, and nobody knows what it took with it.
+    pub fn was_left(&self) -> bool {
+        self.missing().is_some_and(|gap| gap.to.is_none())
+    }
+
     /// Whether this is the log of the run.
     pub fn is_of(&self, run: RunId) -> bool {
         self.run == run
@@ -159,9 +164,9 @@ impl TextSource {
         if let Some(last) = facts.last_mut() {
             last.joins_later = true; // it still grows
         }
-        let time = facts.iter().map(|facts| facts.times.1).max().unwrap_or_default();
-        let (lead, late) = self.missing().into_iter().partition(|gap| gap.to.is_none());
-        facts.push(Facts { times: (time, time), lead, late, ..Facts::default() });
+        let time = facts.iter().map(|facts| facts.times.1).max().unwrap_or(self.state.0.run.started_at);
+        let late = self.missing().into_iter().filter(|gap| gap.to.is_some()).collect();
+        facts.push(Facts { times: (time, time), late, ..Facts::default() });
         facts
     }
 

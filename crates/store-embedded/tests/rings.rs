@@ -45,8 +45,15 @@ impl Killed {
         let clock = ClockAnchor::new(Clock::detect());
         let path = session.dir().join("collector.log.ring");
         let (file, drain) = RingFile::create(&path, &clock, Arc::new(Waker::new())).unwrap();
-        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom: boom.map(str::to_owned) })
-            .unwrap();
+        file.add_generation(&Generation {
+            number: 1,
+            run,
+            started_at: now,
+            text,
+            boom: boom.map(str::to_owned),
+            name: "collector".into(),
+        })
+        .unwrap();
         let producer = file.producer(1 << 20).unwrap();
         Killed { dir, session, run, rings: Some((file, drain, producer)) }
     }

@@ -146,9 +146,7 @@ impl RunMeta {
             _ => None,
         }
     }
-}
 
-impl RunMeta {
     /// The open gap of a killed writer, as it stands where the run has an end: recovery or the writer has noted what there was.
     pub fn close_gap(&self, open: &Gap) -> Option<Gap> {
         match &self.run.end {
@@ -245,13 +243,14 @@ impl Meta {
     /// How a session that nobody kept open ended: as its first run did, at the end of its last. The session files of a collector are
     /// one after the other: the session is lost with any of them.
     pub(super) fn end_of_first_run(&self, now: Time) -> Option<RunEnd> {
-        let first = &self.runs.first()?.run;
-        let is_lost = |run: &&RunMeta| (run.run.kind, run.run.outcome()) == (Kind::Collector, Outcome::Lost);
-        let lost = self.runs.iter().filter(|_| first.kind == Kind::Collector).find(is_lost);
-        let first = lost.map_or(first, |lost| &lost.run).end.clone();
+        let mut first = &self.runs.first()?.run;
+        if first.kind == Kind::Collector {
+            let is_lost = |run: &&Run| (run.kind, run.outcome()) == (Kind::Collector, Outcome::Lost);
+            first = self.runs.iter().map(|run| &run.run).find(is_lost).unwrap_or(first);
+        }
         let ended_at = self.runs.iter().filter_map(|run| run.run.end.as_ref()).map(|end| end.ended_at).max();
         let lost = RunEnd { ended_at: now, outcome: Outcome::Lost, exit_code: None, signal: None };
-        Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..first.unwrap_or(lost) })
+        Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..first.end.clone().unwrap_or(lost) })
     }
 
     /// How a session ended whose end nobody gave: failed if a run did.

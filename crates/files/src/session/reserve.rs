@@ -74,7 +74,7 @@ pub(super) fn read(dir: &Path, text: &str) -> Option<Ended> {
 
 /// Whether a file of this name is room that was set aside.
 pub(super) fn is_reserve(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".exec_") && name.as_encoded_bytes().ends_with(RESERVE.as_bytes())
+    name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(RESERVE.as_bytes())
 }
 
 /// `.<text log><kind>`, in the session's directory whatever the metadata claim.

@@ -2,12 +2,15 @@
 
 use std::{
     fs,
+    future::Future,
     io::{BufRead, BufReader},
+    task::{Context, Waker},
 };
 
-use logboom::{CollectorError, Level, Live, LogCollector, OnFull};
+use logboom::{Builder, CollectorError, Level, Live, LogCollector, OnFull};
 use logboom_files::Session;
 use logboom_record::{Outcome, Time};
+use logboom_ring::recover::DeadRings;
 
 use crate::{
     common::{again, messages, role},
@@ -249,9 +252,9 @@ fn a_switch_that_was_not_noted_by_the_end_is_found_by_the_next_collector() {
 }
 
 /// A collector that has flushed a first record, and has no room for more.
-fn on_full_disk(boom: bool) -> (SmallDisk, LogCollector) {
+fn on_full_disk(boom: bool, more: impl FnOnce(Builder) -> Builder) -> (SmallDisk, LogCollector) {
     let disk = SmallDisk::new("24m");
-    let builder = LogCollector::builder(disk.path());
+    let builder = more(LogCollector::builder(disk.path()));
     let collector = if boom { builder } else { builder.text_only() }.build().unwrap();
     collector.log_str("before");
     collector.flush().unwrap();
@@ -262,7 +265,7 @@ fn on_full_disk(boom: bool) -> (SmallDisk, LogCollector) {
 #[test]
 fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
     for boom in [true, false] {
-        let (disk, collector) = on_full_disk(boom);
+        let (disk, collector) = on_full_disk(boom, |builder| builder);
         collector.log_str(&"x".repeat(200_000));
         assert!(collector.flush().is_err());
         disk.make_room();
@@ -274,20 +277,100 @@ fn flush_is_well_again_when_there_is_room_though_nothing_more_is_logged() {
 }
 
 #[test]
+fn a_boom_file_is_written_again_when_there_is_room_though_nobody_asks() {
+    let (disk, collector) = on_full_disk(true, |builder| builder);
+    (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
+    let _ = collector.last_lines(1);
+    let is_behind = || DeadRings::open(&collector.dir().join("collector.log.ring")).is_ok_and(|rings| !rings.has_all());
+    assert!(is_behind());
+    disk.make_room();
+    while is_behind() {
+        std::thread::yield_now();
+    }
+}
+
+/// A collector that has lost records, and whose disk takes all again.
+fn lost_and_well(boom: bool, more: impl FnOnce(Builder) -> Builder) -> (SmallDisk, LogCollector) {
+    let (disk, collector) = on_full_disk(boom, more);
+    (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
+    while collector.stats().lost == 0 {
+        std::thread::yield_now();
+    }
+    disk.make_room();
+    while collector.stats().failing.is_some() {
+        collector.log_str("after");
+        std::thread::yield_now();
+    }
+    (disk, collector)
+}
+
+#[test]
 fn flush_tells_of_what_was_lost_before_though_all_is_well_again() {
     for boom in [true, false] {
-        let (disk, collector) = on_full_disk(boom);
-        (0..400_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {:050}", line)));
-        while collector.stats().lost == 0 {
-            std::thread::yield_now();
-        }
-        disk.make_room();
-        while collector.stats().failing.is_some() {
-            collector.log_str("after");
-            std::thread::yield_now();
-        }
+        let (_disk, collector) = lost_and_well(boom, |builder| builder);
+        let _ = collector.init_global_logger(log::LevelFilter::Info);
+        // Nobody is told by this one.
+        log::logger().flush();
         let error = collector.flush().unwrap_err();
         assert!(matches!(error, CollectorError::Failing { lost: 1.., .. }), "{error}");
         collector.flush().unwrap();
     }
+}
+
+#[test]
+fn all_who_flush_at_once_are_told_of_what_was_lost() {
+    let (entered, waits) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let live = Live::new(move |record| {
+        if record.message == b"stop" {
+            entered.send(()).unwrap();
+            gone.recv().unwrap();
+        }
+        true
+    });
+    let (_disk, collector) = lost_and_well(false, |builder| builder.live(live));
+    collector.log_str("stop");
+    waits.recv().unwrap();
+    // They ask when they are polled first, while the writer is held.
+    let mut flushes = [Box::pin(collector.wait_for_empty()), Box::pin(collector.wait_for_empty())];
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(flushes.iter_mut().all(|flush| flush.as_mut().poll(&mut context).is_pending()));
+    go.send(()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for flush in flushes {
+        let told = runtime.block_on(flush);
+        assert!(matches!(told, Err(CollectorError::Failing { lost: 1.., .. })), "{told:?}");
+    }
+    collector.flush().unwrap();
+}
+
+#[test]
+fn a_session_file_that_is_written_alone_ends_as_passed_on_a_full_disk() {
+    for switches in 0..3 {
+        let disk = SmallDisk::new("24m");
+        let collector = LogCollector::builder(disk.path()).text_only().build().unwrap();
+        let session = Session::open(collector.dir()).unwrap();
+        (0..switches).for_each(|_| drop(collector.start_new_session_blocking("next").unwrap()));
+        collector.log_str("before");
+        collector.flush().unwrap();
+        disk.fill();
+        (0..50_000).for_each(|line| collector.log_at(Level::Info, format_args!("lost {line} {line:050}")));
+        drop(collector);
+        let status = session.status(Time::now());
+        let passed = vec![Outcome::Passed; switches + 1];
+        assert_eq!((status.outcome, status.outcomes), (Outcome::Passed, passed));
+        let counts = status.meta.runs.last().unwrap().counts.unwrap();
+        assert!(counts.lost > 0 && counts.records + counts.lost == 50_001, "{counts:?}");
+    }
+}
+
+#[test]
+fn only_a_flush_that_went_well_is_an_event() {
+    let (disk, collector) = on_full_disk(false, |builder| builder);
+    collector.log_str(&"x".repeat(200_000));
+    assert!(collector.flush().is_err());
+    disk.make_room();
+    while collector.flush().is_err() {}
+    let timeline = fs::read_to_string(collector.dir().join("timeline.jsonl")).unwrap();
+    assert_eq!(timeline.lines().filter(|line| line.contains("flushed")).count(), 2, "{timeline}");
 }

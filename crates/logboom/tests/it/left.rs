@@ -38,7 +38,8 @@ impl Left {
         let path = session.dir().join("collector.log.ring");
         let clock = ClockAnchor::new(Clock::detect());
         let (file, drain) = RingFile::create(&path, &clock, Arc::new(Waker::new())).unwrap();
-        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom }).unwrap();
+        file.add_generation(&Generation { number: 1, run, started_at: now, text, boom, name: "collector".into() })
+            .unwrap();
         let producer = file.producer(1 << 20).unwrap();
         Left { _dir: dir, session, run, file, drain, producer }
     }

@@ -10,6 +10,7 @@ mod isolation;
 mod killed;
 mod left;
 mod loggers;
+mod recovers;
 mod sessions;
 #[path = "../../../files/tests/small_disk/mod.rs"]
 mod small_disk;

@@ -63,7 +63,8 @@ fn what_the_table_holds_is_read_from_outside() {
     file.add_site(70, || unreachable!("it is known")).unwrap();
     let run = logboom_record::RunId::from_bytes([3; 16]);
     let started_at = logboom_record::Time::from_micros(77);
-    let generation = crate::Generation { number: 1, run, started_at, text: "a.log".into(), boom: None };
+    let generation =
+        crate::Generation { number: 1, run, started_at, text: "a.log".into(), boom: None, name: "a".into() };
     file.add_generation(&generation).unwrap();
     let read = DeadRings::open(&path).unwrap();
     assert_eq!(read.sites().iter().collect::<Vec<_>>(), [(&1, &vec![1; 5]), (&70, &vec![70; 5])]);
