@@ -59,7 +59,7 @@ pub struct State {
     pub error: String,
     /// When it was last started, in nanoseconds since 1970 UTC.
     pub started_at_ns: Option<i64>,
-    /// When it last ended, in nanoseconds since 1970 UTC.
+    /// When it last ended, in nanoseconds since 1970 UTC. Engines stamp the end of one that ends at once before its start.
     pub finished_at_ns: Option<i64>,
     /// What its health check says, if it has one.
     pub health: Option<Health>,
