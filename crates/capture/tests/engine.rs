@@ -188,6 +188,26 @@ fn events_tell_the_life_of_a_container() {
 }
 
 #[test]
+fn a_container_that_is_started_again_counts_it() {
+    block_on(async {
+        let engine = engine().await;
+        let since = now_ns();
+        let container = Container::run(&["--restart", "on-failure:2"], "echo once; exit 9");
+        let mut events = engine.events(Some(since), None).await.unwrap();
+        let mut ends = 0;
+        while ends < 3 {
+            let event = next_of(&engine, &container.name, &mut events).await;
+            ends += i32::from(event.action == Action::Died { exit_code: Some(9) });
+        }
+        let query = LogsQuery { follow: true, ..LogsQuery::default() };
+        let entries = read_entries(engine.logs(&container.name, Framing::Multiplexed, &query).await.unwrap()).await;
+        assert_eq!(entries.iter().map(|entry| entry.2.as_str()).collect::<String>(), "once\n".repeat(3));
+        let ended = engine.inspect(&container.name).await.unwrap();
+        assert_eq!((ended.restart_count, ended.state.exit_code), (2, 9));
+    });
+}
+
+#[test]
 fn events_end_where_they_were_asked_to() {
     block_on(async {
         let engine = engine().await;

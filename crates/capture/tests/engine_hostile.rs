@@ -1,5 +1,5 @@
-//! Whatever listens where an engine is expected: nothing, something else, or an engine that breaks off or talks nonsense.
-//! It is an error that says what to do, at once and within bounds.
+//! Whatever listens where an engine is expected: nothing, something else, or an engine that breaks off or talks
+//! nonsense. It is an error that says what to do, at once and within bounds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what sets a test up fails as a test does")]
 
 use std::{
@@ -28,8 +28,8 @@ fn block_on<T>(test: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), test).await.unwrap() })
 }
 
-/// Listens on a port of its own, and gives each connection the next of the answers, whatever it asks for. Each answer is
-/// written as many times as it says, unless the client hangs up. Gives the requests.
+/// Listens on a port of its own, and gives each connection the next of the answers, whatever it asks for. Each answer
+/// is written as many times as it says, unless the client hangs up. Gives the requests.
 struct Server {
     host: Host,
     thread: JoinHandle<Vec<String>>,
