@@ -1,12 +1,13 @@
 //! A client of the Docker Engine API, as far as logboom uses it.
 //!
-//! [`Engine`] asks, one connection a request; [`Frames`] is what a container prints, [`Events`] what happens to containers.
-//! The hard part is what an engine may do to its client: answer in pieces of any size, break off anywhere, be older, newer
-//! or podman, or be something else altogether. So every answer has a bound, members may be absent, and an
-//! [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, images, and stdin.
+//! [`Engine`] asks, one connection a request; [`Frames`] is what a container prints, [`Events`] what happens to
+//! containers. The hard part is what an engine may do to its client: answer in pieces of any size, break off
+//! anywhere, be older, newer or podman, or be something else altogether. So every answer has a bound, members may be
+//! absent, and an [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, images, and
+//! stdin.
 //!
-//! Futures run on a tokio runtime with I/O and time enabled; nothing is spawned on it, and dropping a future or a stream
-//! closes its connection.
+//! Futures run on a tokio runtime with I/O and time enabled; nothing is spawned on it, and dropping a future or a
+//! stream closes its connection.
 
 mod call;
 mod container;
@@ -158,8 +159,8 @@ impl Engine {
         Ok(Events::of(call.get(&target).answer().await?, about))
     }
 
-    /// What a container has printed, out of its log. Each frame is an entry: a time stamp in RFC 3339, a blank, the text. Of a
-    /// container with a terminal ([`Framing::Raw`]) the entries follow each other unmarked.
+    /// What a container has printed, out of its log. Each frame is an entry: a time stamp in RFC 3339, a blank, the
+    /// text. Of a container with a terminal ([`Framing::Raw`]) the entries follow each other unmarked.
     ///
     /// # Errors
     /// [`EngineError::NoSuchContainer`]; [`EngineError::LogsUnreadable`] if its log driver keeps nothing.
@@ -170,8 +171,9 @@ impl Engine {
         Frames::of(answer, framing, about).await
     }
 
-    /// What a container prints from now on, straight from it. Of one that is created and not yet started, that is every byte.
-    /// The stream ends when the container does, and once it is attached a reader that is slow makes the container wait.
+    /// What a container prints from now on, straight from it. Of one that is created and not yet started, that is
+    /// every byte. The stream ends when the container does, and once it is attached a reader that is slow makes the
+    /// container wait.
     ///
     /// # Errors
     /// [`EngineError::NoSuchContainer`]; [`EngineError::Conflict`] if it is paused or restarting.

@@ -45,7 +45,8 @@ impl Container {
 /// How a container is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The engine's word: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`; podman has others.
+    /// The engine's word: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`; podman has
+    /// others.
     pub status: String,
     /// Whether it has a process; also while paused or restarting.
     pub running: bool,
@@ -59,7 +60,8 @@ pub struct State {
     pub error: String,
     /// When it was last started, in nanoseconds since 1970 UTC.
     pub started_at_ns: Option<i64>,
-    /// When it last ended, in nanoseconds since 1970 UTC.
+    /// When it last ended, in nanoseconds since 1970 UTC. Engines stamp the end of one that ends at once before its
+    /// start.
     pub finished_at_ns: Option<i64>,
     /// What its health check says, if it has one.
     pub health: Option<Health>,

@@ -98,12 +98,12 @@ impl Events {
         Events { answer, lines: Lines::default(), about }
     }
 
-    /// What happened next to a container; `None` when the engine has ended the stream, which without an end in the request means
-    /// that it is going away. Cancelling it loses nothing.
+    /// What happened next to a container; `None` when the engine has ended the stream, which without an end in the
+    /// request means that it is going away. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// [`EngineError::Lost`] if the connection breaks, [`EngineError::Unreadable`] if what comes is no event, or one over
-    /// [`EVENT_BYTES_MAX`].
+    /// [`EngineError::Lost`] if the connection breaks, [`EngineError::Unreadable`] if what comes is no event, or one
+    /// over [`EVENT_BYTES_MAX`].
     pub async fn next(&mut self) -> Result<Option<Event>, EngineError> {
         loop {
             while let Some(line) = self.lines.next() {
@@ -285,7 +285,8 @@ mod tests {
                 lines.push(&text.as_bytes()[ends[0]..ends[1]]).unwrap();
                 got.extend(std::iter::from_fn(|| lines.next()));
             }
-            let want: Vec<&[u8]> = text.as_bytes().split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).collect();
+            let parts = text.as_bytes().split_inclusive(|&byte| byte == b'\n');
+            let want: Vec<&[u8]> = parts.filter(|line| line.ends_with(b"\n")).collect();
             prop_assert_eq!(got, want);
             let rest = text.rsplit('\n').next().unwrap();
             prop_assert_eq!(lines.is_within_one(), !rest.is_empty());

@@ -63,7 +63,8 @@ impl Engine {
     /// Runs the command; the stream is what it prints, and ends when it does.
     ///
     /// # Errors
-    /// [`EngineError::Conflict`] if the container has ended since; [`EngineError::Said`] if the program cannot be started.
+    /// [`EngineError::Conflict`] if the container has ended since; [`EngineError::Said`] if the program cannot be
+    /// started.
     pub async fn exec_start(&self, exec: &Exec) -> Result<Frames, EngineError> {
         let body = format!(r#"{{"Detach":false,"Tty":{}}}"#, exec.framing == Framing::Raw);
         self.exec_call("start", exec).post(&format!("/exec/{}/start", exec.id), body).hijack(exec.framing).await

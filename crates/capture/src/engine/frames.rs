@@ -1,8 +1,8 @@
 //! Takes apart the stream in which an engine sends stdout and stderr.
 //!
 //! A header of 8 bytes (stream, three zeros, length) stands before each frame, and a chunk may end anywhere: inside a
-//! header, inside a frame. [`Demux`] keeps nothing but an unfinished header: it says where in the caller's bytes the next
-//! part of a frame lies, so a frame of 4 GiB costs no memory and nothing is copied. No I/O.
+//! header, inside a frame. [`Demux`] keeps nothing but an unfinished header: it says where in the caller's bytes the
+//! next part of a frame lies, so a frame of 4 GiB costs no memory and nothing is copied. No I/O.
 
 use std::ops::Range;
 
@@ -29,7 +29,8 @@ impl Framing {
 /// Where a frame, or a part of one, lies in the bytes that were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which stream it is of. [`Stream::System`] is the engine itself, which says what went wrong. Raw bytes are stdout.
+    /// Which stream it is of. [`Stream::System`] is the engine itself, which says what went wrong. Raw bytes are
+    /// stdout.
     pub stream: Stream,
     /// Its bytes; never empty.
     pub at: Range<usize>,
@@ -72,8 +73,8 @@ impl Demux {
         Demux { place }
     }
 
-    /// Where the first part of a frame lies in `bytes`, which follow those up to the end of the part before. `None` if there is
-    /// none: then all of `bytes` is used up. Empty frames are left out.
+    /// Where the first part of a frame lies in `bytes`, which follow those up to the end of the part before. `None`
+    /// if there is none: then all of `bytes` is used up. Empty frames are left out.
     ///
     /// # Errors
     /// [`BadFrame`] if a header is none. The stream cannot be read any further then.
@@ -187,7 +188,8 @@ mod tests {
 
         #[test]
         fn a_stream_may_end_between_frames_only(
-            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..10), 1..5), end in any::<prop::sample::Index>(),
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..10), 1..5),
+            end in any::<prop::sample::Index>(),
         ) {
             let bytes: Vec<u8> = frames.iter().flat_map(|bytes| frame(1, bytes)).collect();
             let ends = frames.iter().scan(0, |end, bytes| { *end += HEADER_BYTES + bytes.len(); Some(*end) });
@@ -198,7 +200,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_frames_or_an_error(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..20)) {
+        fn any_bytes_are_frames_or_an_error(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..20),
+        ) {
             let mut stream = Demux::new(Framing::Multiplexed);
             for chunk in &chunks {
                 let mut rest = &chunk[..];
@@ -210,7 +214,9 @@ mod tests {
         }
 
         #[test]
-        fn raw_bytes_are_stdout_whatever_they_look_like(chunks in prop::collection::vec(prop::collection::vec(0u8..4, 0..20), 0..10)) {
+        fn raw_bytes_are_stdout_whatever_they_look_like(
+            chunks in prop::collection::vec(prop::collection::vec(0u8..4, 0..20), 0..10),
+        ) {
             let mut stream = Demux::new(Framing::Raw);
             for chunk in &chunks {
                 let want = (!chunk.is_empty())

@@ -70,7 +70,8 @@ impl Host {
     /// What `DOCKER_HOST` says; `unix:///var/run/docker.sock` if that is unset or empty.
     ///
     /// # Errors
-    /// [`HostError`] if `DOCKER_HOST` is no host that logboom can use, or `DOCKER_TLS_VERIFY` asks for TLS on a TCP port.
+    /// [`HostError`] if `DOCKER_HOST` is no host that logboom can use, or `DOCKER_TLS_VERIFY` asks for TLS on a TCP
+    /// port.
     pub fn from_environment() -> Result<Host, HostError> {
         Host::from_variables(std::env::var_os("DOCKER_HOST"), std::env::var_os("DOCKER_TLS_VERIFY"))
     }

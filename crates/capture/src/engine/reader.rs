@@ -143,8 +143,8 @@ impl Frames {
     /// What was printed next; `None` when the engine has ended the stream. Cancelling it loses nothing.
     ///
     /// # Errors
-    /// [`EngineError::Lost`] if the connection breaks, [`EngineError::Said`] if the engine says in the stream why it cannot go
-    /// on, [`EngineError::Unreadable`] if what comes is no stream of frames.
+    /// [`EngineError::Lost`] if the connection breaks, [`EngineError::Said`] if the engine says in the stream why it
+    /// cannot go on, [`EngineError::Unreadable`] if what comes is no stream of frames.
     pub async fn next(&mut self) -> Result<Option<Frame<'_>>, EngineError> {
         Ok(self.part().await?.map(|part| frame(part, self.source.bytes())))
     }
@@ -161,8 +161,8 @@ impl Frames {
         }
     }
 
-    /// Takes the stream off the runtime, for a thread that reads nothing else: that spends least on each byte. Gives the stream
-    /// back if the engine sends it within HTTP, as some do.
+    /// Takes the stream off the runtime, for a thread that reads nothing else: that spends least on each byte. Gives
+    /// the stream back if the engine sends it within HTTP, as some do.
     ///
     /// # Errors
     /// [`EngineError::Lost`] if the system refuses.
@@ -239,8 +239,8 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Tells the engine and the reader that nothing more is wanted. The reader still gets what came before; an error is said to
-    /// a reader only where that ends within a frame.
+    /// Tells the engine and the reader that nothing more is wanted. The reader still gets what came before; an error
+    /// is said to a reader only where that ends within a frame.
     pub fn stop(&self) {
         // It fails where the stream has ended already, which is what is wanted.
         let _ = self.socket.shutdown();
