@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Done, Logboom, wait_until};
+use common::{Done, Logboom, Running, wait_until};
 use serde_json::{Value, json};
 
 /// A session with lines of three levels on two streams.
@@ -175,11 +175,16 @@ fn tail_follows_to_the_end_of_the_session() {
     let script = "echo one; until [ -e go ]; do sleep 0.01; done; seq 2 2000; echo last";
     let running = logboom.start(&["run", "--", "sh", "-c", script]);
     wait_until(|| logboom.run(&["show", "--raw"]).text() == "one\n");
-    let follower = logboom.start(&["tail", "-f", "--raw"]);
+    let shown = logboom.home().join("shown");
+    let mut follower = logboom.command(["tail", "-f", "--raw"]);
+    let follower = Running::of(follower.stdout(fs::File::create(&shown).unwrap()));
+    wait_until(|| fs::read(&shown).unwrap() == b"one\n");
     fs::write(go, "").unwrap();
     running.done().expect(0);
-    let lines = follower.done().expect(0).lines();
-    assert_eq!((lines.len(), lines[0].as_str(), lines[2000].as_str()), (2001, "one", "last"));
+    follower.done().expect(0);
+    let shown = fs::read_to_string(shown).unwrap();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[2000]), (2001, "one", "last"));
 }
 
 #[test]

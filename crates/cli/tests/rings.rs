@@ -171,9 +171,12 @@ fn nothing_is_missing_after_a_recovery_however_many_before_it_were_killed() {
         boom.push(slot, &new).unwrap();
         boom.sync().unwrap();
     }
-    assert_eq!(gaps(&logboom.json(["verify", "--json"])), [(4, None)]);
+    // Where the writer's batch had the first record alone, the second of ours is of none, and is in the rings besides.
+    let records = logboom.jsons(["show", "--json"]).len() as u64;
+    assert!([3, 4].contains(&records), "{records}");
+    assert_eq!(gaps(&logboom.json(["verify", "--json"])), [(records + 1, None)]);
     let report = logboom.json(["verify", "--repair", "--json"]);
-    assert_eq!((report["records"].as_u64(), report["lost"].as_u64()), (Some(3), Some(0)), "{report}");
+    assert_eq!((report["records"].as_u64(), report["lost"].as_u64()), (Some(records), Some(0)), "{report}");
     logboom.run(["verify"]).expect(0);
 }
 
