@@ -44,8 +44,8 @@ const BYTES_PER_NS_MAX: u64 = 1;
 pub struct Resume<'a> {
     /// What is in records.
     pub reached: Reached,
-    /// The marks that came in deliveries, with their parts: that of [`Reached::from`] and all newer ones. Some older ones
-    /// (say 16) help to tell files that were read from new ones where the log was emptied by hand.
+    /// The marks that came in deliveries, the last of each part: that of [`Reached::from`] and all newer ones. Some older
+    /// ones (say 16) help to tell files that were read from new ones where the log was emptied by hand.
     pub files: &'a [(u64, FileMark)],
 }
 
@@ -391,7 +391,7 @@ impl LogFile {
         if let Some(index) = found.iter().position(|found| found.inode == seen.inode()) {
             return Ok(Some(index));
         }
-        let mark = seen.mark().map_err(|source| LogError { action: "read", path, source })?;
+        let (mark, _) = seen.mark().map_err(|source| LogError { action: "read", path, source })?;
         for (index, found) in found.iter().enumerate().filter(|(_, found)| found.packed) {
             if let Some(mut source) = self.open(found)?
                 && source.is(&mark).map_err(|source| self.error("read", source))?

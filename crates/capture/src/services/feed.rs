@@ -42,7 +42,8 @@ pub struct Delivery {
     pub pieces: Vec<Piece>,
     /// The place after the last piece: nothing before it is still to come, on either stream.
     pub reached: Place,
-    /// The log file that the pieces are from, with the first delivery from each.
+    /// The log file that the pieces are from, with the first delivery from each; again, in place of the first, where more
+    /// of how the file begins is there by then.
     pub file: Option<FileMark>,
 }
 
