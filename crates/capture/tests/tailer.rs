@@ -17,9 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jsonlog::{Engine, Keeper, entry, setup::numbered};
+use jsonlog::{Engine, Keeper, Kept, entry, setup::numbered};
 use logboom_capture::docker::{
-    logfile::LogFile,
+    logfile::{LogFile, Scratch},
     tailer::{News, Tailer, Token},
 };
 use logboom_record::Stream;
@@ -234,14 +234,18 @@ fn a_panic_of_the_closure_comes_out_of_stop() {
 }
 
 const LINES: u64 = 300_000;
-const FILE_BYTES: u64 = 1 << 20;
-/// How far the engine may be ahead: three of its files, of which it keeps five.
-const AHEAD_LINES_MAX: u64 = 15_000;
+
+/// How far an engine may be ahead: three of its files, of which it keeps five.
+fn ahead_lines_max(file_bytes: u64) -> u64 {
+    const LINE_BYTES_MAX: u64 = 200;
+    3 * file_bytes / LINE_BYTES_MAX
+}
 
 /// Writes numbered lines to both streams as fast as it can, but for what it would remove unread.
-fn write_at_full_rate(mut engine: Engine, kept: &AtomicU64) {
-    for number in 0..LINES {
-        while number > kept.load(Ordering::Acquire) + AHEAD_LINES_MAX {
+fn write_at_full_rate(mut engine: Engine, lines: u64, kept: &AtomicU64) {
+    let ahead = ahead_lines_max(engine.bytes_max);
+    for number in 0..lines {
+        while number > kept.load(Ordering::Acquire) + ahead {
             thread::yield_now();
         }
         let text = format!("{number} {}\n", "x".repeat((number % 97) as usize));
@@ -253,8 +257,12 @@ fn stream_of(number: u64) -> Stream {
     if number.is_multiple_of(3) { Stream::Stderr } else { Stream::Stdout }
 }
 
+fn number_of(kept: &Kept) -> u64 {
+    str::from_utf8(&kept.text).unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
 fn numbers(keeper: &Keeper, stream: Stream) -> Vec<u64> {
-    keeper.texts(stream).iter().map(|text| text.split(' ').next().unwrap().parse().unwrap()).collect()
+    keeper.streams[stream as usize].iter().map(number_of).collect()
 }
 
 /// Numbers that look random: splitmix64.
@@ -270,7 +278,8 @@ impl Dice {
 }
 
 /// Reads a while, then is killed with some of what was read unwritten; again and again until it has everything.
-fn read_with_crashes(path: &Path, kept: &Arc<AtomicU64>, dice: &mut Dice) -> (Keeper, u32) {
+fn read_with_crashes(path: &Path, kept: &Arc<AtomicU64>, file_bytes: u64) -> (Keeper, u32) {
+    let (dice, unwritten_max) = (&mut Dice(file_bytes), ahead_lines_max(file_bytes) / 20);
     let (heard, mut crashes) = (Heard::default(), 0);
     let mut log = LogFile::new(path, None);
     loop {
@@ -287,7 +296,7 @@ fn read_with_crashes(path: &Path, kept: &Arc<AtomicU64>, dice: &mut Dice) -> (Ke
         if heard.pieces(ONE) as u64 == LINES {
             return (heard.of(ONE, |log| log.keeper.clone()), crashes);
         }
-        let mut unwritten = || (dice.below(400), dice.below(3));
+        let mut unwritten = || (dice.below(unwritten_max), dice.below(3));
         let (stdout, stderr) = (unwritten(), unwritten());
         log = heard.of(ONE, |log| {
             let reached = log.keeper.crash(stdout, stderr);
@@ -299,20 +308,43 @@ fn read_with_crashes(path: &Path, kept: &Arc<AtomicU64>, dice: &mut Dice) -> (Ke
 
 #[test]
 fn every_line_comes_once_at_full_rate_through_rotation_and_restarts() {
-    for (seed, compresses) in [(1, false), (2, true)] {
+    for (file_bytes, compresses) in [(1 << 20, false), (1 << 20, true)] {
         let dir = tempfile::tempdir().unwrap();
         let (path, kept) = (path_in(dir.path()), Arc::new(AtomicU64::new(0)));
-        let mut engine = Engine::new(&path, FILE_BYTES, 5);
+        let mut engine = Engine::new(&path, file_bytes, 5);
         engine.compresses = compresses;
         let counted = Arc::clone(&kept);
-        let writer = thread::spawn(move || write_at_full_rate(engine, &counted));
-        let (keeper, crashes) = read_with_crashes(&path, &kept, &mut Dice(seed));
+        let writer = thread::spawn(move || write_at_full_rate(engine, LINES, &counted));
+        let (keeper, crashes) = read_with_crashes(&path, &kept, file_bytes);
         writer.join().unwrap();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let want: Vec<_> = (0..LINES).filter(|number| stream_of(*number) == stream).collect();
-            assert!(numbers(&keeper, stream) == want, "{stream:?} of seed {seed}");
+            assert!(numbers(&keeper, stream) == want, "{stream:?} in files of {file_bytes}");
         }
         assert_eq!((keeper.lost.as_slice(), keeper.damage.as_slice()), (&[][..], &[][..]));
         assert!(crashes >= 10 && keeper.marks.len() >= 20, "{crashes} crashes, {} files", keeper.marks.len());
+    }
+}
+
+/// The engine rotates every few lines, the reader never naps: many a line is written between the look at the end of a file
+/// and the look for a newer one.
+#[test]
+fn nothing_falls_between_the_end_of_a_file_and_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, kept) = (path_in(dir.path()), Arc::new(AtomicU64::new(0)));
+    let (engine, counted, lines) = (Engine::new(&path, 4_000, 5), Arc::clone(&kept), 40_000);
+    let writer = thread::spawn(move || write_at_full_rate(engine, lines, &counted));
+    let (mut log, mut scratch, mut keeper) = (LogFile::new(&path, None), Scratch::default(), Keeper::default());
+    while !writer.is_finished() {
+        keeper.read_all(&mut log, &mut scratch);
+        let last = keeper.streams.iter().filter_map(|kept| kept.last()).map(number_of).max();
+        kept.store(last.map_or(0, |last| last + 1), Ordering::Release);
+    }
+    writer.join().unwrap();
+    log.finish();
+    assert!(keeper.read_all(&mut log, &mut scratch));
+    assert_eq!(keeper.lost, []);
+    for stream in [Stream::Stdout, Stream::Stderr] {
+        assert!(numbers(&keeper, stream).into_iter().eq((0..lines).filter(|number| stream_of(*number) == stream)));
     }
 }
