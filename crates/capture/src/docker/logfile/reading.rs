@@ -113,7 +113,7 @@ impl Reading {
         pieces.into.time = Time::now();
         let Some(raw) = buffer[..len].strip_prefix(self.behind.bytes()) else { return Ok(Took::Changed) };
         if !self.mark_is_final && !raw.is_empty() {
-            let (mark, is_final) = self.source.mark()?;
+            let (mark, is_final) = if self.offset == 0 { self.source.mark_of(raw) } else { self.source.mark()? };
             (self.mark, self.mark_is_final, self.mark_is_told) = (Some(mark), is_final, false);
         }
         let begin = self.skipping_from.unwrap_or(self.offset);

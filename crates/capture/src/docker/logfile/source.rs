@@ -94,11 +94,17 @@ impl Source {
         if head.len() == HEAD_BYTES_USUAL && end_of_stamped(&head).is_none() {
             head = self.bytes_of_head(HEAD_BYTES_MAX)?;
         }
-        let end = end_of_stamped(&head);
-        head.truncate(end.unwrap_or(head.len()));
+        Ok(self.mark_of(&head))
+    }
+
+    /// The mark of the file if it begins with these bytes; they are all it has, or as many as a mark may be of.
+    pub fn mark_of(&self, begin: &[u8]) -> (FileMark, bool) {
+        let begin = &begin[..begin.len().min(HEAD_BYTES_MAX)];
+        let end = end_of_stamped(begin);
+        let head = &begin[..end.unwrap_or(begin.len())];
         let head_bytes = u16::try_from(head.len()).unwrap_or(u16::MAX); // it has no more
         let is_final = end.is_some() || head.len() == HEAD_BYTES_MAX;
-        Ok((FileMark { inode: self.inode, head_bytes, head_crc: crc32c(&head) }, is_final))
+        (FileMark { inode: self.inode, head_bytes, head_crc: crc32c(head) }, is_final)
     }
 
     /// Whether the mark is of this file. A copy of it (packed, or brought back from a backup) has another inode, but a
