@@ -196,7 +196,7 @@ impl LogFile {
     /// of the whole piece.
     pub fn new(path: &Path, resume: Option<Resume<'_>>) -> LogFile {
         LogFile {
-            names: Names::new(path),
+            names: Names::new(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
             file_bytes_max: None,
             intact_at: None,
             marks: resume.map_or_else(Vec::new, |resume| resume.files.to_vec()),

@@ -6,11 +6,15 @@ use std::{
     fs::File,
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
 };
 
 use crc32c::crc32c;
 use flate2::read::MultiGzDecoder;
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
 use super::names::{Found, Names};
 use crate::services::feed::FileMark;
@@ -38,11 +42,9 @@ enum Content {
 impl Source {
     /// Opens a file that was found. None if its name is another's by now, or nobody's.
     pub fn open(names: &Names, found: &Found) -> io::Result<Option<Source>> {
-        // A FIFO in the place of a log holds nobody up.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match rustix::fs::open(names.path_of(found), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+        let file = match open(&names.path_of(found)) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
@@ -124,6 +126,16 @@ impl Source {
         head.truncate(len);
         Ok(head)
     }
+}
+
+fn open(path: &Path) -> rustix::io::Result<File> {
+    // A FIFO in the place of a log holds nobody up.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // To note that it was read, each time it has grown, costs as much as to read it. Only an owner may say not to.
+    let opened = rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty());
+    let opened =
+        if opened.as_ref().err() == Some(&Errno::PERM) { rustix::fs::open(path, flags, Mode::empty()) } else { opened };
+    opened.map(File::from)
 }
 
 /// Where the first line ends that has a time stamp. Inside a string its name would be escaped.
