@@ -23,6 +23,14 @@ const EVENTS_BYTES: usize = 32 << 10;
 /// File systems of which some writers are on other machines, or that tell of nothing: `f_type` of statfs(2).
 const SILENT: [u32; 6] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400];
 
+/// What is of interest in any case: the names in a directory, and the directory's own.
+const NAMES: inotify::WatchFlags = inotify::WatchFlags::CREATE
+    .union(inotify::WatchFlags::MOVED_TO)
+    .union(inotify::WatchFlags::DELETE)
+    .union(inotify::WatchFlags::DELETE_SELF)
+    .union(inotify::WatchFlags::MOVE_SELF)
+    .union(inotify::WatchFlags::ONLYDIR);
+
 /// The directories of logs.
 #[derive(Default)]
 pub(super) struct Watch {
@@ -36,6 +44,8 @@ struct Watched {
     token: Token,
     path: PathBuf,
     name: OsString,
+    /// Whether it is of interest when its files are written.
+    wants_writes: bool,
 }
 
 impl Watch {
@@ -55,21 +65,41 @@ impl Watch {
         match self.watch_dir_of(path) {
             Some(dir) => {
                 let name = path.file_name().unwrap_or_default().to_owned();
-                self.dirs.entry(dir).or_default().push(Watched { token, path: path.to_owned(), name });
+                let log = Watched { token, path: path.to_owned(), name, wants_writes: true };
+                self.dirs.entry(dir).or_default().push(log);
             }
             None => drop(self.unwatched.insert(token, path.to_owned())),
         }
     }
 
     fn watch_dir_of(&self, path: &Path) -> Option<i32> {
-        use inotify::WatchFlags as On;
         let (inotify, dir) = (self.inotify.as_ref()?, path.parent()?);
         let kind = rustix::fs::statfs(dir).ok()?.f_type;
         if SILENT.iter().any(|silent| i128::from(*silent) == kind.into()) {
             return None;
         }
-        let on = On::MODIFY | On::CREATE | On::MOVED_TO | On::DELETE | On::DELETE_SELF | On::MOVE_SELF | On::ONLYDIR;
-        inotify::add_watch(inotify, dir, on).ok()
+        inotify::add_watch(inotify, dir, NAMES | inotify::WatchFlags::MODIFY).ok()
+    }
+
+    /// Whether to tell when a log is written, or only of new names of its files.
+    pub fn listen_to_writes(&mut self, token: Token, listen: bool) {
+        let Some((dir, logs)) = self.dirs.iter_mut().find(|(_, logs)| logs.iter().any(|log| log.token == token)) else {
+            return; // it is looked at without a watch
+        };
+        logs.iter_mut().filter(|log| log.token == token).for_each(|log| log.wants_writes = listen);
+        let writes = if logs.iter().any(|log| log.wants_writes) { inotify::WatchFlags::MODIFY } else { NAMES };
+        let (dir, path) = (*dir, logs[0].path.clone());
+        let (Some(inotify), Some(path)) = (&self.inotify, path.parent()) else { return };
+        match inotify::add_watch(inotify, path, NAMES | writes) {
+            Ok(same) if same == dir => {}
+            Ok(other) => {
+                if !self.dirs.contains_key(&other) {
+                    let _ = inotify::remove_watch(inotify, other); // it is there
+                }
+                self.watch_no_more(dir); // another is in its place
+            }
+            Err(_) => self.watch_no_more(dir),
+        }
     }
 
     /// Watches for a log no more.
