@@ -124,6 +124,30 @@ fn a_rotation_is_followed_without_another_line_in_the_old_file() {
 }
 
 #[test]
+fn a_log_that_was_busy_and_fell_silent_is_heard_at_once() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (heard, mut engines) =
+        (Heard::default(), dirs.each_ref().map(|dir| Engine::new(&path_in(dir.path()), u64::MAX, 2)));
+    let tailer = heard.start();
+    tailer.add(ONE, LogFile::new(&engines[0].path, None));
+    tailer.add(TWO, LogFile::new(&engines[1].path, None));
+    let mut say = |engine: usize, token| {
+        let (before, since) = (heard.pieces(token), Instant::now());
+        engines[engine].write(&numbered(before as u64));
+        wait_until("the line", || heard.pieces(token) > before);
+        since.elapsed()
+    };
+    let waits = (0..4).map(|_round| {
+        for (engine, token) in [(0, ONE), (1, TWO)] {
+            (0..20).for_each(|_line| _ = say(engine, token)); // with a nap between two; the other one is silent
+        }
+        say(0, ONE)
+    });
+    let quickest = waits.min().unwrap();
+    assert!(quickest < Duration::from_millis(500), "{quickest:?}, as if each second's look had found it");
+}
+
+#[test]
 fn a_finished_log_is_read_to_its_end_and_then_said_to_be() {
     let dir = tempfile::tempdir().unwrap();
     let heard = Heard::default();

@@ -81,7 +81,7 @@ pub struct Lost {
 pub enum Why {
     /// The file to go on in was rotated away, or the one that followed it.
     RotatedAway,
-    /// The file was emptied in place: by an engine that keeps one file, or by hand.
+    /// The file was emptied in place: by hand, or by an engine that keeps one file (20.10 renames that, too).
     Emptied,
     /// The file is shorter than it was: the machine lost its end.
     Shortened,
@@ -209,8 +209,8 @@ impl LogFile {
         }
     }
 
-    /// With the size at which the engine rotates (`max-size`). If it keeps a single file, it empties that when it is
-    /// full: nothing is told to be lost then, if the full file was read and there was no time to fill it again.
+    /// With the size at which the engine rotates (`max-size`). Nothing is told to be lost where a file is emptied that was
+    /// read up to there, if there was no time to fill it again; a full file that is removed may have had a successor.
     #[must_use]
     pub fn with_file_bytes_max(self, bytes: Option<u64>) -> LogFile {
         LogFile { file_bytes_max: bytes, ..self }

@@ -176,3 +176,108 @@ impl Watched {
         name.is_none_or(|name| name.starts_with(self.name.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use super::*;
+
+    const ONE: Token = Token(1);
+    const TWO: Token = Token(2);
+
+    fn heard(watch: &mut Watch) -> Vec<Token> {
+        let mut heard = Vec::new();
+        assert!(watch.hear(|token| heard.push(token)));
+        heard.sort_unstable();
+        heard.dedup();
+        heard
+    }
+
+    fn append(path: &Path) {
+        fs::File::options().append(true).open(path).unwrap().write_all(b"x").unwrap();
+    }
+
+    #[test]
+    fn what_happens_to_a_logs_files_is_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, other) = (dir.path().join("c-json.log"), dir.path().join("config.json"));
+        let mut watch = Watch::new();
+        watch.add(ONE, &log);
+        fs::write(&other, "x").unwrap();
+        assert_eq!(heard(&mut watch), []);
+        fs::write(&log, "x").unwrap();
+        assert_eq!(heard(&mut watch), [ONE]);
+        append(&log);
+        assert_eq!(heard(&mut watch), [ONE]);
+        fs::rename(&log, dir.path().join("c-json.log.1")).unwrap();
+        assert_eq!(heard(&mut watch), [ONE]);
+        watch.remove(ONE);
+        fs::write(&log, "x").unwrap();
+        assert_eq!(heard(&mut watch), []);
+    }
+
+    #[test]
+    fn writes_are_not_heard_where_nobody_wants_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("c-json.log");
+        fs::write(&log, "x").unwrap();
+        let mut watch = Watch::new();
+        watch.add(ONE, &log);
+        watch.add(TWO, &log);
+        watch.listen_to_writes(ONE, false);
+        append(&log);
+        assert_eq!(heard(&mut watch), [ONE, TWO], "one of both still does");
+        watch.listen_to_writes(TWO, false);
+        append(&log);
+        assert_eq!(heard(&mut watch), []);
+        fs::write(dir.path().join("c-json.log.1"), "").unwrap();
+        assert_eq!(heard(&mut watch), [ONE, TWO]);
+        watch.listen_to_writes(ONE, true);
+        append(&log);
+        assert_eq!(heard(&mut watch), [ONE, TWO]);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_any_more_is_watched_again_when_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("c");
+        let log = inner.join("c-json.log");
+        let mut watch = Watch::new();
+        watch.add(ONE, &log);
+        assert!(watch.has_unwatched());
+        for replaced in [false, true] {
+            fs::create_dir(&inner).unwrap();
+            assert_eq!(watch.retry(), [ONE]);
+            assert!(!watch.has_unwatched());
+            fs::remove_dir(&inner).unwrap();
+            if replaced {
+                fs::create_dir(&inner).unwrap();
+                watch.listen_to_writes(ONE, false); // finds another directory in its place
+            } else {
+                assert_eq!(heard(&mut watch), [ONE]);
+            }
+            assert!(watch.has_unwatched());
+        }
+        assert_eq!(watch.retry(), [ONE]);
+        heard(&mut watch);
+        fs::write(&log, "x").unwrap();
+        assert_eq!(heard(&mut watch), [ONE]);
+    }
+
+    #[test]
+    fn events_that_the_kernel_dropped_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = [dir.path().join("c-json.log"), dir.path().join("c-json.log.1")];
+        let mut files = logs.each_ref().map(|log| fs::File::create(log).unwrap());
+        let mut watch = Watch::new();
+        watch.add(ONE, &logs[0]);
+        let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        for _event in 0..=limit.trim().parse::<u32>().unwrap() / 2 {
+            files.iter_mut().for_each(|file| file.write_all(b"x").unwrap()); // in turn, or they would be one event
+        }
+        assert!(!watch.hear(|token| assert_eq!(token, ONE)));
+        append(&logs[0]);
+        assert_eq!(heard(&mut watch), [ONE]);
+    }
+}
