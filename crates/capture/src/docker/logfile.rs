@@ -44,8 +44,8 @@ const BYTES_PER_NS_MAX: u64 = 1;
 pub struct Resume<'a> {
     /// What is in records.
     pub reached: Reached,
-    /// The marks that came in deliveries, with their parts: that of [`Reached::from`] and all newer ones. Some older ones
-    /// (say 16) help to tell files that were read from new ones where the log was emptied by hand.
+    /// The marks that came in deliveries, the last of each part: that of [`Reached::from`] and all newer ones. Some older
+    /// ones (say 16) help to tell files that were read from new ones where the log was emptied by hand.
     pub files: &'a [(u64, FileMark)],
 }
 
@@ -81,7 +81,7 @@ pub struct Lost {
 pub enum Why {
     /// The file to go on in was rotated away, or the one that followed it.
     RotatedAway,
-    /// The file was emptied in place: by an engine that keeps one file, or by hand.
+    /// The file was emptied in place: by hand, or by an engine that keeps one file (20.10 renames that, too).
     Emptied,
     /// The file is shorter than it was: the machine lost its end.
     Shortened,
@@ -195,7 +195,7 @@ impl LogFile {
     /// Pieces of which all is in records are left out; one of which a part is comes whole.
     pub fn new(path: &Path, resume: Option<Resume<'_>>) -> LogFile {
         LogFile {
-            names: Names::new(path),
+            names: Names::new(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
             file_bytes_max: None,
             intact_at: None,
             marks: resume.map_or_else(Vec::new, |resume| resume.files.to_vec()),
@@ -208,8 +208,8 @@ impl LogFile {
         }
     }
 
-    /// With the size at which the engine rotates (`max-size`). If it keeps a single file, it empties that when it is
-    /// full: nothing is told to be lost then, if the full file was read and there was no time to fill it again.
+    /// With the size at which the engine rotates (`max-size`). Nothing is told to be lost where a file is emptied that was
+    /// read up to there, if there was no time to fill it again; a full file that is removed may have had a successor.
     #[must_use]
     pub fn with_file_bytes_max(self, bytes: Option<u64>) -> LogFile {
         LogFile { file_bytes_max: bytes, ..self }
@@ -390,7 +390,7 @@ impl LogFile {
         if let Some(index) = found.iter().position(|found| found.inode == seen.inode()) {
             return Ok(Some(index));
         }
-        let mark = seen.mark().map_err(|source| LogError { action: "read", path, source })?;
+        let (mark, _) = seen.mark().map_err(|source| LogError { action: "read", path, source })?;
         for (index, found) in found.iter().enumerate().filter(|(_, found)| found.packed) {
             if let Some(mut source) = self.open(found)?
                 && source.is(&mark).map_err(|source| self.error("read", source))?

@@ -1,9 +1,11 @@
 //! One thread that reads the logs of all containers as they grow.
 //!
 //! inotify says in which directory something happened; what happened is told by the files alone. After a round in which
-//! there was something to read the thread naps for [`NAP`], so that what comes meanwhile is read together: to be woken, and to
-//! read a file, cost more than the lines do. Files that have more take turns, some 256 KiB each. A log whose directory cannot
-//! be watched is looked at every [`POLL`], and each log every [`SAFETY_POLL`].
+//! there was something to read the thread naps, so that what comes meanwhile is read together: to be woken, and to
+//! read a file, cost more than the lines do. A log that had something in several turns running is busy: it is read after each
+//! nap, and inotify is not asked for what is written there, which costs the engine, too. Files that have more take
+//! turns, some 256 KiB each. A log whose directory cannot be watched is looked at every [`POLL`], and each log every
+//! [`SAFETY_POLL`].
 //!
 //! What was read is handed to a closure, on the thread. While that waits nothing is read: the files keep it.
 
@@ -28,8 +30,12 @@ mod watch;
 
 use watch::Watch;
 
-/// How long what comes is left to gather.
+/// How long what comes is left to gather: longer, up to a limit, where the round before had much to read.
 const NAP: Duration = Duration::from_millis(2);
+const NAP_PER_READ: Duration = Duration::from_micros(40);
+const NAP_MAX: Duration = Duration::from_millis(4);
+/// So many turns running make a log busy that had something in each, or not busy any more that had nothing.
+const TURNS_MIN: u32 = 8;
 /// How often a log is looked at that is not watched.
 const POLL: Duration = Duration::from_millis(100);
 /// How often each log is looked at, whatever inotify says.
@@ -138,6 +144,9 @@ struct Tail<N> {
     logs: HashMap<Token, Log>,
     /// Those that may have something to read, each once, in the order of their turns.
     ready: VecDeque<Token>,
+    /// Those that are written all the time.
+    busy: Vec<Token>,
+    busy_since: Instant,
     watch: Watch,
     scratch: Scratch,
     delivery: Delivery,
@@ -149,6 +158,25 @@ struct Log {
     file: LogFile,
     is_ready: bool,
     has_failed: bool,
+    is_busy: bool,
+    /// Turns running that were not as busy as it is, or not as quiet.
+    turns: u32,
+}
+
+impl Log {
+    fn new(file: LogFile) -> Log {
+        Log { file, is_ready: false, has_failed: false, is_busy: false, turns: 0 }
+    }
+
+    /// Notes whether a turn had something; tells whether that changes how busy it is.
+    fn note_turn(&mut self, had_some: bool) -> bool {
+        self.turns = if had_some == self.is_busy { 0 } else { self.turns + 1 };
+        let changes = self.turns == TURNS_MIN;
+        if changes {
+            (self.is_busy, self.turns) = (had_some, 0);
+        }
+        changes
+    }
 }
 
 impl<N: FnMut(Token, News<'_>)> Tail<N> {
@@ -159,6 +187,8 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
             news,
             logs: HashMap::new(),
             ready: VecDeque::new(),
+            busy: Vec::new(),
+            busy_since: now,
             watch: Watch::new(),
             scratch: Scratch::default(),
             delivery: Delivery::default(),
@@ -171,11 +201,11 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
         while self.obey() {
             self.hear();
             self.poll_if_due();
-            let read_some = self.read_round();
+            let reads = self.read_round();
             if !self.ready.is_empty() {
                 continue;
             }
-            if read_some { self.nap() } else { self.wait() }
+            if reads > 0 || !self.busy.is_empty() { self.nap(reads) } else { self.wait() }
         }
     }
 
@@ -200,7 +230,7 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
     fn add(&mut self, token: Token, file: LogFile) {
         self.forget(token);
         self.watch.add(token, file.path());
-        self.logs.insert(token, Log { file, is_ready: false, has_failed: false });
+        self.logs.insert(token, Log::new(file));
         self.make_ready(token);
     }
 
@@ -208,6 +238,7 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
         if self.logs.remove(&token).is_some() {
             self.watch.remove(token);
             self.ready.retain(|ready| *ready != token);
+            self.busy.retain(|busy| *busy != token);
         }
     }
 
@@ -235,6 +266,12 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
     }
 
     fn poll_if_due(&mut self) {
+        if self.busy_since.elapsed() >= NAP {
+            self.busy_since = Instant::now();
+            let busy = mem::take(&mut self.busy);
+            busy.iter().for_each(|token| self.make_ready(*token));
+            self.busy = busy;
+        }
         if self.polled_all.elapsed() >= SAFETY_POLL {
             self.polled_all = Instant::now();
             self.make_all_ready();
@@ -245,18 +282,33 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
         }
     }
 
-    /// Reads once from each that is ready. Tells whether there was anything.
-    fn read_round(&mut self) -> bool {
-        let mut read_some = false;
+    /// Reads once from each that is ready. Tells how many had something.
+    fn read_round(&mut self) -> u32 {
+        let mut reads = 0;
         for _turn in 0..self.ready.len() {
             let Some(token) = self.ready.pop_front() else { break };
             let Some(log) = self.logs.get_mut(&token) else { continue };
             log.is_ready = false;
             let outcome = log.file.read(&mut self.scratch, &mut self.delivery);
-            read_some |= !matches!(outcome, Ok(Outcome::Nothing) | Err(_));
+            let had_some = !matches!(outcome, Ok(Outcome::Nothing) | Err(_));
+            reads += u32::from(had_some);
+            if log.note_turn(had_some) {
+                self.change_pace(token, had_some);
+            }
             self.tell(token, outcome);
         }
-        read_some
+        reads
+    }
+
+    /// A log is busy from now on, or is not any more.
+    fn change_pace(&mut self, token: Token, is_busy: bool) {
+        self.watch.listen_to_writes(token, !is_busy);
+        if is_busy {
+            self.busy.push(token);
+        } else {
+            self.busy.retain(|busy| *busy != token);
+            self.make_ready(token); // for what was written before inotify was asked
+        }
     }
 
     /// Says what a read brought, and makes the log ready again if there is more to come.
@@ -295,8 +347,9 @@ impl<N: FnMut(Token, News<'_>)> Tail<N> {
     }
 
     /// Lets lines gather. Only what is asked for ends it.
-    fn nap(&self) {
-        self.sleep(&mut [PollFd::new(&self.shared.wake, PollFlags::IN)], NAP);
+    fn nap(&self, reads: u32) {
+        let time = NAP.saturating_add(NAP_PER_READ.saturating_mul(reads)).min(NAP_MAX);
+        self.sleep(&mut [PollFd::new(&self.shared.wake, PollFlags::IN)], time);
     }
 
     /// Waits until there may be something to read.

@@ -118,30 +118,49 @@ impl<'a> Cursor<'a> {
 /// control byte or an unknown escape.
 #[inline]
 pub(super) fn unescape(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    // Most entries have one escape, at their end.
-    if let Some(line) = text.strip_suffix(br"\n")
-        && is_plain(line)
-    {
-        out.reserve(line.len() + 1);
-        out.extend_from_slice(line);
-        out.push(b'\n');
-        return Some(());
-    }
-    unescape_any(text, out)
+    out.reserve(text.len());
+    let words = text.as_chunks::<WORD_BYTES>().0;
+    let plain = WORD_BYTES * words.iter().take_while(|word| special(word) == 0).count();
+    out.extend_from_slice(&text[..plain]);
+    unescape_rest(&text[plain..], out) // most entries have one escape, at their end
 }
 
-fn unescape_any(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    if has_control(text) {
-        return None;
+fn unescape_rest(mut rest: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    while let Some(word) = rest.first_chunk::<WORD_BYTES>() {
+        // All of the word is copied, then what is too much cut off: that is faster than to copy some of it.
+        let plain = special(word).trailing_zeros() as usize / 8;
+        let len = out.len() + plain;
+        out.extend_from_slice(word);
+        out.truncate(len);
+        rest = &rest[plain..];
+        if plain < WORD_BYTES {
+            rest = escape(rest.strip_prefix(b"\\")?, out)?;
+        }
     }
-    out.reserve(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'\\', b'"', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = escape(rest[at..].strip_prefix(b"\\")?, out)?;
+    while let Some((byte, after)) = rest.split_first() {
+        match byte {
+            b'\\' => rest = escape(after, out)?,
+            b'"' | ..b' ' => return None,
+            _ => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
     }
-    out.extend_from_slice(rest);
     Some(())
+}
+
+const WORD_BYTES: usize = size_of::<u64>();
+
+/// Looks at a word's bytes at once: the lowest bit set is the highest of the first byte that is a quote, a backslash or a
+/// control byte; 0 if there is none. Of the bytes after that one it tells nothing.
+#[inline]
+fn special(word: &[u8; WORD_BYTES]) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(*word);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & (ONES * 0x80)
 }
 
 /// Appends what an escape stands for, given without its backslash; gives what follows it.
@@ -185,30 +204,4 @@ fn hex_unit(text: &[u8]) -> Option<(u32, &[u8])> {
     let (digits, rest) = text.split_first_chunk::<4>()?;
     let unit = digits.iter().try_fold(0, |unit, &byte| Some(unit << 4 | char::from(byte).to_digit(16)?))?;
     Some((unit, rest))
-}
-
-/// Whether each byte stands for itself. Written so that the compiler looks at [`LANES`] bytes at once.
-#[inline]
-fn is_plain(text: &[u8]) -> bool {
-    none(text, |byte| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\'))
-}
-
-fn has_control(text: &[u8]) -> bool {
-    !none(text, |byte| u8::from(byte < b' '))
-}
-
-const LANES: usize = 16;
-
-/// Whether `found` is 0 for every byte.
-#[inline]
-fn none(text: &[u8], found: impl Fn(u8) -> u8 + Copy) -> bool {
-    let (whole, rest) = text.as_chunks::<LANES>();
-    let mut any = [0; LANES];
-    let mut look = |chunk: &[u8; LANES]| any.iter_mut().zip(chunk).for_each(|(any, byte)| *any |= found(*byte));
-    whole.iter().for_each(&mut look);
-    match text.last_chunk::<LANES>() {
-        Some(last) => look(last), // some of it for the second time, which is faster than byte by byte
-        None => return rest.iter().all(|byte| found(*byte) == 0),
-    }
-    any == [0; LANES]
 }

@@ -35,6 +35,7 @@ pub(super) struct Reading {
     /// Where a line begins that is too long.
     skipping_from: Option<u64>,
     mark: Option<FileMark>,
+    mark_is_final: bool,
     mark_is_told: bool,
     /// Whether more is done with than was told.
     moved: bool,
@@ -58,21 +59,29 @@ pub(super) enum Took {
 pub(super) enum Restart {
     /// It has another first line: at the beginning.
     AtBeginning,
-    /// It begins as before, but is shorter: at its end.
+    /// It begins as before, but is shorter: at its end. Or it is packed, and cannot change.
     AtEnd,
 }
 
 impl Reading {
     /// Reads from the beginning.
     pub fn new(source: Source, part: u64) -> Reading {
-        let (behind, skipping_from, mark) = (Behind::default(), None, None);
-        Reading { source, part, offset: 0, behind, skipping_from, mark, mark_is_told: false, moved: false }
+        Reading {
+            source,
+            part,
+            offset: 0,
+            behind: Behind::default(),
+            skipping_from: None,
+            mark: None,
+            mark_is_final: false,
+            mark_is_told: false,
+            moved: false,
+        }
     }
 
     /// Goes on at a place in a file whose mark was told.
     pub fn resume(source: Source, from: Place, mark: FileMark) -> io::Result<Reading> {
-        let mut reading =
-            Reading { offset: from.offset, mark: Some(mark), mark_is_told: true, ..Reading::new(source, from.part) };
+        let mut reading = Reading { offset: from.offset, mark: Some(mark), ..Reading::new(source, from.part) };
         reading.behind = Behind::read(&mut reading.source, from.offset)?;
         Ok(reading)
     }
@@ -80,11 +89,16 @@ impl Reading {
     /// Goes on in the same file after it changed, as another part.
     pub fn start_over(&mut self, part: u64) -> io::Result<Restart> {
         let same = self.mark.map_or(Ok(false), |mark| self.source.is(&mark))?;
-        self.offset = if same { self.source.len()?.unwrap_or(0) } else { 0 };
-        self.behind = Behind::read(&mut self.source, self.offset)?;
+        let len = self.source.len()?;
+        self.offset = match len {
+            Some(len) if same => len,
+            Some(_) => 0,
+            None => u64::MAX, // packed, and shorter than what it was packed from
+        };
+        self.behind = if len.is_some() { Behind::read(&mut self.source, self.offset)? } else { Behind::default() };
         (self.part, self.skipping_from, self.moved) = (part, None, false);
-        (self.mark, self.mark_is_told) = (None, false);
-        Ok(if same { Restart::AtEnd } else { Restart::AtBeginning })
+        (self.mark, self.mark_is_final, self.mark_is_told) = (None, false, false);
+        Ok(if self.offset == 0 { Restart::AtBeginning } else { Restart::AtEnd })
     }
 
     /// How many bytes are done with.
@@ -98,8 +112,9 @@ impl Reading {
         let (len, full) = self.fill(buffer)?;
         pieces.into.time = Time::now();
         let Some(raw) = buffer[..len].strip_prefix(self.behind.bytes()) else { return Ok(Took::Changed) };
-        if !self.mark_is_told && !raw.is_empty() {
-            self.mark = Some(self.source.mark()?);
+        if !self.mark_is_final && !raw.is_empty() {
+            let (mark, is_final) = if self.offset == 0 { self.source.mark_of(raw) } else { self.source.mark()? };
+            (self.mark, self.mark_is_final, self.mark_is_told) = (Some(mark), is_final, false);
         }
         let begin = self.skipping_from.unwrap_or(self.offset);
         let used = self.use_up(raw, pieces, ended && !full, full);

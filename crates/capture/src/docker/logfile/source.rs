@@ -6,11 +6,15 @@ use std::{
     fs::File,
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
 };
 
 use crc32c::crc32c;
 use flate2::read::MultiGzDecoder;
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
 use super::names::{Found, Names};
 use crate::services::feed::FileMark;
@@ -38,11 +42,9 @@ enum Content {
 impl Source {
     /// Opens a file that was found. None if its name is another's by now, or nobody's.
     pub fn open(names: &Names, found: &Found) -> io::Result<Option<Source>> {
-        // A FIFO in the place of a log holds nobody up.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = match rustix::fs::open(names.path_of(found), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+        let file = match open(&names.path_of(found)) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let metadata = file.metadata()?;
@@ -87,30 +89,32 @@ impl Source {
         }
     }
 
-    /// By what the file is known again: its first line, which has a time stamp, or what there is of it.
-    pub fn mark(&mut self) -> io::Result<FileMark> {
-        let head = self.head(HEAD_BYTES_USUAL)?;
-        let head =
-            if head.len() == HEAD_BYTES_USUAL && !head.ends_with(b"\n") { self.head(HEAD_BYTES_MAX)? } else { head };
+    /// By what the file is known again: what it begins with, up to the end of the first line that has a time stamp. Tells,
+    /// too, whether the mark stays the same whatever is appended.
+    pub fn mark(&mut self) -> io::Result<(FileMark, bool)> {
+        let mut head = self.bytes_of_head(HEAD_BYTES_USUAL)?;
+        if head.len() == HEAD_BYTES_USUAL && end_of_stamped(&head).is_none() {
+            head = self.bytes_of_head(HEAD_BYTES_MAX)?;
+        }
+        Ok(self.mark_of(&head))
+    }
+
+    /// The mark of the file if it begins with these bytes; they are all it has, or as many as a mark may be of.
+    pub fn mark_of(&self, begin: &[u8]) -> (FileMark, bool) {
+        let begin = &begin[..begin.len().min(HEAD_BYTES_MAX)];
+        let end = end_of_stamped(begin);
+        let head = &begin[..end.unwrap_or(begin.len())];
         let head_bytes = u16::try_from(head.len()).unwrap_or(u16::MAX); // it has no more
-        Ok(FileMark { inode: self.inode, head_bytes, head_crc: crc32c(&head) })
+        let is_final = end.is_some() || head.len() == HEAD_BYTES_MAX;
+        (FileMark { inode: self.inode, head_bytes, head_crc: crc32c(head) }, is_final)
     }
 
     /// Whether the mark is of this file. A copy of it (packed, or brought back from a backup) has another inode, but a
-    /// whole first line, with its time stamp in nanoseconds, is in no other.
+    /// time stamp in nanoseconds is in no other.
     pub fn is(&mut self, mark: &FileMark) -> io::Result<bool> {
         let head = self.bytes_of_head(usize::from(mark.head_bytes))?;
         let same = !head.is_empty() && head.len() == usize::from(mark.head_bytes) && crc32c(&head) == mark.head_crc;
-        Ok(same && (self.inode == mark.inode || head.ends_with(b"\n")))
-    }
-
-    /// The first line, or its first bytes.
-    fn head(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
-        let mut head = self.bytes_of_head(bytes_max)?;
-        if let Some(end) = memchr::memchr(b'\n', &head) {
-            head.truncate(end + 1);
-        }
-        Ok(head)
+        Ok(same && (self.inode == mark.inode || end_of_stamped(&head).is_some()))
     }
 
     fn bytes_of_head(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
@@ -122,6 +126,22 @@ impl Source {
         head.truncate(len);
         Ok(head)
     }
+}
+
+fn open(path: &Path) -> rustix::io::Result<File> {
+    // A FIFO in the place of a log holds nobody up.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // To note that it was read, each time it has grown, costs as much as to read it. Only an owner may say not to.
+    let opened = rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty());
+    let opened =
+        if opened.as_ref().err() == Some(&Errno::PERM) { rustix::fs::open(path, flags, Mode::empty()) } else { opened };
+    opened.map(File::from)
+}
+
+/// Where the first line ends that has a time stamp. Inside a string its name would be escaped.
+fn end_of_stamped(head: &[u8]) -> Option<usize> {
+    let stamp = memchr::memmem::find(head, br#""time":"#)?;
+    Some(stamp + memchr::memchr(b'\n', &head[stamp..])? + 1)
 }
 
 fn read_plain(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -156,17 +176,22 @@ impl Packed {
     }
 
     fn read_head(&mut self, out: &mut [u8]) -> usize {
+        self.keep_head();
+        copy_start(&self.head, out)
+    }
+
+    fn keep_head(&mut self) {
         if self.head.is_empty() && self.kept_from == 0 {
             self.unpack(HEAD_BYTES_MAX);
             self.head = self.kept[..self.kept.len().min(HEAD_BYTES_MAX)].to_vec();
         }
-        copy_start(&self.head, out)
     }
 
     fn read_at(&mut self, out: &mut [u8], offset: u64) -> io::Result<usize> {
         let Some(mut skip) = offset.checked_sub(self.kept_from) else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a packed file is read from its beginning on"));
         };
+        self.keep_head();
         while skip > self.kept.len() as u64 && !self.ended {
             skip -= self.kept.len() as u64;
             self.kept_from += self.kept.len() as u64;
