@@ -74,13 +74,19 @@ impl Findings {
         self.damaged.extend(other.damaged);
     }
 
-    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
-    fn close_gap(&mut self, run: &RunMeta) {
-        let Some(at) = self.gaps.iter().position(|gap| gap.run == run.run.id && gap.to.is_none()) else { return };
-        let Lost { from, why, .. } = self.gaps.remove(at);
+    /// Makes one of the open gaps that killed writers left one after the other. It is none where another writer goes on, and
+    /// none, or ends, where the end of the run was noted.
+    fn close_gap(&mut self, run: &RunMeta, outcome: Outcome) {
+        let mut open = self.gaps.extract_if(.., |gap| gap.run == run.run.id && gap.to.is_none()).last();
+        open.take_if(|_| outcome == Outcome::Running);
+        let Some(Lost { from, why, .. }) = open else { return self.count_lost() };
         let open = Gap { run: run.run.id, from, to: None, time: run.run.started_at, why };
         let closed = run.close_gap(&open).map(|gap| Lost { run: gap.run, from, to: gap.to, why: gap.why });
         self.gaps.extend(closed);
+        self.count_lost();
+    }
+
+    fn count_lost(&mut self) {
         let lost = |gap: &Lost| Some((gap.to? - gap.from).saturating_add(1));
         self.lost = self.gaps.iter().try_fold(0u64, |sum, gap| Some(sum.saturating_add(lost(gap)?)));
     }
@@ -123,10 +129,10 @@ pub fn check(session: &Session, now: Time) -> Findings {
             }
             _ => {}
         }
-        if run.run.end.is_some() {
-            found.close_gap(run);
-        } else if *outcome == Outcome::Lost && !found.gaps.iter().any(|gap| gap.run == run.run.id) {
-            found.add(killed_at_once(run.run.id));
+        found.close_gap(run, *outcome);
+        let is_told = || found.gaps.iter().any(|gap| gap.run == run.run.id && gap.to.is_none());
+        if run.run.end.is_none() && *outcome == Outcome::Lost && !is_told() {
+            found.add(killed_at_once(run.run.id, next_seq_in(&booms, run.run.id)));
         }
     }
     for path in rest::files_in(session.dir()).iter().filter(|path| !is_live(path)) {
@@ -187,9 +193,9 @@ fn next_seq_in(booms: &[PathBuf], run: RunId) -> u64 {
     known.map(|known| known.next_seq).max().unwrap_or(1)
 }
 
-/// Of a run whose writer was killed before anything of it was in a file.
-fn killed_at_once(run: RunId) -> Findings {
-    let gap = Lost { run, from: 1, to: None, why: "writer was killed".to_owned() };
+/// Of a run whose writer was killed before it had written anything: all from this seq on.
+fn killed_at_once(run: RunId, from: u64) -> Findings {
+    let gap = Lost { run, from, to: None, why: "writer was killed".to_owned() };
     Findings { lost: None, gaps: vec![gap], ..Findings::none() }
 }
 

@@ -8,6 +8,7 @@
 mod find;
 mod follow;
 mod history;
+mod holes;
 mod lines;
 mod open;
 mod place;

@@ -22,7 +22,8 @@ use logboom_ring::{recover::is_live, rest};
 use logboom_store::{Scope, StoreError};
 
 use crate::{
-    source::{Bytes, Facts, RunFacts, Source, Written, failed, note_holes, note_joins},
+    holes::{note_holes, note_joins},
+    source::{Bytes, Facts, RunFacts, Source, Written, failed},
     text_source::TextSource,
 };
 
@@ -110,10 +111,14 @@ impl Open {
         self.forget_drained();
         let stamp = Stamp::of(self.session.dir());
         let same = stamp.is_some_and(|stamp| stamp.is_settled) && stamp == self.stamp;
+        let abandoned = |open: &Open| open.sources.iter().filter(|source| source.is_abandoned).count();
+        let abandoned_before = abandoned(self);
         self.refresh_sources()?;
         if !same {
             self.stamp = stamp;
             self.look_again()?;
+        } else if abandoned(self) != abandoned_before {
+            self.look_at_status(); // a writer that dies changes no name
         }
         self.look_into_rings()?;
         self.leave_to_booms();
@@ -195,6 +200,7 @@ impl Open {
                 bytes: Bytes::Text(Box::new(text)),
                 blocks,
                 runs,
+                open_gaps: Vec::new(),
                 written: Written::default(),
                 is_abandoned: false,
             });
@@ -261,10 +267,15 @@ impl Open {
         }
     }
 
-    /// A killed writer's open gap is none, or ends, where the end of its run was noted.
+    /// A killed writer's open gap is none, or ends, where the end of its run was noted; and it is none where another writer has
+    /// taken over, though it may not have written anything yet.
     fn close_gaps(&mut self) {
         let runs = &self.status.meta.runs;
+        let written = self.sources.iter().filter(|source| !source.is_abandoned);
+        let written: HashSet<String> = written.filter_map(Source::boom_name).map(str::to_owned).collect();
+        let goes_on = |run: &RunMeta| run.boom.as_deref().is_some_and(|boom| written.contains(boom));
         let close = |gap: &Gap| match runs.iter().find(|run| run.run.id == gap.run) {
+            Some(run) if gap.to.is_none() && run.run.end.is_none() && goes_on(run) => None,
             Some(run) if gap.to.is_none() => run.close_gap(gap),
             _ => Some(gap.clone()),
         };
@@ -273,13 +284,14 @@ impl Open {
         }
     }
 
-    /// Gives a place to the runs whose writer was killed before its file had something of them.
+    /// Gives a place to what is missing of runs whose writer was killed before its file had something of them.
     fn add_killed_at_once(&mut self) {
         for (run, outcome) in self.status.meta.runs.iter().zip(&self.status.outcomes) {
-            let is_told = || self.sources.iter().any(|source| source.tells_of(run.run.id));
             let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost && run.run.end.is_none());
+            let is_told = || self.sources.iter().any(|source| source.open_gaps.iter().any(|gap| gap.run == run.run.id));
             if file.is_some_and(|file| self.sources.iter().any(|source| source.was_left(file))) && !is_told() {
-                self.sources.push(all_lost(run, "writer was killed"));
+                let held = self.sources.iter().filter_map(|source| source.next_seq(run.run.id, None));
+                self.sources.push(lost_from(run, held.max().unwrap_or(1), None, "writer was killed"));
             }
         }
     }
@@ -329,16 +341,20 @@ fn is_boom(name: &str) -> bool {
 /// The place of a run of which no file has anything.
 fn all_lost(run: &RunMeta, why: &str) -> Source {
     let to = run.counts.map(|counts| counts.records.saturating_add(counts.lost)).filter(|to| *to > 0);
+    lost_from(run, 1, to, why)
+}
+
+/// The place of what is lost of a run: all from this seq on.
+fn lost_from(run: &RunMeta, from: u64, to: Option<u64>, why: &str) -> Source {
     let time = run.run.started_at;
-    let gap = Gap { run: run.run.id, from: 1, to, time, why: why.to_owned() };
-    let next_seq = to.map_or(1, |to| to.saturating_add(1));
-    let held = RunFacts { id: run.run.id, first_seq: 1, next_seq, records: 0, lines: 0, levels: [0; 5] };
-    let lead = if to.is_none() { vec![gap] } else { Vec::new() };
-    let blocks = vec![Facts { times: (time, time), lead, ..Facts::default() }];
+    let gap = Gap { run: run.run.id, from, to, time, why: why.to_owned() };
+    let next_seq = to.map_or(from, |to| to.saturating_add(1));
+    let held = RunFacts { id: run.run.id, first_seq: from, next_seq, records: 0, lines: 0, levels: [0; 5] };
     Source {
         bytes: Bytes::Parked(Path::new("").into()),
-        blocks,
+        blocks: vec![Facts { times: (time, time), ..Facts::default() }],
         runs: vec![held],
+        open_gaps: if to.is_none() { vec![gap] } else { Vec::new() },
         written: Written::default(),
         is_abandoned: false,
     }

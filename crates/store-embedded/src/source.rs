@@ -4,7 +4,7 @@
 //! become gaps in front of the block after them ([`Facts::lead`]), and what is missing at the end, a killed writer's
 //! unknown end included, the lead of a last block without records.
 
-use std::{collections::HashMap, io, path::Path, time::SystemTime};
+use std::{io, path::Path, time::SystemTime};
 
 use logboom_boom::{
     BoomError,
@@ -78,6 +78,8 @@ pub(crate) struct Source {
     pub blocks: Vec<Facts>,
     /// The runs it has something of, and how much.
     pub runs: Vec<RunFacts>,
+    /// What a killed writer took with it, as far as nobody else tells: nobody knows how much.
+    pub open_gaps: Vec<Gap>,
     /// From when to when it was written, as far as that can be told.
     pub written: Written,
     /// Whether its writer had died when it was last looked at.
@@ -130,11 +132,15 @@ impl Source {
     /// What a boom file is, as its reader sees it now.
     pub fn of_boom(reader: Reader) -> Source {
         let bytes = Bytes::Parked(reader.path().into());
-        let mut source =
-            Source { bytes, blocks: Vec::new(), runs: Vec::new(), written: Written::default(), is_abandoned: false };
+        let mut source = Source::empty(bytes);
         source.stock(&reader);
         source.bytes = Bytes::Boom(Box::new(reader));
         source
+    }
+
+    fn empty(bytes: Bytes) -> Source {
+        let (written, is_abandoned) = (Written::default(), false);
+        Source { bytes, blocks: Vec::new(), runs: Vec::new(), open_gaps: Vec::new(), written, is_abandoned }
     }
 
     /// What the rings of a killed program hold: a block for each run, whose records are in seq order.
@@ -144,7 +150,7 @@ impl Source {
         let end = blocks.iter().map(|facts| facts.times.1).max().unwrap_or_default();
         blocks.push(Facts { times: (end, end), ..Facts::default() });
         let entries = records.into_iter().flatten().map(Entry::Record).collect();
-        Source { bytes: Bytes::Rings(entries), blocks, runs, written: Written::default(), is_abandoned: false }
+        Source { blocks, runs, ..Source::empty(Bytes::Rings(entries)) }
     }
 
     /// What rings hold, but for these records.
@@ -158,6 +164,16 @@ impl Source {
         Source::of_rings(records.chunk_by(|a, b| a.run == b.run).map(<[Record]>::to_vec).collect())
     }
 
+    /// The name of the boom file that it is.
+    pub fn boom_name(&self) -> Option<&str> {
+        let path = match &self.bytes {
+            Bytes::Boom(reader) => reader.path(),
+            Bytes::Parked(path) => path,
+            Bytes::Text(_) | Bytes::Rings(_) => return None,
+        };
+        path.file_name()?.to_str()
+    }
+
     /// Whether it is a boom file.
     pub fn is_boom(&self) -> bool {
         matches!(self.bytes, Bytes::Boom(_) | Bytes::Parked(_))
@@ -168,7 +184,8 @@ impl Source {
         self.is_abandoned = reader.state() == State::Abandoned;
         self.blocks = reader.blocks().iter().map(facts_of).collect();
         let end = reader.totals().times.map_or(Time::default(), |(_, max)| max);
-        self.blocks.push(Facts { times: (end, end), lead: open_gaps(reader), ..Facts::default() });
+        self.blocks.push(Facts { times: (end, end), ..Facts::default() });
+        self.open_gaps = open_gaps(reader);
         let run = |run: &logboom_boom::reader::RunSummary| RunFacts {
             id: run.id,
             first_seq: run.first_seq,
@@ -220,11 +237,6 @@ impl Source {
             Bytes::Text(text) if text.is_of(run) => text.leave_to_rings(from),
             _ => false,
         }
-    }
-
-    /// Whether it has records of the run, or tells that they are lost.
-    pub fn tells_of(&self, run: RunId) -> bool {
-        matches!(&self.bytes, Bytes::Text(text) if text.is_of(run)) || self.runs.iter().any(|known| known.id == run)
     }
 
     /// Whether it is the boom file of this name, which its writer has left without sealing it.
@@ -429,71 +441,4 @@ impl Chunk {
 /// Whether the line goes on in another record.
 pub(crate) fn goes_on(record: &RecordRef<'_>) -> bool {
     record.flags.has(Flags::CONTINUED)
-}
-
-/// Puts what is missing between the blocks of a run in front of the later ones, and takes back the open end of a killed
-/// writer's run that goes on in another file. `sources` are all of a session's.
-pub(crate) fn note_holes(sources: &mut [Source]) {
-    let mut parts: HashMap<RunId, Vec<RunPart>> = HashMap::new();
-    for (at, source) in sources.iter_mut().enumerate() {
-        let last = source.blocks.len() - 1;
-        for (block, facts) in source.blocks.iter_mut().enumerate() {
-            facts.lead.retain(|gap| gap.to.is_none());
-            let part = |run: &RunFacts| RunPart { first: run.first_seq, next: run.next_seq, at, block };
-            facts.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(part(run)));
-        }
-        let end = |run: &RunFacts| RunPart { first: run.next_seq, next: run.next_seq, at, block: last };
-        source.runs.iter().for_each(|run| parts.entry(run.id).or_default().push(end(run)));
-    }
-    for (run, mut parts) in parts {
-        parts.sort_unstable();
-        let mut expected = 1;
-        for part in &parts {
-            if part.first > expected {
-                let hole =
-                    Gap { run, from: expected, to: Some(part.first - 1), time: Time::default(), why: String::new() };
-                let why = reason(sources, &hole);
-                let facts = &mut sources[part.at].blocks[part.block];
-                facts.lead.insert(0, Gap { time: facts.times.0, why, ..hole });
-            }
-            expected = expected.max(part.next);
-        }
-        let goes_on = |gap: &Gap| gap.run == run && gap.to.is_none() && gap.from < expected;
-        parts.iter().for_each(|part| sources[part.at].blocks[part.block].lead.retain(|gap| !goes_on(gap)));
-    }
-}
-
-/// Why there is a hole: as a later block tells, or else because something is damaged.
-fn reason(sources: &[Source], hole: &Gap) -> String {
-    let mut late = sources.iter().flat_map(|source| &source.blocks).flat_map(|facts| &facts.late);
-    let told = late.find(|gap| gap.run == hole.run && Some(gap.from) <= hole.to && gap.to >= Some(hole.from));
-    told.map_or_else(|| "damaged".to_owned(), |gap| gap.why.clone())
-}
-
-/// Notes the blocks of runs that go on from another file, where a line may: the writer of a file does not know of it.
-pub(crate) fn note_joins(sources: &mut [Source]) {
-    let mut files: HashMap<RunId, Vec<(u64, usize)>> = HashMap::new();
-    for (at, source) in sources.iter().enumerate() {
-        source.runs.iter().for_each(|run| files.entry(run.id).or_default().push((run.first_seq, at)));
-    }
-    for (run, mut files) in files.into_iter().filter(|(_, files)| files.len() > 1) {
-        files.sort_unstable();
-        let has = |facts: &Facts| facts.runs.iter().any(|known| known.id == run);
-        let mut may_be_open = false;
-        for (_, at) in files {
-            for facts in sources[at].blocks.iter_mut().filter(|facts| has(facts)) {
-                facts.joins_earlier |= may_be_open;
-            }
-            may_be_open |= sources[at].blocks.iter().any(|facts| has(facts) && facts.joins_later);
-        }
-    }
-}
-
-/// What a block has of a run, or the end of what its file has.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct RunPart {
-    first: u64,
-    next: u64,
-    at: usize,
-    block: usize,
 }
