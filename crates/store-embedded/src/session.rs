@@ -111,14 +111,10 @@ impl Open {
         self.forget_drained();
         let stamp = Stamp::of(self.session.dir());
         let same = stamp.is_some_and(|stamp| stamp.is_settled) && stamp == self.stamp;
-        let abandoned = |open: &Open| open.sources.iter().filter(|source| source.is_abandoned).count();
-        let abandoned_before = abandoned(self);
         self.refresh_sources()?;
         if !same {
             self.stamp = stamp;
             self.look_again()?;
-        } else if abandoned(self) != abandoned_before {
-            self.look_at_status(); // a writer that dies changes no name
         }
         self.look_into_rings()?;
         self.leave_to_booms();
@@ -254,7 +250,8 @@ impl Open {
     /// While somebody drains rings, boom files have some of what they hold.
     fn leave_to_booms(&mut self) {
         for at in self.rings.values().filter_map(|source| *source) {
-            let in_booms = self.sources.iter().filter(|source| source.is_boom()).flat_map(|source| &source.runs);
+            let booms = self.sources.iter().filter(|source| source.boom_name().is_some());
+            let in_booms = booms.flat_map(|source| &source.runs);
             let mut next_seqs: HashMap<RunId, u64> = HashMap::new();
             for run in in_booms {
                 let next = next_seqs.entry(run.id).or_default();
@@ -288,7 +285,7 @@ impl Open {
     fn add_killed_at_once(&mut self) {
         for (run, outcome) in self.status.meta.runs.iter().zip(&self.status.outcomes) {
             let file = run.boom.as_deref().filter(|_| *outcome == Outcome::Lost && run.run.end.is_none());
-            let is_told = || self.sources.iter().any(|source| source.open_gaps.iter().any(|gap| gap.run == run.run.id));
+            let is_told = || self.sources.iter().any(|source| source.tells_end_of(run.run.id));
             if file.is_some_and(|file| self.sources.iter().any(|source| source.was_left(file))) && !is_told() {
                 let held = self.sources.iter().filter_map(|source| source.next_seq(run.run.id, None));
                 self.sources.push(lost_from(run, held.max().unwrap_or(1), None, "writer was killed"));

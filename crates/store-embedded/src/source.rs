@@ -174,9 +174,10 @@ impl Source {
         path.file_name()?.to_str()
     }
 
-    /// Whether it is a boom file.
-    pub fn is_boom(&self) -> bool {
-        matches!(self.bytes, Bytes::Boom(_) | Bytes::Parked(_))
+    /// Whether it tells what is missing of a run at its end, or that nothing is: rings have all that no file has.
+    pub fn tells_end_of(&self, run: RunId) -> bool {
+        let has_rest = matches!(self.bytes, Bytes::Rings(_)) && self.runs.iter().any(|known| known.id == run);
+        has_rest || self.open_gaps.iter().any(|gap| gap.run == run)
     }
 
     fn stock(&mut self, reader: &Reader) {

@@ -1,12 +1,7 @@
 //! A run that a killed writer left, and that another goes on with in a boom file of its own.
 #![allow(clippy::unwrap_used, reason = "functions that several tests share")]
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    ops::ControlFlow,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use logboom_boom::{NewRecord, Options, RunSlot, Writer};
 use logboom_files::{
@@ -120,11 +115,6 @@ fn a_writer_that_is_killed_at_once_leaves_a_gap_behind_what_one_before_it_left_i
     push(&mut first);
     first.0.seal().unwrap();
     let second = fixture.writer(2);
-    fixture.expect(&["1"]);
-    // As if that was long ago, so that nothing but the lock tells of what comes.
-    for path in [fixture.session.dir().join("session.json"), fixture.session.dir().to_owned()] {
-        File::open(path).unwrap().set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
-    }
     fixture.expect(&["1"]);
     drop(second);
     fixture.expect(&["1", "2-"]);
