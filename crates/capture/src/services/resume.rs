@@ -57,7 +57,7 @@ pub struct ResumedService {
     pub source: Option<Source>,
 }
 
-/// A service that ended just before its writer was killed.
+/// A service that ended just before its writer was killed, or could note that: who finds [`FilesError::AlreadyEnded`] was slower.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndedService {
     /// Its run.
