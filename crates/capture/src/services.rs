@@ -38,6 +38,7 @@
 
 mod checkpoint;
 pub mod feed;
+mod missing;
 mod out;
 mod queue;
 mod resume;

@@ -252,9 +252,11 @@ proptest! {
         block_bytes in prop_oneof![Just(20), Just(200), Just(1 << 20)],
         scribbled in -200isize..70,
         further in 0usize..4,
+        text_lag in prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(3_600))],
     ) {
         let fixture = Fixture::new(block_bytes);
         let mut worker = fixture.start();
+        worker.text_lag = text_lag;
         let mut engines: [Engine; SERVICES] = Default::default();
         for (service, is_stderr, bytes, then) in prints {
             engines[service].pieces.push((STREAMS[usize::from(is_stderr)], bytes));
@@ -274,6 +276,7 @@ proptest! {
                     scribble(&fixture, scribbled);
                     let sources;
                     (worker, sources) = fixture.go_on();
+                    worker.text_lag = text_lag;
                     for (engine, source) in engines.iter_mut().zip(sources) {
                         engine.go_back(source.reached.from(), further);
                     }
