@@ -175,7 +175,6 @@ impl Out {
         if piece.at < service.passed {
             return piece.len as usize;
         }
-        service.passed = piece.at;
         service.tracks[track].take(piece.at, piece.len) as usize
     }
 

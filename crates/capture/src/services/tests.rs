@@ -55,36 +55,40 @@ struct Engine {
     pieces: Vec<(Stream, Vec<u8>)>,
     delivered: usize,
     file: Option<u64>,
-}
-
-fn place(piece: usize) -> Place {
-    let piece = piece as u64 * 3 + 1;
-    Place { part: piece / PART_OFFSETS, offset: piece % PART_OFFSETS }
+    /// So much smaller are the places of stderr than those of stdout, where the engine stamps the streams apart.
+    disorder: u64,
 }
 
 impl Engine {
-    /// What comes next, of one log file.
+    fn place(&self, piece: usize) -> Place {
+        let is_stderr = self.pieces.get(piece).is_none_or(|(stream, _)| *stream == Stream::Stderr);
+        let place = piece as u64 * 3 + PART_OFFSETS - if is_stderr { self.disorder } else { 0 };
+        Place { part: place / PART_OFFSETS, offset: place % PART_OFFSETS }
+    }
+
+    /// What comes next, of one log file if places are in order.
     fn next(&mut self) -> Option<Delivery> {
         let first = self.delivered;
-        let part = place(first).part;
+        let part = self.place(first).part;
         let mut delivery = Delivery { time: Time::from_micros(first as i64), ..Delivery::default() };
         while let Some((stream, bytes)) = self.pieces.get(self.delivered)
-            && place(self.delivered).part == part
+            && (self.place(self.delivered).part == part || self.disorder > 0)
         {
-            let (len, at) = (bytes.len() as u32, place(self.delivered));
+            let (len, at) = (bytes.len() as u32, self.place(self.delivered));
             delivery.bytes.extend(bytes);
             delivery.pieces.push(Piece { stream: *stream, len, origin_time_ns: Some(self.delivered as i64), at });
             self.delivered += 1;
         }
-        delivery.reached = place(self.delivered);
-        let is_new = self.file.replace(part) != Some(part);
+        // As if the next one, of which nothing is known, was of stderr.
+        delivery.reached = Engine { disorder: self.disorder, ..Engine::default() }.place(self.delivered);
+        let is_new = self.file.replace(part) != Some(part) && self.disorder == 0;
         delivery.file = is_new.then_some(FileMark { inode: part, head_bytes: 7, head_crc: 9 });
         (first < self.delivered).then_some(delivery)
     }
 
     /// Goes back to a place, or even before it.
     fn go_back(&mut self, from: Place, further: usize) {
-        let first = (0..self.pieces.len()).find(|piece| place(*piece) >= from).unwrap_or(self.pieces.len());
+        let first = (0..self.pieces.len()).find(|piece| self.place(*piece) >= from).unwrap_or(self.pieces.len());
         (self.delivered, self.file) = (first.saturating_sub(further), None);
     }
 
@@ -253,11 +257,13 @@ proptest! {
         scribbled in -200isize..70,
         further in 0usize..4,
         text_lag in prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(3_600))],
+        disorder in prop_oneof![2 => Just(0), 1 => 1..PART_OFFSETS],
     ) {
         let fixture = Fixture::new(block_bytes);
         let mut worker = fixture.start();
         worker.text_lag = text_lag;
         let mut engines: [Engine; SERVICES] = Default::default();
+        engines.iter_mut().for_each(|engine| engine.disorder = disorder);
         for (service, is_stderr, bytes, then) in prints {
             engines[service].pieces.push((STREAMS[usize::from(is_stderr)], bytes));
             if then != Then::Nothing {
