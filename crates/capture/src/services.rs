@@ -3,9 +3,42 @@
 //! One thread writes them all. With the records goes a checkpoint, which says for each service how far they go in its source:
 //! whoever goes on after this process was killed ([`resume`]) gets every byte that is in no record, and writes none twice.
 //! Nothing here knows an engine; what a source hands over stands in [`feed`].
+//!
+//! ```
+//! # use std::collections::BTreeMap;
+//! # use logboom_capture::services::{NewService, ServiceWriter, Source, feed::*, resume};
+//! # use logboom_files::{DataDir, Session, session::{NewSession, RunMeta, started}, textlog::TextWriter};
+//! # use logboom_record::{Kind, RunId, Stream, Time};
+//! # let dir = tempfile::tempdir()?;
+//! # let new = NewSession { name: "s".into(), labels: BTreeMap::new(), open: true, user: None, now: Time::now() };
+//! # let session = Session::create(&DataDir::at(dir.path()), new)?;
+//! let boom = logboom_boom::Writer::create_in(session.dir(), "records", Default::default())?;
+//! let (file, name) = session.claim_named("web")?;
+//! let text = TextWriter::new(file, &session.dir().join(&name));
+//! let run = started(RunId::new(Time::now()), Kind::Service, "web".into(), Time::now());
+//! let (id, boom_name) = (run.id, Some("records.boom".to_owned()));
+//! session.add_run(RunMeta { text: Some(name), boom: boom_name, ..RunMeta::new(run) })?;
+//!
+//! let writer = ServiceWriter::start(boom, Box::new(|why| eprintln!("{why}")))?;
+//! let web = writer.add(NewService::new(id, text))?;
+//! writer.begin(web, Source::new(ContainerId([7; 16]), SourceKind::LogsApi));
+//! let (at, reached) = (Place { part: 5, offset: 0 }, Place { part: 5, offset: 1 });
+//! let pieces = vec![Piece { stream: Stream::Stdout, len: 11, origin_time_ns: Some(5), at }];
+//! let delivery = Delivery { time: Time::now(), bytes: b"one\nhalf of".to_vec(), pieces, reached, file: None };
+//! writer.feed(web).push(delivery)?;
+//! writer.finish(); // or it is killed
+//!
+//! let resumed = resume(&session)?;
+//! let boom = logboom_boom::Writer::create_in(session.dir(), "records", Default::default())?;
+//! resumed.name_boom(&boom)?;
+//! let source = resumed.services[0].source.as_ref().ok_or("it had one")?;
+//! assert_eq!((source.reached.from(), source.reached.stdout.skip), (at, 4)); // from there to its end it comes again
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod checkpoint;
 pub mod feed;
+mod missing;
 mod out;
 mod queue;
 mod resume;

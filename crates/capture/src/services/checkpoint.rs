@@ -29,10 +29,19 @@ pub(super) fn this_boot() -> Boot {
 pub(super) struct ServicePlace {
     /// Its run.
     pub(super) run: RunId,
-    /// How many bytes of its text log are the lines of its records; `None` where they are not all there.
-    pub(super) text_bytes: Option<u64>,
+    /// How far its text log goes; `None` where some lines before that are not there.
+    pub(super) text: Option<TextPlace>,
     /// What it is read from, if it is yet.
     pub(super) source: Option<Source>,
+}
+
+/// How far a text log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TextPlace {
+    /// So many bytes of it are lines of records.
+    pub(super) bytes: u64,
+    /// So many records have none there yet.
+    pub(super) behind: u64,
 }
 
 /// A checkpoint that was read.
@@ -101,7 +110,13 @@ fn put_service(out: &mut Vec<u8>, service: &ServicePlace, before: &[u8; 16]) {
     let shared = run.iter().zip(before).take_while(|(a, b)| a == b).count();
     out.push(shared as u8);
     out.extend_from_slice(&run[shared..]);
-    put_varint(out, service.text_bytes.map_or(0, |bytes| bytes.saturating_add(1)));
+    match service.text {
+        None => put_varint(out, 0),
+        Some(TextPlace { bytes, behind }) => {
+            put_varint(out, bytes.saturating_add(1));
+            put_varint(out, behind);
+        }
+    }
     match &service.source {
         None => out.push(0),
         Some(source) => put_source(out, source),
@@ -113,7 +128,10 @@ fn take_service(input: &mut Input<'_>, before: &[u8; 16]) -> Result<ServicePlace
     let mut run = *before;
     let own = run.get_mut(shared..).ok_or(input.wrong())?;
     own.copy_from_slice(input.take(own.len())?);
-    let text_bytes = input.varint()?.checked_sub(1);
+    let text = match input.varint()?.checked_sub(1) {
+        None => None,
+        Some(bytes) => Some(TextPlace { bytes, behind: input.varint()? }),
+    };
     let kind = match input.u8()? {
         0 => None,
         1 => Some(SourceKind::LogFile),
@@ -122,7 +140,7 @@ fn take_service(input: &mut Input<'_>, before: &[u8; 16]) -> Result<ServicePlace
         _ => return Err(input.wrong()),
     };
     let source = kind.map(|kind| take_source(input, kind)).transpose()?;
-    Ok(ServicePlace { run: RunId::from_bytes(run), text_bytes, source })
+    Ok(ServicePlace { run: RunId::from_bytes(run), text, source })
 }
 
 fn put_source(out: &mut Vec<u8>, source: &Source) {
@@ -219,10 +237,9 @@ mod tests {
             any::<[u8; 16]>(),
             any::<u8>().prop_map(|last| [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, last])
         ];
-        (run, option::of(0..u64::MAX), option::of(source())).prop_map(|(run, text_bytes, source)| ServicePlace {
-            run: RunId::from_bytes(run),
-            text_bytes,
-            source,
+        (run, option::of((0..u64::MAX, 0..300u64)), option::of(source())).prop_map(|(run, text, source)| {
+            let text = text.map(|(bytes, behind)| TextPlace { bytes, behind });
+            ServicePlace { run: RunId::from_bytes(run), text, source }
         })
     }
 
@@ -271,7 +288,11 @@ mod tests {
         let file = FileMark { inode: 40_000_000, head_bytes: 1_024, head_crc: 7 };
         let mut source = Source::new(ContainerId([number as u8; 16]), SourceKind::LogFile);
         (source.reached, source.files) = (reached, vec![(3, file)]);
-        ServicePlace { run: RunId::from_bytes(run), text_bytes: Some(2 << 30), source: Some(source) }
+        ServicePlace {
+            run: RunId::from_bytes(run),
+            text: Some(TextPlace { bytes: 2 << 30, behind: 9 }),
+            source: Some(source),
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::fmt;
 
 use logboom_record::{Level, Stream, Time};
 
-/// A place in a source. Each piece has a larger place than the one before it, be it of the same stream or not.
+/// A place in a source. Each piece has a larger place than the one before it of its stream. One stream's places need not be in
+/// order against the other's: engines stamp them apart.
 ///
 /// In a log file: which of the files of the container (in the order in which they were written), and the byte offset. By
 /// the logs API: how many pieces of the same time stamp came before, behind the time stamp. Attached: bytes of both streams.
@@ -43,7 +44,7 @@ pub struct Delivery {
     pub bytes: Vec<u8>,
     /// The pieces in the order of the source.
     pub pieces: Vec<Piece>,
-    /// A place after the last piece: nothing before it is still to come, on either stream.
+    /// Nothing before this place is still to come, on either stream. It never goes back.
     pub reached: Place,
     /// The log file that the pieces are from, with the first delivery from each; again where it has a longer head by now.
     pub file: Option<FileMark>,

@@ -1,9 +1,8 @@
 //! The files of the services: one boom file for all, a text log for each; and the checkpoint that goes with the records.
 //!
-//! Whatever is handed to the kernel goes in this order: the text logs, then the records together with the checkpoint, which
-//! says how long the text logs are. So what a killed writer leaves of a text log beyond that is of no record, and is cut off.
-//! A checkpoint must have come to exactly the records that are handed over with it: it is set before each flush, and before
-//! whatever may make the boom file write a block.
+//! A checkpoint must have come to exactly the records that are handed to the kernel with it: it is set before each flush, and
+//! before whatever may make the boom file write a block. It also says how far the text logs go, which may be behind: what is
+//! missing there is made from the records after a kill, and what is beyond it is of no record.
 
 use logboom_boom as boom;
 use logboom_files::{session::Counts, with_causes};
@@ -11,7 +10,7 @@ use logboom_record::{Flags, Kind, Level, RunEnd, RunId, Stream, Time};
 
 use super::{
     NewService, Written,
-    checkpoint::{self, Boot, ServicePlace, this_boot},
+    checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
     feed::{Delivery, Lost, Piece, Place, Reached, Source},
     queue::Answer,
     syncs::{Synced, TextSyncs},
@@ -131,7 +130,7 @@ impl Out {
             text: RunText::new(Some(text), self.boom.next_seq(slot), TEXT_BUFFER_BYTES),
             before: counts,
             began: (self.boom.next_seq(slot), self.boom.lost_of(slot)),
-            place: ServicePlace { run, text_bytes: None, source: None },
+            place: ServicePlace { run, text: None, source: None },
             tracks: Default::default(),
             passed: Place::default(),
             is_dirty: false,
@@ -176,7 +175,6 @@ impl Out {
         if piece.at < service.passed {
             return piece.len as usize;
         }
-        service.passed = piece.at;
         service.tracks[track].take(piece.at, piece.len) as usize
     }
 
@@ -282,8 +280,8 @@ impl Out {
         counts
     }
 
-    /// Hands all that was taken so far to the kernel.
-    pub(super) fn flush(&mut self) {
+    /// Hands all that was taken so far to the kernel, but for the text logs.
+    pub(super) fn flush_boom(&mut self) {
         self.set_checkpoint();
         let flushed = self.boom.flush();
         self.trouble.check(flushed);
@@ -298,10 +296,9 @@ impl Out {
     }
 
     fn set_checkpoint(&mut self) {
-        self.flush_texts();
         for number in &self.live {
             let Some(service) = &mut self.services[*number as usize] else { continue };
-            service.place.text_bytes = service.text.whole_bytes();
+            service.place.text = service.text.written().map(|(bytes, behind)| TextPlace { bytes, behind });
             if let Some(source) = &mut service.place.source {
                 let [stdout, stderr] = service.tracks.each_ref().map(|track| track.place(service.passed));
                 source.reached = Reached { stdout, stderr };
@@ -321,7 +318,19 @@ impl Out {
         }
     }
 
-    fn flush_texts(&mut self) {
+    /// Hands all that was taken so far to the kernel.
+    pub(super) fn flush(&mut self) {
+        self.flush_texts();
+        self.flush_boom();
+    }
+
+    /// Whether some text log lags behind.
+    pub(super) fn has_unwritten_text(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Writes what the text logs lack.
+    pub(super) fn flush_texts(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for number in dirty.drain(..) {
             let Some(service) = self.services[number as usize].as_deref_mut() else { continue };

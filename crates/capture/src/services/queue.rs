@@ -307,3 +307,102 @@ impl std::fmt::Debug for Waiting {
         f.debug_struct("Waiting").field("bytes", &self.bytes).field("ready", &self.ready).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use logboom_files::textlog::TextWriter;
+    use logboom_record::RunId;
+
+    use super::*;
+
+    fn feeds<const N: usize>() -> ([Feed; N], Hand, Outlet) {
+        let (hand, outlet) = queue();
+        let feed = |number: usize| {
+            let text = TextWriter::new(tempfile::tempfile().unwrap(), Path::new("x.log"));
+            hand.feed(hand.add(NewService::new(RunId::from_bytes([number as u8; 16]), text)).unwrap())
+        };
+        let feeds = std::array::from_fn(feed);
+        outlet.fetch(&mut Batch::default(), 0, None);
+        (feeds, hand, outlet)
+    }
+
+    fn delivery(bytes: usize) -> Delivery {
+        Delivery { bytes: vec![b'x'; bytes], ..Delivery::default() }
+    }
+
+    /// How many bytes of output of each service a fetch brings.
+    fn fetch(outlet: &Outlet) -> Vec<(u32, usize)> {
+        let mut batch = Batch::default();
+        outlet.fetch(&mut batch, 1, None);
+        let bytes = |item: &Item| if let Item::Delivery(delivery) = item { delivery.bytes.len() } else { 0 };
+        batch.items.iter().map(|(service, item)| (*service, bytes(item))).collect()
+    }
+
+    #[test]
+    fn a_service_that_floods_holds_up_no_other() {
+        let ([flood, quiet], _, outlet) = feeds();
+        (0..100).for_each(|_| flood.push(delivery(50_000)).unwrap());
+        quiet.push(delivery(7)).unwrap();
+        assert_eq!(fetch(&outlet), [(0, 50_000), (0, 50_000), (1, 7)]);
+        quiet.push(delivery(8)).unwrap();
+        assert_eq!(fetch(&outlet), [(0, 50_000), (0, 50_000), (1, 8)]);
+        assert!(!outlet.is_empty());
+    }
+
+    #[test]
+    fn where_much_waits_each_service_may_have_one_delivery() {
+        let ([flood, quiet], _, outlet) = feeds();
+        while flood.try_push(delivery(100_000)).is_ok() {}
+        assert_eq!(flood.try_push(delivery(9)), Ok(()), "it fits");
+        assert_eq!(flood.try_push(delivery(100_000)), Err(delivery(100_000)));
+        assert_eq!(quiet.try_push(delivery(100_000)), Ok(()));
+        assert_eq!(quiet.try_push(delivery(100_000)), Err(delivery(100_000)));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| quiet.push(delivery(1)));
+            let (mut got, mut bytes) = (0, 0);
+            while got < 100_001 {
+                for (service, more) in fetch(&outlet) {
+                    bytes += more;
+                    got += if service == 1 { more } else { 0 };
+                }
+            }
+            assert!(bytes > got);
+            waiting.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_behind_all_that_waits() {
+        let ([flood], hand, outlet) = feeds();
+        (0..80).for_each(|_| flood.push(delivery(50_000)).unwrap());
+        hand.request(Request::Close);
+        let mut batch = Batch::default();
+        outlet.fetch(&mut batch, usize::MAX, None);
+        assert_eq!((batch.items.len(), batch.requests.len()), (80, 1));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_writer_that_is_gone() {
+        let ([feed], hand, outlet) = feeds();
+        while feed.try_push(delivery(100_000)).is_ok() {}
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| feed.push(delivery(100_000)));
+            drop(outlet);
+            assert!(matches!(waiting.join().unwrap(), Err(ServicesError::WriterGone)));
+        });
+        assert!(feed.is_closed() && feed.try_push(delivery(1)).is_err());
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        hand.request(Request::Flush(answer));
+        assert!(answered.recv().is_err());
+    }
+
+    #[test]
+    fn a_fetch_comes_back_when_its_patience_is_over() {
+        let (_, outlet) = queue();
+        let mut batch = Batch::default();
+        outlet.fetch(&mut batch, 1, Some(Duration::from_millis(1)));
+        assert!(batch.items.is_empty());
+    }
+}

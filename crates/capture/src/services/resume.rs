@@ -26,7 +26,8 @@ use logboom_record::{Kind, RunEnd, RunId};
 
 use super::{
     NewService, Source,
-    checkpoint::{self, Boot, ServicePlace, this_boot},
+    checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
+    missing::{self, Missing},
 };
 
 /// The file whose lock says that somebody looks for what is left.
@@ -57,7 +58,7 @@ pub struct ResumedService {
     pub source: Option<Source>,
 }
 
-/// A service that ended just before its writer was killed.
+/// A service that ended just before its writer was killed, or could note that: who finds [`FilesError::AlreadyEnded`] was slower.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndedService {
     /// Its run.
@@ -83,14 +84,20 @@ pub fn resume(session: &Session) -> Result<Resumed, FilesError> {
     let unended = session.meta()?.runs.into_iter().filter(|run| run.run.end.is_none() && is_service(run));
     let (live, ours): (Vec<RunMeta>, Vec<RunMeta>) = unended.partition(is_live);
     let mut left = read_booms(session.dir())?;
-    let (mut services, mut ended) = (Vec::new(), Vec::new());
+    let (mut going_on, mut ended) = (Vec::new(), Vec::new());
     for run in ours {
         let known = left.remove(&run.run.id).unwrap_or_default();
         match known.end {
             Some(end) => ended.push(EndedService { run: run.run.id, end, counts: known.counts }),
-            None => services.push(go_on(session, &run, known)?),
+            None => going_on.push((run, known)),
         }
     }
+    let mut missing = find_missing(&going_on)?;
+    let mut go_on = |(run, known): (RunMeta, Known)| {
+        let missing = missing.remove(&run.run.id);
+        self::go_on(session, &run, known, missing)
+    };
+    let services = going_on.into_iter().map(&mut go_on).collect::<Result<_, _>>()?;
     let live = live.into_iter().map(|run| run.run.id).collect();
     Ok(Resumed { services, ended, live, session: session.clone(), claim })
 }
@@ -130,6 +137,8 @@ struct Known {
     counts: Counts,
     end: Option<RunEnd>,
     place: Option<ServicePlace>,
+    /// The last file that has something of it.
+    boom: PathBuf,
 }
 
 fn read_booms(dir: &Path) -> Result<HashMap<RunId, Known>, FilesError> {
@@ -151,6 +160,7 @@ fn add(all: &mut HashMap<RunId, Known>, reader: &Reader) -> Result<(), FilesErro
         known.next_seq = known.next_seq.max(summary.next_seq);
         known.counts = [known.counts, counts(summary)].into_iter().sum();
         known.end.clone_from(&summary.end);
+        known.boom = reader.path().to_owned();
         // Its records go on from there: if this file does not say how far, nobody knows.
         known.place = None;
     }
@@ -159,7 +169,7 @@ fn add(all: &mut HashMap<RunId, Known>, reader: &Reader) -> Result<(), FilesErro
     let read = read.map_err(|error| FilesError::at("go on from", reader.path())(io::Error::other(error)))?;
     let is_same_boot = read.boot == this_boot() && read.boot != Boot::default();
     for mut place in read.services {
-        place.text_bytes = place.text_bytes.filter(|_| is_same_boot);
+        place.text = place.text.filter(|_| is_same_boot);
         let known: &mut Known = all.entry(place.run).or_default();
         known.place = Some(place);
     }
@@ -180,27 +190,54 @@ fn boom_files(dir: &Path) -> Result<Vec<PathBuf>, FilesError> {
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }
 
-fn go_on(session: &Session, run: &RunMeta, known: Known) -> Result<ResumedService, FilesError> {
+/// The lines that the text logs lack which can be gone on with from where they end.
+fn find_missing(going_on: &[(RunMeta, Known)]) -> Result<HashMap<RunId, Missing>, FilesError> {
+    let mut by_file: HashMap<&Path, HashMap<RunId, Missing>> = HashMap::new();
+    for (run, known) in going_on {
+        if let Some(TextPlace { behind, .. }) = known.place.as_ref().and_then(|place| place.text) {
+            let missing = Missing::new(known.next_seq.max(1).saturating_sub(behind), known.next_seq.max(1));
+            by_file.entry(&known.boom).or_default().insert(run.run.id, missing);
+        }
+    }
+    let mut all = HashMap::new();
+    for (path, mut missing) in by_file {
+        if missing.values().any(|missing| missing.lines().is_none()) {
+            missing::find(&Reader::open(path)?, &mut missing)?;
+        }
+        all.extend(missing);
+    }
+    Ok(all)
+}
+
+fn go_on(
+    session: &Session,
+    run: &RunMeta,
+    known: Known,
+    missing: Option<Missing>,
+) -> Result<ResumedService, FilesError> {
     let Known { next_seq, counts, place, .. } = known;
     let next_seq = next_seq.max(1);
-    let text_bytes = place.as_ref().and_then(|place| place.text_bytes);
-    let text = open_text(session, run, text_bytes, next_seq)?;
+    let end = place.as_ref().and_then(|place| place.text).zip(missing);
+    let text = open_text(session, run, end, next_seq)?;
     let service = NewService { run: run.run.id, text, next_seq, counts };
     Ok(ResumedService { service, source: place.and_then(|place| place.source) })
 }
 
-/// The text log, at the end of its last whole line.
+/// The text log, with all lines of the records before `next_seq`; `end` says how far it goes, and what is missing there.
 fn open_text(
     session: &Session,
     run: &RunMeta,
-    whole_bytes: Option<u64>,
+    end: Option<(TextPlace, Missing)>,
     next_seq: u64,
 ) -> Result<TextWriter, FilesError> {
     let none = || FilesError::Missing { action: "go on with a text log in", path: session.dir().to_owned() };
     let path = run.text.as_deref().and_then(|name| beside(session.dir(), name)).ok_or_else(none)?;
     let bytes = fs::metadata(&path).map_or(0, |file| file.len());
-    if let Some(whole) = whole_bytes.filter(|whole| *whole <= bytes) {
-        return TextWriter::go_on(open(&path)?, &path, whole, next_seq);
+    let end = end.as_ref().filter(|(place, _)| place.bytes <= bytes);
+    if let Some((place, lines)) = end.and_then(|(place, missing)| Some((place, missing.lines()?))) {
+        let file = open(&path)?;
+        file.write_all_at(lines, place.bytes).map_err(FilesError::at("write", &path))?;
+        return TextWriter::go_on(file, &path, place.bytes + lines.len() as u64, next_seq);
     }
     complete_to_go_on(session, run)?;
     let file = open(&path)?;

@@ -55,36 +55,40 @@ struct Engine {
     pieces: Vec<(Stream, Vec<u8>)>,
     delivered: usize,
     file: Option<u64>,
-}
-
-fn place(piece: usize) -> Place {
-    let piece = piece as u64 * 3 + 1;
-    Place { part: piece / PART_OFFSETS, offset: piece % PART_OFFSETS }
+    /// So much smaller are the places of stderr than those of stdout, where the engine stamps the streams apart.
+    disorder: u64,
 }
 
 impl Engine {
-    /// What comes next, of one log file.
+    fn place(&self, piece: usize) -> Place {
+        let is_stderr = self.pieces.get(piece).is_none_or(|(stream, _)| *stream == Stream::Stderr);
+        let place = piece as u64 * 3 + PART_OFFSETS - if is_stderr { self.disorder } else { 0 };
+        Place { part: place / PART_OFFSETS, offset: place % PART_OFFSETS }
+    }
+
+    /// What comes next, of one log file if places are in order.
     fn next(&mut self) -> Option<Delivery> {
         let first = self.delivered;
-        let part = place(first).part;
+        let part = self.place(first).part;
         let mut delivery = Delivery { time: Time::from_micros(first as i64), ..Delivery::default() };
         while let Some((stream, bytes)) = self.pieces.get(self.delivered)
-            && place(self.delivered).part == part
+            && (self.place(self.delivered).part == part || self.disorder > 0)
         {
-            let (len, at) = (bytes.len() as u32, place(self.delivered));
+            let (len, at) = (bytes.len() as u32, self.place(self.delivered));
             delivery.bytes.extend(bytes);
             delivery.pieces.push(Piece { stream: *stream, len, origin_time_ns: Some(self.delivered as i64), at });
             self.delivered += 1;
         }
-        delivery.reached = place(self.delivered);
-        let is_new = self.file.replace(part) != Some(part);
+        // As if the next one, of which nothing is known, was of stderr.
+        delivery.reached = Engine { disorder: self.disorder, ..Engine::default() }.place(self.delivered);
+        let is_new = self.file.replace(part) != Some(part) && self.disorder == 0;
         delivery.file = is_new.then_some(FileMark { inode: part, head_bytes: 7, head_crc: 9 });
         (first < self.delivered).then_some(delivery)
     }
 
     /// Goes back to a place, or even before it.
     fn go_back(&mut self, from: Place, further: usize) {
-        let first = (0..self.pieces.len()).find(|piece| place(*piece) >= from).unwrap_or(self.pieces.len());
+        let first = (0..self.pieces.len()).find(|piece| self.place(*piece) >= from).unwrap_or(self.pieces.len());
         (self.delivered, self.file) = (first.saturating_sub(further), None);
     }
 
@@ -232,12 +236,14 @@ fn deliver(worker: &mut Worker, engines: &mut [Engine]) {
     }
 }
 
-/// What a kill leaves behind the whole lines of a text log: some that the boom file does not have, perhaps torn.
-fn scribble(fixture: &Fixture, bytes: usize) {
+/// What a kill makes of a text log: lines that the boom file does not have, perhaps torn; or a power cut: less than there was.
+fn scribble(fixture: &Fixture, bytes: isize) {
     let lines = "2026-01-02T03:04:05.123456Z O I more\n2026-01-02T03:04:05.123456Z O I and mo";
     for number in 0..SERVICES as u32 {
         let mut text = fs::File::options().append(true).open(fixture.text_path(number)).unwrap();
-        text.write_all(&lines.as_bytes()[..bytes]).unwrap();
+        let length = text.metadata().unwrap().len();
+        text.set_len(length.saturating_add_signed(bytes.min(0) as i64)).unwrap();
+        text.write_all(&lines.as_bytes()[..bytes.max(0) as usize]).unwrap();
     }
 }
 
@@ -248,12 +254,16 @@ proptest! {
     fn every_byte_is_in_one_record_however_often_the_writer_is_killed(
         prints in prints(),
         block_bytes in prop_oneof![Just(20), Just(200), Just(1 << 20)],
-        scribbled in 0usize..70,
+        scribbled in -200isize..70,
         further in 0usize..4,
+        text_lag in prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(3_600))],
+        disorder in prop_oneof![2 => Just(0), 1 => 1..PART_OFFSETS],
     ) {
         let fixture = Fixture::new(block_bytes);
         let mut worker = fixture.start();
+        worker.text_lag = text_lag;
         let mut engines: [Engine; SERVICES] = Default::default();
+        engines.iter_mut().for_each(|engine| engine.disorder = disorder);
         for (service, is_stderr, bytes, then) in prints {
             engines[service].pieces.push((STREAMS[usize::from(is_stderr)], bytes));
             if then != Then::Nothing {
@@ -272,6 +282,7 @@ proptest! {
                     scribble(&fixture, scribbled);
                     let sources;
                     (worker, sources) = fixture.go_on();
+                    worker.text_lag = text_lag;
                     for (engine, source) in engines.iter_mut().zip(sources) {
                         engine.go_back(source.reached.from(), further);
                     }

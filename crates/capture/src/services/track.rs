@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_that_is_all_in_records_may_come_again_where_nothing_tells_what_is_next() {
+        let mut track = Track::default();
+        track.take(at(10), 5);
+        track.wrote(5, false, Level::Info);
+        let mut again = Track::going_on(&track.place(at(7)));
+        assert_eq!((again.take(at(10), 5), again.take(at(11), 5)), (5, 0));
+    }
+
+    #[test]
     fn a_stream_that_is_behind_the_other_keeps_its_place() {
         let mut track = Track::default();
         track.take(at(10), 5);

@@ -1,7 +1,7 @@
 //! The thread that writes the services: it turns deliveries into lines, and decides when they go to the files.
 //!
-//! Its times are those of the writer of one run, but that the pause between flushes grows with the services: a flush costs a
-//! write(2) for each text log that lags behind, and the checkpoint the more bytes the more services there are.
+//! Its times are those of the writer of one run while there are few services. With more of them the pause between flushes grows,
+//! for each has its bytes in the checkpoint, and text logs lag behind: they cost a write(2) each.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,11 @@ use crate::{
 
 /// How much longer the pause between two flushes is with each service.
 const PAUSE_PER_SERVICE: Duration = Duration::from_micros(100);
+/// With more services than these text logs may lag behind the boom file.
+const FEW_SERVICES: u32 = 10;
+/// How long with each service, and at most.
+const LAG_PER_SERVICE: Duration = Duration::from_micros(400);
+const LAG_MAX: Duration = Duration::from_millis(100);
 /// After so many bytes of a delivery it is looked whether it is time to flush.
 const LOOK_EVERY_BYTES: usize = 16 << 10;
 /// What a piece of a delivery costs, in bytes.
@@ -33,6 +38,9 @@ pub(super) struct Worker {
     unfinished: Vec<u32>,
     out: Out,
     clock: FlushClock,
+    /// How long text logs may lag behind, and when they did not.
+    pub(super) text_lag: Duration,
+    last_texts: Instant,
 }
 
 /// The lines of a service.
@@ -44,15 +52,17 @@ struct Service {
 
 impl Worker {
     pub(super) fn new(queue: Outlet, out: Out) -> Worker {
-        let clock = FlushClock::new(Instant::now());
-        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, clock }
+        let now = Instant::now();
+        let (clock, text_lag, last_texts) = (FlushClock::new(now), Duration::ZERO, now);
+        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, clock, text_lag, last_texts }
     }
 
     /// Works until it is asked to end.
     pub(super) fn run(mut self) -> Written {
         let mut batch = Batch::default();
         loop {
-            let (wake_at_bytes, patience) = self.clock.next_wait(Instant::now(), self.next_unfinished());
+            let due = self.next_unfinished().into_iter().chain(self.texts_due_at()).min();
+            let (wake_at_bytes, patience) = self.clock.next_wait(Instant::now(), due);
             self.queue.fetch(&mut batch, wake_at_bytes, patience);
             if !batch.items.is_empty() {
                 self.clock.note_taken(Instant::now());
@@ -66,6 +76,7 @@ impl Worker {
             if self.clock.is_due(now, || self.queue.is_empty()) {
                 self.flush();
             }
+            self.write_texts_if_due(now);
             if self.clock.take_sync(now, false) {
                 self.clock.unsynced = !self.out.request_sync();
             }
@@ -89,7 +100,7 @@ impl Worker {
             Item::Add(new) => {
                 self.services.resize_with(number as usize + 1, Service::default);
                 self.out.add(number, *new);
-                self.clock.pause = (PAUSE_PER_SERVICE * self.out.live() as u32).clamp(FLUSH_PAUSE, FLUSH_AFTER);
+                self.set_pace(self.out.live() as u32);
             }
             Item::Begin { time, source } => self.begin(number, time, *source),
             Item::Delivery(delivery) => self.deliver(number, &delivery),
@@ -163,6 +174,7 @@ impl Worker {
         self.services[number as usize] = Service::default();
         let counts = self.out.end(number, end);
         self.clock.flushed();
+        self.set_pace(self.out.live() as u32);
         Ended { counts }
     }
 
@@ -204,10 +216,28 @@ impl Worker {
         is_end
     }
 
-    /// Hands all that was taken to the kernel.
+    fn set_pace(&mut self, services: u32) {
+        self.clock.pause = (PAUSE_PER_SERVICE * services).clamp(FLUSH_PAUSE, FLUSH_AFTER);
+        let is_few = services <= FEW_SERVICES;
+        self.text_lag = if is_few { Duration::ZERO } else { (LAG_PER_SERVICE * services).min(LAG_MAX) };
+    }
+
+    /// Hands all that was taken to the kernel, but for text logs that may lag behind.
     pub(super) fn flush(&mut self) {
-        self.out.flush();
+        self.write_texts_if_due(Instant::now());
+        self.out.flush_boom();
         self.clock.flushed();
+    }
+
+    fn texts_due_at(&self) -> Option<Instant> {
+        self.out.has_unwritten_text().then(|| self.last_texts + self.text_lag)
+    }
+
+    fn write_texts_if_due(&mut self, now: Instant) {
+        if self.texts_due_at().is_some_and(|due| now >= due) {
+            self.out.flush_texts();
+            (self.last_texts, self.clock.unsynced) = (now, true);
+        }
     }
 
     fn flush_if_late(&mut self) {

@@ -100,10 +100,10 @@ impl RunText {
         written.and(log.append(&TextBatch { lines: &[], seqs: self.next_seq..self.next_seq, time }))
     }
 
-    /// How many bytes of the log are the lines of all records so far; `None` where they are not all there.
-    pub(crate) fn whole_bytes(&self) -> Option<u64> {
-        let is_written = self.lines_from_seq == self.next_seq;
-        self.log.as_ref().filter(|log| is_written && !log.has_unsaid_gap()).map(TextWriter::position)
+    /// How many bytes of the log are the lines of all records but the last so many, which wait; `None` where some are not there.
+    pub(crate) fn written(&self) -> Option<(u64, u64)> {
+        let log = self.log.as_ref().filter(|log| !log.has_unsaid_gap())?;
+        Some((log.position(), self.next_seq - self.lines_from_seq))
     }
 
     /// The log.
@@ -147,14 +147,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut text = text(dir.path());
         push(&mut text, "one");
-        assert_eq!(text.whole_bytes(), None, "a line waits");
+        assert_eq!(text.written(), Some((0, 1)), "a line waits");
         text.lose(3, Time::from_micros(0), "rotated away").unwrap();
         push(&mut text, "five");
         text.flush().unwrap();
         let written = std::fs::read_to_string(dir.path().join("x.log")).unwrap();
         let lines: Vec<&str> = written.lines().map(|line| &line[28..]).collect();
         assert_eq!(lines, ["O I one", "- W lost seq 2-4: rotated away", "O I five"]);
-        assert_eq!((text.next_seq(), text.whole_bytes()), (6, Some(written.len() as u64)));
+        assert_eq!((text.next_seq(), text.written()), (6, Some((written.len() as u64, 0))));
     }
 
     #[test]

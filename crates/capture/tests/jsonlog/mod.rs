@@ -138,9 +138,11 @@ impl Keeper {
             let (text, after) = rest.split_at(piece.len as usize);
             rest = after;
             assert!(piece.at < delivery.reached);
+            let place = self.places[piece.stream as usize];
+            let text = if place.at == piece.at { &text[place.skip as usize..] } else { text };
             let kept = &mut self.streams[piece.stream as usize];
             match kept.last_mut().filter(|last| last.at >= piece.at) {
-                Some(last) if last.at == piece.at => last.text.extend_from_slice(text), // what was skipped of it is kept
+                Some(last) if last.at == piece.at => last.text.extend_from_slice(text), // the beginning of it was kept before
                 Some(last) => panic!("a piece at {:?} after one at {:?}", piece.at, last.at),
                 None => kept.push(Kept { at: piece.at, text: text.to_vec() }),
             }
@@ -174,7 +176,7 @@ impl Keeper {
         }
         if let Some(last) = kept.last_mut().filter(|last| bytes > 0 && !last.text.is_empty()) {
             last.text.truncate(last.text.len() - bytes.min(last.text.len()));
-            *place = StreamPlace { at: last.at, skip: last.text.len() as u32, in_line: false };
+            *place = StreamPlace { at: last.at, skip: last.text.len() as u32, ..StreamPlace::default() };
             if last.text.is_empty() {
                 kept.pop();
             }
