@@ -7,26 +7,17 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener},
     os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
 use common::{
-    DEADLINE, Logboom,
-    engine::{Container, docker},
+    Logboom,
+    engine::{self, Container, OwnEngine, docker},
+    signal, wait_until,
 };
 use serde_json::Value;
-
-/// Waits until it holds.
-#[track_caller]
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < until, "waited for {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 fn follow(logboom: &Logboom, args: &[&str]) -> Child {
     let mut all = vec!["docker"];
@@ -38,15 +29,7 @@ fn follow(logboom: &Logboom, args: &[&str]) -> Child {
 fn wait_for_session(logboom: &Logboom) {
     let sessions = logboom.data().join("sessions");
     let has_boom = |dir: std::fs::DirEntry| dir.path().join("records.boom").exists();
-    wait_for("a session", || std::fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
-}
-
-fn interrupt(child: &Child) {
-    kill(child.id(), "INT");
-}
-
-fn kill(pid: u32, signal: &str) {
-    std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
+    wait_until(|| std::fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
 }
 
 fn messages(logboom: &Logboom, stream: &str) -> Vec<String> {
@@ -95,10 +78,10 @@ fn what_is_known_of_a_container_stands_in_the_session() {
     let mut following = follow(&logboom, &["--label", &format!("test={}", container.name), "--quiet"]);
     wait_for_session(&logboom);
     container.run(&["--label", &format!("test={}", container.name)], "echo hi; exit 3");
-    wait_for("its end", || docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
+    wait_until(|| docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
     let timeline = || std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap_or_default();
-    wait_for("the event", || timeline().contains("\"died\""));
-    interrupt(&following);
+    wait_until(|| timeline().contains("\"died\""));
+    signal("-INT", following.id());
     assert_eq!(following.wait().unwrap().code(), Some(0));
     let meta: Value = serde_json::from_slice(&std::fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
     let run = &meta["runs"][0];
@@ -121,8 +104,8 @@ fn a_container_that_replaces_another_goes_on_in_its_log() {
         docker(&["wait", &container.name]);
         container.remove();
     }
-    wait_for("all lines", || logboom.jsons(["show", "--json"]).len() >= 6);
-    interrupt(&following);
+    wait_until(|| logboom.jsons(["show", "--json"]).len() >= 6);
+    signal("-INT", following.id());
     assert_eq!(following.wait().unwrap().code(), Some(0));
     assert_eq!(logboom.text(["show", "--raw"]), "round 1\npartround 2\npartround 3\npart");
     let meta: Value = serde_json::from_slice(&std::fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
@@ -139,10 +122,10 @@ fn nothing_is_missed_of_containers_that_are_removed_as_they_end() {
     for round in 0..10 {
         let name = format!("{}-{round}", container.name);
         let script = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
-        docker(&["run", "--rm", "--name", &name, "--label", &label, common::engine::IMAGE, "/bin/sh", "-c", script]);
+        docker(&["run", "--rm", "--name", &name, "--label", &label, engine::IMAGE, "/bin/sh", "-c", script]);
     }
-    wait_for("all lines", || messages(&logboom, "stdout").len() >= 10_000);
-    interrupt(&following);
+    wait_until(|| messages(&logboom, "stdout").len() >= 10_000);
+    signal("-INT", following.id());
     assert_eq!(following.wait().unwrap().code(), Some(0));
     assert_eq!(messages(&logboom, "stdout").len(), 10_000);
     logboom.run(["verify"]).expect(0);
@@ -178,8 +161,8 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
         // Each time at another place of the file, as far as the machine lets it.
         let bytes =
             || std::fs::metadata(logboom.session_file(&format!("{}.log", container.name))).map_or(0, |log| log.len());
-        wait_for("more of the log", || bytes() > part * 5_000_000 + u64::from(std::process::id() % 97) * 10_007);
-        kill(following.id(), "KILL");
+        wait_until(|| bytes() > part * 5_000_000 + u64::from(std::process::id() % 97) * 10_007);
+        signal("-KILL", following.id());
         following.wait().unwrap();
         following = follow(&logboom, &args);
     }
@@ -191,12 +174,13 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
 }
 
 /// Hands connections over TCP on to the engine's socket, as an engine on another machine would be reached.
-fn proxy() -> String {
+fn proxy(socket: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+            // Where the engine is gone the connection ends.
+            let Ok(engine) = UnixStream::connect(&socket) else { continue };
             let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
             thread::spawn(move || pump(from, &to).map(|()| to.shutdown(Shutdown::Write)));
             thread::spawn(move || pump(engine, &client).map(|()| client.shutdown(Shutdown::Both)));
@@ -212,7 +196,7 @@ fn pump(mut from: impl Read, mut to: impl Write) -> std::io::Result<()> {
 #[test]
 fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
     let (logboom, container) = (Logboom::new(), Container::named("api"));
-    let (lines, host) = (60_000, proxy());
+    let (lines, host) = (60_000, proxy(engine::socket()));
     container.create(&[], &numbered(lines));
     let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
     let mut following = follow(&logboom, &args);
@@ -220,8 +204,8 @@ fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
     container.start();
     for part in 1..=3_u64 {
         let log = || logboom.session_file(&format!("{}.log", container.name));
-        wait_for("more of the log", || std::fs::metadata(log()).map_or(0, |log| log.len()) > part * 1_000_000);
-        kill(following.id(), "KILL");
+        wait_until(|| std::fs::metadata(log()).map_or(0, |log| log.len()) > part * 1_000_000);
+        signal("-KILL", following.id());
         following.wait().unwrap();
         following = follow(&logboom, &args);
     }
@@ -234,7 +218,7 @@ fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
 #[test]
 fn a_container_that_is_started_again_goes_on() {
     let (logboom, container) = (Logboom::new(), Container::named("restart"));
-    let host = proxy();
+    let host = proxy(engine::socket());
     for args in [
         vec!["--container", &container.name, "--quiet"],
         vec!["--host", &host, "--container", &container.name, "--quiet"],
@@ -246,8 +230,8 @@ fn a_container_that_is_started_again_goes_on() {
             container.start();
             docker(&["wait", &container.name]);
         }
-        wait_for("all lines", || messages(&logboom, "stdout").len() >= 3);
-        interrupt(&following);
+        wait_until(|| messages(&logboom, "stdout").len() >= 3);
+        signal("-INT", following.id());
         assert_eq!(following.wait().unwrap().code(), Some(0));
         assert_eq!(logboom.text(["show", "--raw"]), "hello\nhello\nhello\n");
         container.remove();
@@ -258,7 +242,7 @@ fn a_container_that_is_started_again_goes_on() {
 fn a_session_is_gone_on_with_where_it_was_left() {
     let container = Container::named("left");
     container.create(&[], "echo hello; echo there");
-    let host = proxy();
+    let host = proxy(engine::socket());
     for args in [vec!["--quiet"], vec!["--quiet", "--host", &host]] {
         let logboom = Logboom::new();
         let id = logboom.text(["session", "start", "--name", "left"]);
@@ -271,6 +255,65 @@ fn a_session_is_gone_on_with_where_it_was_left() {
         let before: usize = docker(&["logs", &container.name]).lines().count();
         assert_eq!(logboom.text(["show", "--raw"]), "hello\nthere\n".repeat(before / 2), "{args:?}");
         logboom.run(["verify"]).expect(0);
+    }
+}
+
+/// Numbered lines at some rate, so that an engine can be ended in the midst of them.
+fn paced(lines: u32) -> String {
+    format!(
+        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d\\n\", i; \
+         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\"; \
+         if (i % 500 == 0) {{ fflush(); system(\"sleep 0.05\") }} }} }}'"
+    )
+}
+
+#[test]
+fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
+    let mut own = OwnEngine::start();
+    for host in [own.host(), proxy(own.socket())] {
+        let logboom = Logboom::new();
+        let lines = 40_000;
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(lines)]);
+        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
+        wait_for_session(&logboom);
+        own.docker(&["start", "paced"]);
+        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
+        for part in 1..=2 {
+            wait_until(|| bytes() > part * 300_000);
+            own.end("-TERM");
+            own.restart();
+        }
+        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
+        expect_numbered(&logboom, "stdout", lines, 1);
+        expect_numbered(&logboom, "stderr", lines / 10, 10);
+        let timeline = std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
+        assert!(timeline.contains("engine_lost") && timeline.contains("engine_back"), "{timeline}");
+        logboom.run(["verify"]).expect(0);
+        own.docker(&["rm", "paced"]);
+    }
+}
+
+#[test]
+fn what_a_killed_engine_kept_is_there_once() {
+    let mut own = OwnEngine::start();
+    for host in [own.host(), proxy(own.socket())] {
+        let logboom = Logboom::new();
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(40_000)]);
+        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
+        wait_for_session(&logboom);
+        own.docker(&["start", "paced"]);
+        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
+        wait_until(|| bytes() > 300_000);
+        own.end("-KILL");
+        own.restart();
+        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
+        let kept = own.docker(&["logs", "paced"]);
+        let stdout: Vec<&str> = kept.lines().collect();
+        let found = messages(&logboom, "stdout");
+        let differs = found.iter().zip(&stdout).position(|(found, kept)| found != kept);
+        assert_eq!((differs, found.len()), (None, stdout.len()), "{host}");
+        logboom.run(["verify"]).expect(0);
+        own.docker(&["rm", "paced"]);
     }
 }
 

@@ -48,6 +48,8 @@ struct Reading {
     kind: SourceKind,
     /// Reads what is left, and no more.
     finishing: bool,
+    /// Where the logs API broke off, until it is asked again.
+    broken_off: Option<Reached>,
 }
 
 /// See the module.
@@ -241,7 +243,7 @@ impl Containers {
         let source = self.left.remove(&id).filter(|source| source.kind == kind);
         let source = source.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
-        service.reading = Some(Reading { container, kind, finishing: false });
+        service.reading = Some(Reading { container, kind, finishing: false, broken_off: None });
         match path {
             Some(path) => self.sources.read_file(token(at), service_id, &path, source, self.since_ns),
             None => self.sources.read_logs(token(at), service_id, &of, source, self.since_ns),
@@ -305,9 +307,8 @@ impl Containers {
         let Some(reading) = self.services.get_mut(at).and_then(|service| service.reading.as_mut()) else {
             return Ok(());
         };
-        let (id, of) = (reading.container.id.clone(), Asked::of(engine, &reading.container));
         match why {
-            Some(error) if error.is_lost() => return Err(error.into()),
+            Some(error) if error.is_lost() => {}
             Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
             Some(error) => {
                 let why = logboom_files::with_causes(&error);
@@ -317,16 +318,28 @@ impl Containers {
             None if reading.finishing => return self.go_on(at, Left::at(reached), engine).await,
             None => {}
         }
-        let state = match engine.inspect(&id).await {
+        // If the engine is gone, that is found out now, and it is asked again when it is back.
+        reading.broken_off = Some(reached);
+        self.ask_again(at, engine).await
+    }
+
+    /// Goes on with the logs API where it broke off.
+    async fn ask_again(&mut self, at: usize, engine: &Engine) -> Result<(), StreamError> {
+        let reading = self.services.get(at).and_then(|service| service.reading.as_ref());
+        let Some((reading, reached)) = reading.and_then(|reading| Some((reading, reading.broken_off?))) else {
+            return Ok(());
+        };
+        let of = Asked::of(engine, &reading.container);
+        let state = match engine.inspect(&reading.container.id).await {
             Err(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
             other => other?,
         };
         // One last time without waiting, since what it said last may have come behind the end of the answer.
         let is_over = facts::is_over(&state.state.status);
         if let Some(reading) = self.services[at].reading.as_mut() {
-            reading.finishing = is_over;
+            (reading.finishing, reading.broken_off) = (is_over, None);
         }
-        self.sources.ask(token, &Asked { follow: !is_over, ..of }, reached);
+        self.sources.ask_again(token(at), &Asked { follow: !is_over, ..of }, reached);
         Ok(())
     }
 
@@ -391,7 +404,7 @@ impl Containers {
         let _ = timeline::append(self.session.dir(), &[event]);
     }
 
-    /// What was not heard of meanwhile: containers that are gone.
+    /// What was not heard of meanwhile: containers that are gone, and logs that broke off.
     pub async fn look_at_known(&mut self, engine: &Engine) -> Result<(), StreamError> {
         let ids = self
             .services
@@ -400,6 +413,9 @@ impl Containers {
             .map(|reading| reading.container.id.clone());
         for id in ids.collect::<Vec<_>>() {
             self.look(&id, engine).await?;
+        }
+        for at in 0..self.services.len() {
+            self.ask_again(at, engine).await?;
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ use crate::{
 
 /// So much is put together before it is handed over.
 const DELIVERY_BYTES: usize = 64 << 10;
+/// How long until an answer that broke off is asked for again, which may break off again at once.
+const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How long a source waits that must not hold up the runtime, where the writer has too much already.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
@@ -119,14 +121,18 @@ impl Sources {
         let reached = source.reached;
         self.aim(token, service, since_ns, Left::at(reached));
         self.writer.begin(service, source);
-        self.ask(token, of, reached);
+        self.ask(token, of, reached, Duration::ZERO);
     }
 
     /// Asks again, after [`Said::Ended`].
-    pub fn ask(&mut self, token: Token, of: &Asked, reached: Reached) {
+    pub fn ask_again(&mut self, token: Token, of: &Asked, reached: Reached) {
+        self.ask(token, of, reached, ASK_AGAIN_PAUSE);
+    }
+
+    fn ask(&mut self, token: Token, of: &Asked, reached: Reached, pause: Duration) {
         let Some(target) = lock(&self.targets).get(&token).cloned() else { return };
         let task = Task { token, target, reached, of: of.clone(), said: self.said.clone() };
-        self.tasks.insert(token, tokio::spawn(task.run()));
+        self.tasks.insert(token, tokio::spawn(task.run_after(pause)));
     }
 
     fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, left: Left) {
@@ -217,7 +223,8 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self) {
+    async fn run_after(self, pause: Duration) {
+        tokio::time::sleep(pause).await;
         let mut entries = Entries::new(self.of.framing, self.reached);
         let ended = self.read(&mut entries).await.err();
         let _ = self.said.send(Said::Ended(self.token, entries.reached(), ended));

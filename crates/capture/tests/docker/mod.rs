@@ -18,7 +18,7 @@ use logboom_capture::engine::{Engine, Host};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-pub const IMAGE: &str = "busybox:local";
+pub const IMAGE: &str = "logboom-test:busybox";
 
 /// Runs a test's future, and fails it when that takes too long.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {

@@ -1,6 +1,11 @@
 //! The Docker engine that `make test` found or started, and containers of a test's own.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use super::{signal, wait_until};
 
 /// The image of all test containers: busybox alone.
 pub const IMAGE: &str = "logboom-test:busybox";
@@ -17,10 +22,21 @@ pub fn docker(args: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// The engine's socket.
+pub fn socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    PathBuf::from(host.strip_prefix("unix://").expect("these tests need an engine on this machine"))
+}
+
 /// Makes the image where it is not there yet.
 pub fn make_image() {
+    make_image_at(&socket());
+}
+
+fn make_image_at(socket: &Path) {
+    let host = format!("unix://{}", socket.display());
     let mut there = Command::new("docker");
-    there.args(["image", "inspect", IMAGE]).stdout(Stdio::null()).stderr(Stdio::null());
+    there.args(["-H", &host, "image", "inspect", IMAGE]).stdout(Stdio::null()).stderr(Stdio::null());
     if there.status().is_ok_and(|status| status.success()) {
         return;
     }
@@ -31,7 +47,7 @@ pub fn make_image() {
     for applet in ["sh", "cat", "sleep", "awk", "printf", "true", "false", "head", "tr", "seq", "stty"] {
         std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
     }
-    let tar = format!("tar -C {} -c . | docker import - {IMAGE}", dir.path().display());
+    let tar = format!("tar -C {} -c . | docker -H {host} import - {IMAGE}", dir.path().display());
     let made = Command::new("sh").args(["-c", &tar]).stdout(Stdio::null()).status().expect(NO_ENGINE);
     assert!(made.success(), "{NO_ENGINE}");
 }
@@ -81,5 +97,87 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// An engine of a test's own, to be killed: in a network namespace, where it cannot harm the machine's.
+pub struct OwnEngine {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl OwnEngine {
+    /// One that leaves its containers running when it ends.
+    pub fn start() -> OwnEngine {
+        let dir = tempfile::tempdir().unwrap();
+        let child = OwnEngine::spawn(dir.path());
+        let engine = OwnEngine { dir, child };
+        engine.wait();
+        make_image_at(&engine.socket());
+        engine
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let path = |name: &str| dir.join(name).display().to_string();
+        let mut engine = Command::new("unshare");
+        engine.args(["--net", "dockerd", "--live-restore", "--bridge=none", "--iptables=false", "--ip-forward=false"]);
+        engine.args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")]);
+        engine.args(["-H", &format!("unix://{}", path("sock"))]);
+        let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
+        engine.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    fn wait(&self) {
+        let host = self.host();
+        wait_until(|| {
+            let mut info = Command::new("docker");
+            info.args(["-H", &host, "info"]).stdout(Stdio::null()).stderr(Stdio::null());
+            info.status().unwrap().success()
+        });
+    }
+
+    /// Where it is reached.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("sock")
+    }
+
+    /// The same, as an option has it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Runs `docker` with it.
+    #[track_caller]
+    pub fn docker(&self, args: &[&str]) -> String {
+        docker(&[&["-H", &self.host()], args].concat())
+    }
+
+    /// Ends it by a signal, `-TERM` say; the containers go on.
+    pub fn end(&mut self, name: &str) {
+        signal(name, self.child.id());
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again.
+    pub fn restart(&mut self) {
+        // What was killed leaves these, and their numbers may be those of other processes, or of zombies.
+        for pid in ["pid", "exec/containerd/containerd.pid"] {
+            let _ = std::fs::remove_file(self.dir.path().join(pid));
+        }
+        self.child = OwnEngine::spawn(self.dir.path());
+        self.wait();
+    }
+}
+
+impl Drop for OwnEngine {
+    /// Leaves nothing running, as far as that can be had of an engine that was killed.
+    fn drop(&mut self) {
+        let remove = format!("docker -H {0} ps -aq | xargs -r docker -H {0} rm -fv", self.host());
+        let containerd = self.dir.path().join("exec/containerd/containerd.pid");
+        let end = format!("kill {} $(cat {})", self.child.id(), containerd.display());
+        for script in [remove, end] {
+            let _ = Command::new("sh").args(["-c", &script]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
+        let _ = self.child.wait();
     }
 }
