@@ -17,7 +17,7 @@ use logboom_files::{
     session::{NewSession, RunMeta, ended, started},
     textlog::TextWriter,
 };
-use logboom_record::{Kind, Outcome, RunId, Stream, Time};
+use logboom_record::{Kind, Outcome, Run, RunId, Stream, Time};
 
 /// How many pieces a group has.
 const GROUP: u64 = 5;
@@ -57,7 +57,10 @@ fn begin(data: &DataDir, services: u32) -> Result<Begun> {
             let (file, name) = session.claim_named(&format!("web{number}"))?;
             new.push(NewService::new(run, TextWriter::new(file, &session.dir().join(&name))));
             let boom = Some("records.boom".to_owned());
-            let entry = RunMeta::new(started(run, Kind::Service, format!("web{number}"), Time::now()));
+            let entry = RunMeta::new(Run {
+                external_id: Some("c0ffee".into()),
+                ..started(run, Kind::Service, format!("web{number}"), Time::now())
+            });
             meta.runs.push(RunMeta { text: Some(name), boom, ..entry });
         }
         Ok::<_, Box<dyn Error>>((boom, new))

@@ -9,6 +9,7 @@ pub mod docker;
 pub mod engine;
 mod intake;
 pub mod lines;
+pub mod log_session;
 pub mod pty;
 pub mod services;
 pub mod writer;

@@ -8,7 +8,7 @@
 //! # use std::collections::BTreeMap;
 //! # use logboom_capture::services::{NewService, ServiceWriter, Source, feed::*, resume};
 //! # use logboom_files::{DataDir, Session, session::{NewSession, RunMeta, started}, textlog::TextWriter};
-//! # use logboom_record::{Kind, RunId, Stream, Time};
+//! # use logboom_record::{Kind, Run, RunId, Stream, Time};
 //! # let dir = tempfile::tempdir()?;
 //! # let new = NewSession { name: "s".into(), labels: BTreeMap::new(), open: true, user: None, now: Time::now() };
 //! # let session = Session::create(&DataDir::at(dir.path()), new)?;
@@ -16,6 +16,7 @@
 //! let (file, name) = session.claim_named("web")?;
 //! let text = TextWriter::new(file, &session.dir().join(&name));
 //! let run = started(RunId::new(Time::now()), Kind::Service, "web".into(), Time::now());
+//! let run = Run { external_id: Some("the container's id".into()), ..run };
 //! let (id, boom_name) = (run.id, Some("records.boom".to_owned()));
 //! session.add_run(RunMeta { text: Some(name), boom: boom_name, ..RunMeta::new(run) })?;
 //!

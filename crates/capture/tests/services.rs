@@ -28,7 +28,7 @@ use logboom_files::{
     session::{Counts, Durable, Meta, NewSession, RunMeta, ended, started},
     textlog::TextWriter,
 };
-use logboom_record::{Entry, Flags, Gap, Kind, Level, Outcome, Record, RunEnd, RunId, Stream, Time, text};
+use logboom_record::{Entry, Flags, Gap, Kind, Level, Outcome, Record, Run, RunEnd, RunId, Stream, Time, text};
 use small_disk::SmallDisk;
 
 fn end() -> RunEnd {
@@ -85,7 +85,10 @@ impl Services {
         self.ids.push(id);
         self.runs.push(run);
         self.printed.push(0);
-        let entry = RunMeta::new(started(run, Kind::Service, "web".into(), Time::from_micros(0)));
+        let entry = RunMeta::new(Run {
+            external_id: Some("c0ffee".into()),
+            ..started(run, Kind::Service, "web".into(), Time::from_micros(0))
+        });
         RunMeta { text: Some(name), boom: Some("records.boom".to_owned()), ..entry }
     }
 

@@ -208,7 +208,8 @@ impl Session {
     }
 
     /// Notes how a run ended and what it printed. Call it while its text log is still locked where it has no boom file. Ends
-    /// the session too, as its first run did, if nobody keeps it open and no other run is still written.
+    /// the session too, as its first run did, if nobody keeps it open and no other run is still written; not with its services, whose
+    /// keeper ends it.
     ///
     /// A power cut right after it may undo it where the run has a boom file: its footer tells the end as well, and to
     /// wait for the directories too would take a short command's time twice.
@@ -219,7 +220,7 @@ impl Session {
         let noted = self.update(Durable::Whole, |meta| {
             meta.end_run(id, end, counts)?;
             let others_live = meta.runs.iter().any(|run| run.run.end.is_none() && status::is_written(&self.dir, run));
-            if !meta.open && meta.run.end.is_none() && !others_live {
+            if !meta.open && meta.run.end.is_none() && !others_live && !meta.is_of_services() {
                 self.complete(meta);
                 meta.run.end = meta.end_of_first_run(end.ended_at);
             }
@@ -303,6 +304,11 @@ impl Session {
             meta.bytes = Some(self.bytes());
             Ok(())
         })
+    }
+
+    /// The names of the boom files whose writers live.
+    pub fn written_booms(&self) -> Vec<String> {
+        recovered::booms(&self.dir).filter(|name| lock::is_held(&self.dir.join(name))).collect()
     }
 
     /// Makes a new text log `exec_<program>.log`, or with a number where that is taken, for this caller alone.

@@ -363,9 +363,9 @@ impl Containers {
         }
     }
 
-    /// Ends the services, and the session where it has no other runs.
+    /// Ends the services, and the session where nobody else adds to it.
     pub async fn end(self) -> Result<Streamed, StreamError> {
-        let Containers { session, writer, sources, services, .. } = self;
+        let Containers { session, writer, sources, services, boom, .. } = self;
         sources.stop().await;
         let (now, mut streamed) = (Time::now(), Streamed::default());
         let mut ends = Vec::new();
@@ -375,8 +375,9 @@ impl Containers {
             ends.push((service.run, end.clone(), writer.end(service.id, end)));
         }
         let meta = session.meta()?;
-        if meta.run.end.is_none() && !meta.open && meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
-        {
+        let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
+            && session.written_booms().iter().all(|written| *written == boom);
+        if meta.run.end.is_none() && !meta.open && is_alone {
             session.end(&facts::end_of_all(&streamed.outcomes, now))?;
         }
         for (run, end, ending) in ends {

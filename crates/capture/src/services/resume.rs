@@ -83,7 +83,10 @@ pub fn resume(session: &Session) -> Result<Resumed, FilesError> {
         let boom = run.boom.as_deref().and_then(|name| beside(session.dir(), name));
         boom.is_some_and(|boom| is_held(&boom))
     };
-    let is_service = |run: &RunMeta| run.run.kind == Kind::Service && run.text.is_some() && run.boom.is_some();
+    // What has no id of an engine's was printed by a process that is gone, and cannot be read again.
+    let is_service = |run: &RunMeta| {
+        run.run.kind == Kind::Service && run.run.external_id.is_some() && run.text.is_some() && run.boom.is_some()
+    };
     let unended = session.meta()?.runs.into_iter().filter(|run| run.run.end.is_none() && is_service(run));
     let (live, ours): (Vec<RunMeta>, Vec<RunMeta>) = unended.partition(is_live);
     let mut left = read_booms(session.dir())?;

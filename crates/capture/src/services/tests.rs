@@ -13,7 +13,7 @@ use logboom_files::{
     session::{NewSession, RunMeta, ended, started},
     textlog::TextWriter,
 };
-use logboom_record::{Entry, Flags, Kind, Outcome, Record, RunId, Stream, text};
+use logboom_record::{Entry, Flags, Kind, Outcome, Record, Run, RunId, Stream, text};
 use proptest::{collection::vec, prelude::*};
 
 use super::{
@@ -143,7 +143,10 @@ impl Fixture {
         for number in 0..SERVICES as u32 {
             let (file, name) = self.session.claim_named("web").unwrap();
             let text = TextWriter::new(file, &self.session.dir().join(&name));
-            let entry = RunMeta::new(started(run_of(number), Kind::Service, "web".into(), Time::from_micros(0)));
+            let entry = RunMeta::new(Run {
+                external_id: Some("c0ffee".into()),
+                ..started(run_of(number), Kind::Service, "web".into(), Time::from_micros(0))
+            });
             self.session.add_run(RunMeta { text: Some(name), boom: Some("records.boom".into()), ..entry }).unwrap();
             let source = Source::new(ContainerId([number as u8; 16]), SourceKind::LogFile);
             begin(&mut worker, number, NewService::new(run_of(number), text), source);

@@ -240,8 +240,13 @@ impl Meta {
         Ok(())
     }
 
-    /// How a session that nobody kept open ended: as its first run did, at the end of its last. The session files of a collector are
-    /// one after the other: the session is lost with any of them.
+    /// Whether its runs are services: no end of one is the end of the session.
+    pub(super) fn is_of_services(&self) -> bool {
+        self.runs.first().is_some_and(|first| first.run.kind == Kind::Service)
+    }
+
+    /// How a session that nobody kept open ended: as its first run did, at the end of its last; failed if one of its services did. The
+    /// session files of a collector are one after the other: the session is lost with any of them.
     pub(super) fn end_of_first_run(&self, now: Time) -> Option<RunEnd> {
         let mut first = &self.runs.first()?.run;
         if first.kind == Kind::Collector {
@@ -249,8 +254,13 @@ impl Meta {
             first = self.runs.iter().map(|run| &run.run).find(is_lost).unwrap_or(first);
         }
         let ended_at = self.runs.iter().filter_map(|run| run.run.end.as_ref()).map(|end| end.ended_at).max();
-        let lost = RunEnd { ended_at: now, outcome: Outcome::Lost, exit_code: None, signal: None };
-        Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..first.end.clone().unwrap_or(lost) })
+        let unlike = |outcome| RunEnd { ended_at: now, outcome, exit_code: None, signal: None };
+        let end = match &first.end {
+            _ if self.is_of_services() => unlike(self.worst_outcome()),
+            Some(end) => end.clone(),
+            None => unlike(Outcome::Lost),
+        };
+        Some(RunEnd { ended_at: ended_at.unwrap_or(now), ..end })
     }
 
     /// How a session ended whose end nobody gave: failed if a run did.

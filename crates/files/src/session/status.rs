@@ -127,10 +127,11 @@ fn may_go_on(meta: &Meta, dir: &Path, now: Time) -> bool {
 }
 
 /// The end that a full disk kept out of the metadata: a session that nobody keeps open ends as its first run did. The session files
-/// of a collector are one after the other: if the last has no end, its program died.
+/// of a collector are one after the other: if the last has no end, its program died; so did who followed a service without one.
 fn implied_end(meta: &Meta) -> Option<RunEnd> {
     let first = meta.runs.first()?.run.end.as_ref()?;
-    if meta.runs.iter().any(|run| run.run.kind == Kind::Collector && run.run.end.is_none()) {
+    let ends_with_it = |kind| matches!(kind, Kind::Collector | Kind::Service);
+    if meta.runs.iter().any(|run| ends_with_it(run.run.kind) && run.run.end.is_none()) {
         return None;
     }
     if meta.open { None } else { meta.end_of_first_run(first.ended_at) }
