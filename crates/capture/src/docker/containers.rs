@@ -3,7 +3,7 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use logboom_boom as boom;
 use logboom_files::{
@@ -60,6 +60,10 @@ pub(super) struct Containers {
     writer: Arc<ServiceWriter>,
     sources: Sources,
     since_ns: Option<i64>,
+    /// Containers that were there at first: of these alone something may be from before that time.
+    there: HashSet<String>,
+    /// What ended before that time is left alone until it is started again.
+    skips_ended: bool,
     services: Vec<Service>,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
@@ -99,8 +103,14 @@ impl Containers {
             });
         }
         let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
-        let parent = meta.run.id;
-        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, root: None })
+        let (parent, there, skips_ended) = (meta.run.id, HashSet::new(), !follow.until_exit);
+        let boom = name;
+        Ok(Containers { session, parent, boom, writer, sources, since_ns, there, skips_ended, services, root: None })
+    }
+
+    /// Notes that a container was there before anything was followed.
+    pub fn note_there(&mut self, id: &str) {
+        self.there.insert(id.to_owned());
     }
 
     /// Whether the container is followed already.
@@ -152,6 +162,9 @@ impl Containers {
     }
 
     async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+        if !self.has(&container.id) && self.ended_before(&container) {
+            return Ok(());
+        }
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
         let at = match known {
@@ -169,6 +182,12 @@ impl Containers {
             None => self.read(at, Box::new(container), engine).await?,
         }
         Ok(())
+    }
+
+    fn ended_before(&self, container: &Container) -> bool {
+        let state = &container.state;
+        let ended = state.finished_at_ns.filter(|_| facts::is_over(&state.status));
+        self.skips_ended && ended.zip(self.since_ns).is_some_and(|(ended, since)| ended < since)
     }
 
     /// Finishes with a container that has ended where another takes its place.
@@ -244,15 +263,15 @@ impl Containers {
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
         let id = ContainerId::parse(&container.id).unwrap_or_default();
-        let source = match service.resumed.take() {
-            Some(source) if source.container == id && source.kind == kind => source,
-            _ => Source::new(id, kind),
-        };
+        let resumed = service.resumed.take().filter(|source| source.container == id && source.kind == kind);
+        // Where it goes on nothing is from before.
+        let since_ns = self.since_ns.filter(|_| resumed.is_none() && self.there.contains(&container.id));
+        let source = resumed.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
         service.reading = Some(Reading { container, kind, finishing: false });
         match path {
-            Some(path) => self.sources.read_file(token(at), service_id, &path, source, self.since_ns),
-            None => self.sources.read_logs(token(at), service_id, &of, source, self.since_ns),
+            Some(path) => self.sources.read_file(token(at), service_id, &path, source, since_ns),
+            None => self.sources.read_logs(token(at), service_id, &of, source, since_ns),
         }
         Ok(())
     }
