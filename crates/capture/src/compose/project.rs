@@ -75,7 +75,7 @@ fn normalized(name: &str) -> String {
 fn of_env_file(file: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let pairs = text.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
-    let found = pairs.filter(|(key, _)| key.trim() == name).last();
+    let found = pairs.filter(|(key, _)| key.trim() == name).next_back();
     found.map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
