@@ -3,7 +3,7 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use logboom_boom as boom;
 use logboom_files::{
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     facts,
     select::ServiceKey,
+    since::Since,
     sources::{Asked, Said, Sources, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
@@ -59,11 +60,7 @@ pub(super) struct Containers {
     boom: String,
     writer: Arc<ServiceWriter>,
     sources: Sources,
-    since_ns: Option<i64>,
-    /// Containers that were there at first: of these alone something may be from before that time.
-    there: HashSet<String>,
-    /// What ended before that time is left alone until it is started again.
-    skips_ended: bool,
+    since: Since,
     services: Vec<Service>,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
@@ -102,15 +99,13 @@ impl Containers {
                 resumed: left.source,
             });
         }
-        let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
-        let (parent, there, skips_ended) = (meta.run.id, HashSet::new(), !follow.until_exit);
-        let boom = name;
-        Ok(Containers { session, parent, boom, writer, sources, since_ns, there, skips_ended, services, root: None })
+        let (since, parent) = (Since::of(follow), meta.run.id);
+        Ok(Containers { session, parent, boom: name, writer, sources, since, services, root: None })
     }
 
     /// Notes that a container was there before anything was followed.
     pub fn note_there(&mut self, id: &str) {
-        self.there.insert(id.to_owned());
+        self.since.note_there(id);
     }
 
     /// Whether the container is followed already.
@@ -162,7 +157,7 @@ impl Containers {
     }
 
     async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
-        if !self.has(&container.id) && self.ended_before(&container) {
+        if !self.has(&container.id) && self.since.skips(&container) {
             return Ok(());
         }
         let key = ServiceKey::of(&container.name, &container.labels);
@@ -182,12 +177,6 @@ impl Containers {
             None => self.read(at, Box::new(container), engine).await?,
         }
         Ok(())
-    }
-
-    fn ended_before(&self, container: &Container) -> bool {
-        let state = &container.state;
-        let ended = state.finished_at_ns.filter(|_| facts::is_over(&state.status));
-        self.skips_ended && ended.zip(self.since_ns).is_some_and(|(ended, since)| ended < since)
     }
 
     /// Finishes with a container that has ended where another takes its place.
@@ -265,7 +254,7 @@ impl Containers {
         let id = ContainerId::parse(&container.id).unwrap_or_default();
         let resumed = service.resumed.take().filter(|source| source.container == id && source.kind == kind);
         // Where it goes on nothing is from before.
-        let since_ns = self.since_ns.filter(|_| resumed.is_none() && self.there.contains(&container.id));
+        let since_ns = self.since.ns_of(&container).filter(|_| resumed.is_none());
         let source = resumed.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
         service.reading = Some(Reading { container, kind, finishing: false });
