@@ -353,11 +353,11 @@ impl Containers {
     pub fn finish_all(&mut self) {
         for (at, service) in self.services.iter_mut().enumerate() {
             service.next = None;
-            if let Some(reading) = &mut service.reading
-                && reading.kind == SourceKind::LogFile
-            {
-                self.sources.finish(token(at));
-                reading.finishing = true;
+            let Some(reading) = &mut service.reading else { continue };
+            reading.finishing = true;
+            match reading.kind {
+                SourceKind::LogFile => self.sources.finish(token(at)),
+                _ => self.sources.read_to_now(token(at)),
             }
         }
     }
