@@ -74,8 +74,8 @@ fn normalized(name: &str) -> String {
 /// A variable of an `.env` file.
 fn of_env_file(file: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
-    let pairs = text.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
-    let found = pairs.filter(|(key, _)| key.trim() == name).next_back();
+    let mut pairs = text.lines().filter_map(|line| line.trim().trim_start_matches("export ").split_once('='));
+    let found = pairs.rfind(|(key, _)| key.trim() == name);
     found.map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
 }
 

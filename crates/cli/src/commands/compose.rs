@@ -3,7 +3,8 @@
 use std::{
     env,
     ffi::OsString,
-    io,
+    fs::File,
+    io::{self, Read},
     process::{Command, Stdio},
     sync::Arc,
 };
@@ -42,6 +43,8 @@ const CALLED: &str = "compose";
 const PROJECT: &str = "project";
 /// Tells containers of services from those of `compose run`; the same in v1 and v2.
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// So much of a program is looked at.
+const PROGRAM_BYTES: u64 = 128;
 /// Where docker's client and compose look for the engine.
 const DOCKER_HOST: &str = "DOCKER_HOST";
 
@@ -151,7 +154,17 @@ fn flavour() -> Option<&'static Flavour> {
     {
         return Some(&V2);
     }
-    version(&V1).map(|printed| Flavour::of_version(&printed))
+    let known = beginning_of(V1.words[0]).and_then(|beginning| Flavour::of_program(&beginning));
+    known.or_else(|| version(&V1).map(|printed| Flavour::of_version(&printed)))
+}
+
+/// The first bytes of a program in PATH.
+fn beginning_of(program: &str) -> Option<Vec<u8>> {
+    let path = env::var_os("PATH")?;
+    let file = env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())?;
+    let mut beginning = Vec::new();
+    File::open(file).ok()?.take(PROGRAM_BYTES).read_to_end(&mut beginning).ok()?;
+    Some(beginning)
 }
 
 /// What a command prints that ends well.
