@@ -11,7 +11,7 @@ use logboom_capture::{
     command::OutputSink,
     compose::{
         attached::{Attached, Lines},
-        table::Flavour,
+        table::{Flavour, Said},
     },
     docker::streamer::Stopper,
 };
@@ -20,7 +20,7 @@ use logboom_record::{Stream, Time};
 
 use crate::recording::Noter;
 
-/// How long a container may take to be known to us once compose prints its first line. Then the line is kept as compose's own.
+/// How long a container may take to be known to us once compose prints its first line. Else the line is kept as compose's own.
 const KNOWN_AFTER_MAX: Duration = Duration::from_secs(10);
 /// How often it is looked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -34,6 +34,8 @@ pub struct Services {
     project: String,
     following: Stopper,
     names: HashMap<String, String>,
+    /// Lines of containers are to be expected. What looks like one before, in a build say, is not waited for.
+    attaching: bool,
     /// Those that did not become known.
     strangers: HashSet<String>,
 }
@@ -41,7 +43,8 @@ pub struct Services {
 impl Services {
     /// Of a project that is being followed into a session.
     pub fn new(session: Session, flavour: &'static Flavour, project: String, following: Stopper) -> Services {
-        Services { session, flavour, project, following, names: HashMap::new(), strangers: HashSet::new() }
+        let (names, strangers) = (HashMap::new(), HashSet::new());
+        Services { session, flavour, project, following, names, attaching: false, strangers }
     }
 
     /// The container whose lines have this prefix, if they are kept. One that was just made is waited for.
@@ -52,12 +55,12 @@ impl Services {
         let until = Instant::now() + KNOWN_AFTER_MAX;
         while !self.names.contains_key(prefix) {
             self.look();
-            if self.names.contains_key(prefix) {
+            if self.names.contains_key(prefix) || !self.attaching {
                 break;
             }
             if Instant::now() > until {
                 self.strangers.insert(prefix.to_owned());
-                return None;
+                break;
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -143,10 +146,15 @@ impl Lines for Passing<'_> {
         self.sink.next.push(self.stream, time, bytes);
     }
 
-    fn step(&mut self, time: Time, step: &str) {
+    fn said(&mut self, time: Time, what: Said<'_>) {
         let mut shared = self.sink.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.steps.len() < STEPS_MAX && shared.steps.insert(step.to_owned()) {
-            shared.noter.note(time, What::BuildStep { step: step.to_owned() });
+        let Shared { services, noter, steps } = &mut *shared;
+        match what {
+            Said::Attaching => services.iter_mut().for_each(|services| services.attaching = true),
+            Said::Step(step) if steps.len() < STEPS_MAX && steps.insert(step.to_owned()) => {
+                noter.note(time, What::BuildStep { step: step.to_owned() });
+            }
+            Said::Step(_) => {}
         }
     }
 }

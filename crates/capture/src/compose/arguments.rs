@@ -96,8 +96,9 @@ impl Arguments {
     }
 
     /// Whether it prints the lines of services with a prefix.
-    pub fn is_attached_up(&self) -> bool {
-        self.command == "up" && !self.is_detached()
+    pub fn prefixes_lines(&self) -> bool {
+        let is_bare = self.rest.iter().any(|word| word == "--no-log-prefix");
+        self.command == "up" && !self.is_detached() && !is_bare
     }
 
     /// Whether it prints the lines of a one-off container, as they are.
@@ -175,7 +176,8 @@ mod tests {
         for line in ["build", "logs -f", "config", "up --help", "--version", ""] {
             assert!(!arguments(line).concerns_services(), "{line}");
         }
-        assert!(arguments("up").is_attached_up() && !arguments("up -d").is_attached_up());
+        assert!(arguments("up").prefixes_lines());
+        assert!(!arguments("up -d").prefixes_lines() && !arguments("up --no-log-prefix").prefixes_lines());
         assert!(arguments("run web").is_attached_run() && !arguments("up").is_attached_run());
     }
 }

@@ -5,12 +5,12 @@
 
 use logboom_record::Time;
 
-use super::table::{EXITED, Head, build_step, head, may_be_step};
+use super::table::{EXITED, Head, Said, head, may_be_said, said};
 
 /// No name of a container, with its colours, is as long.
 const HEAD_BYTES_MAX: usize = 512;
-/// How much of a line is kept that may be a step of a build.
-const STEP_BYTES_MAX: usize = 4 << 10;
+/// How much of a line is kept that may mean something.
+const SAID_BYTES_MAX: usize = 4 << 10;
 /// The end of a container's line behind which compose may have written a word of its own.
 const TAIL_BYTES_MAX: usize = 512;
 
@@ -20,8 +20,8 @@ pub trait Lines {
     fn container_of(&mut self, prefix: &str) -> Option<String>;
     /// Takes bytes that are compose's own, read at this time.
     fn keep(&mut self, time: Time, bytes: &[u8]);
-    /// A builder begins a step.
-    fn step(&mut self, time: Time, step: &str);
+    /// Compose said something that means something. It is kept, too.
+    fn said(&mut self, time: Time, what: Said<'_>);
 }
 
 /// One stream of compose's.
@@ -36,7 +36,7 @@ pub struct Attached {
 enum Line {
     /// Its beginning, which does not tell yet.
     Head(Vec<u8>),
-    /// Compose's own, with as much of it as may be a step.
+    /// Compose's own, with as much of it as may mean something.
     Own(Option<Vec<u8>>),
     /// A container's, of this whole name; its end.
     Left(String, Vec<u8>),
@@ -104,14 +104,14 @@ impl Attached {
         } else {
             own.extend_from_slice(&begun);
         }
-        Line::Own(may_be_step(&begun).then_some(begun))
+        Line::Own(may_be_said(&begun).then_some(begun))
     }
 
     fn go_on(&mut self, part: &[u8], own: &mut Vec<u8>) {
         match &mut self.line {
-            Line::Own(step) => {
+            Line::Own(said) => {
                 own.extend_from_slice(part);
-                if let Some(line) = step.as_mut().filter(|line| line.len() < STEP_BYTES_MAX) {
+                if let Some(line) = said.as_mut().filter(|line| line.len() < SAID_BYTES_MAX) {
                     line.extend_from_slice(part);
                 }
             }
@@ -126,7 +126,7 @@ impl Attached {
 
     fn end_line(&mut self, time: Time, own: &mut Vec<u8>, lines: &mut impl Lines) {
         match std::mem::take(&mut self.line) {
-            Line::Own(Some(line)) => build_step(&line).into_iter().for_each(|step| lines.step(time, step)),
+            Line::Own(Some(line)) => said(&line).into_iter().for_each(|what| lines.said(time, what)),
             Line::Left(name, tail) => own.extend_from_slice(own_end(&name, &tail).unwrap_or_default()),
             Line::Own(None) | Line::Head(_) => {}
         }
@@ -169,7 +169,7 @@ mod tests {
     #[derive(Default)]
     struct Kept {
         own: Vec<(i64, String)>,
-        steps: Vec<String>,
+        said: Vec<String>,
     }
 
     impl Lines for Kept {
@@ -179,8 +179,8 @@ mod tests {
         fn keep(&mut self, time: Time, bytes: &[u8]) {
             self.own.push((time.as_micros(), String::from_utf8_lossy(bytes).into_owned()));
         }
-        fn step(&mut self, _time: Time, step: &str) {
-            self.steps.push(step.to_owned());
+        fn said(&mut self, _time: Time, what: Said<'_>) {
+            self.said.push(format!("{what:?}"));
         }
     }
 
@@ -206,10 +206,12 @@ mod tests {
     const OWN: &str = "Step 1/2 : FROM busybox\n ---> 3a953c144684\nAttaching to shop_web_1, shop_db_1\n\
         \x1b[33mother_1  |\x1b[0m not followed\n\x1b[33mshop_db_1 exited with code 0\nshop_web_1 exited with code 3\n\x1b[0m";
 
+    const SAID: &str = "Step(\"Step 1/2 : FROM busybox\"), Attaching";
+
     #[test]
     fn lines_of_followed_containers_are_left_out() {
         let kept = pass(&[UP.as_bytes()]);
-        assert_eq!((kept.text().as_str(), kept.steps.as_slice()), (OWN, &["Step 1/2 : FROM busybox".to_owned()][..]));
+        assert_eq!((kept.text().as_str(), kept.said.join(", ").as_str()), (OWN, SAID));
     }
 
     #[test]
@@ -236,7 +238,7 @@ mod tests {
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &UP.as_bytes()[pair[0]..pair[1]]).collect();
             let kept = pass(&chunks);
             prop_assert_eq!(kept.text(), OWN);
-            prop_assert_eq!(kept.steps.len(), 1);
+            prop_assert_eq!(kept.said.join(", "), SAID);
         }
     }
 }

@@ -110,18 +110,39 @@ fn skip_escapes(line: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// What compose says before it prints the lines of containers, and after all builds.
+const ATTACHING: &str = "Attaching to ";
+
+/// A line of compose's own that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// A builder begins a step.
+    Step(&'a str),
+    /// The lines of containers follow.
+    Attaching,
+}
+
+/// What a line of compose's own means.
+pub fn said(line: &[u8]) -> Option<Said<'_>> {
+    let start = skip_escapes(line, 0)?;
+    match line[start..].starts_with(ATTACHING.as_bytes()) {
+        true => Some(Said::Attaching),
+        false => build_step(line).map(Said::Step),
+    }
+}
+
+/// Whether a line may be one of [`said`], by its first bytes.
+pub fn may_be_said(beginning: &[u8]) -> bool {
+    skip_escapes(beginning, 0).is_none_or(|at| matches!(beginning.get(at), None | Some(b'A' | b'S' | b'#')))
+}
+
 /// The step that a builder begins by this line: `Step 3/7 : RUN make` (classic, which v1 uses), `#5 [2/3] RUN make`, `#5 [web 2/3]
 /// RUN make` (BuildKit). BuildKit repeats it whenever it comes back to the step.
-pub fn build_step(line: &[u8]) -> Option<&str> {
+fn build_step(line: &[u8]) -> Option<&str> {
     let start = skip_escapes(line, 0)?;
     let line = std::str::from_utf8(&line[start..]).ok()?.trim_end();
     let is_step = is_classic_step(line) || is_buildkit_step(line);
     is_step.then_some(line)
-}
-
-/// Whether a line may be one of [`build_step`], by its first bytes.
-pub fn may_be_step(beginning: &[u8]) -> bool {
-    skip_escapes(beginning, 0).is_none_or(|at| matches!(beginning.get(at), None | Some(b'S' | b'#')))
 }
 
 fn is_classic_step(line: &str) -> bool {
@@ -222,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn both_say_when_the_lines_of_containers_follow() {
+        for line in ["Attaching to shop_web_1, shop_db_1\n", "\x1b[0mAttaching to web-1, db-1\r\n"] {
+            assert_eq!((said(line.as_bytes()), may_be_said(&line.as_bytes()[..1])), (Some(Said::Attaching), true));
+        }
+        assert_eq!(
+            (said(b"Attached"), said(b"Step 1/2 : X"), may_be_said(b"Cr")),
+            (None, Some(Said::Step("Step 1/2 : X")), false)
+        );
+    }
+
+    #[test]
     fn the_steps_of_both_builders_are_known() {
         let steps = [
             "Step 3/7 : RUN [\"/bin/busybox\",\"true\"]",
@@ -232,7 +264,7 @@ mod tests {
         for step in steps {
             assert_eq!(build_step(step.as_bytes()), Some(step));
             assert_eq!(build_step(format!("\x1b[0m{step}\r").as_bytes()), Some(step));
-            assert!(may_be_step(&step.as_bytes()[..1]));
+            assert!(may_be_said(&step.as_bytes()[..1]));
         }
         let others = [
             "#5 0.123 building",

@@ -204,7 +204,7 @@ impl Beside {
         let Some(recording) = recording else { return command::run(&spec, sink) };
         let streamer = self.follow(recording)?;
         let services = streamer.as_ref().zip(self.project.clone());
-        let services = services.filter(|_| self.arguments.is_attached_up()).map(|(streamer, project)| {
+        let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
             Services::new(recording.session().clone(), self.flavour, project, streamer.stopper())
         });
         let sink = ServicesSink::new(sink, services, recording.noter());
