@@ -6,13 +6,14 @@ mod common;
 use std::{
     fs,
     io::{Read, Write},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use common::{
     Done, Logboom,
-    engine::{IMAGE, docker, make_image},
+    engine::{Container, IMAGE, docker, make_image},
     wait_until,
 };
 use serde_json::Value;
@@ -327,4 +328,49 @@ fn ctrl_c_stops_the_services_and_their_last_lines_are_there() {
     assert_eq!(runs[1..], [run("db", "service", "failed", 7, 1), run("web", "service", "failed", 7, 1)]);
     assert!(project.log("exec_compose.log").iter().all(|line| !line.contains("last words")));
     assert!(String::from_utf8_lossy(&text).contains("Stopping"), "{}", String::from_utf8_lossy(&text));
+}
+
+/// Stands in for docker's client with the plugin, which cannot be installed here: says what v2.29 was recorded to say, and makes a
+/// container with the name and the labels that it gives one.
+const V2: &str = r#"#!/bin/sh
+case "$*" in
+"compose version --short") echo 2.29.1 ;;
+"compose --project-name "*" config --format json") echo '{"name": "NAME", "services": {"web": {}}}' ;;
+"compose --project-name "*" up")
+    echo ' Container NAME-web-1  Created' >&2
+    DOCKER create --name NAME-web-1 --label com.docker.compose.project=NAME --label com.docker.compose.service=web \
+        --label com.docker.compose.container-number=1 --label com.docker.compose.oneoff=False \
+        --label com.docker.compose.version=2.29.1 IMAGE /bin/sh -c 'echo hello; echo there' >/dev/null
+    echo '#5 [web 2/3] RUN make'
+    echo 'Attaching to web-1'
+    DOCKER start NAME-web-1 >/dev/null
+    printf '\033[36mweb-1  | \033[0mhello\n\033[36mweb-1  | \033[0mthere\n'
+    code=$(DOCKER wait NAME-web-1)
+    printf '\r\033[Kweb-1 exited with code %s\n' "$code"
+    exit "$code" ;;
+*) exit 1 ;;
+esac
+"#;
+
+#[test]
+fn the_plugin_is_preferred_and_its_names_are_known() {
+    let project = Project::new("plugin", &[("web", &service("true"))]);
+    let container = Container { name: format!("{}-web-1", project.name) };
+    let path = std::env::var("PATH").unwrap();
+    let docker = std::env::split_paths(&path).map(|dir| dir.join("docker")).find(|file| file.exists()).unwrap();
+    let bin = project.file("bin");
+    fs::create_dir(&bin).unwrap();
+    let script = V2.replace("DOCKER", docker.to_str().unwrap()).replace("NAME", &project.name).replace("IMAGE", IMAGE);
+    fs::write(bin.join("docker"), script).unwrap();
+    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = project.command(&["-p", &project.name, "up"]);
+    let done = Done::from(command.env("PATH", format!("{}:{path}", bin.display())).output().unwrap()).expect(0);
+    assert!(done.text().contains("web-1  | \x1b[0mhello\n"), "{}", done.text());
+    assert_eq!(project.lines("web"), ["hello", "there"]);
+    let own = ["#5 [web 2/3] RUN make", "Attaching to web-1", "\r\x1b[Kweb-1 exited with code 0"];
+    let created = format!(" Container {}  Created", container.name);
+    assert_eq!(project.lines("compose"), [own.as_slice(), &[created.as_str()]].concat());
+    assert_eq!(project.steps(), [own[0]]);
+    let command: Vec<Value> = project.meta()["runs"][0]["command"].as_array().unwrap().clone();
+    assert_eq!(command[..2], ["docker", "compose"]);
 }
