@@ -9,6 +9,7 @@ pub mod jsonfile;
 pub mod logfile;
 pub mod logs;
 pub mod select;
+mod since;
 mod sources;
 pub mod streamer;
 pub mod tailer;

@@ -2,9 +2,11 @@
 //!
 //! [`command`] starts a command and reads its streams, through pipes or through terminals of its own ([`pty`]);
 //! [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them. [`docker`] follows
-//! containers, [`services`] writes the lines of many at once, [`engine`] is the client of Docker's API.
+//! containers, [`services`] writes the lines of many at once, [`engine`] is the client of Docker's API; [`compose`] is what is to
+//! be known of docker compose.
 
 pub mod command;
+pub mod compose;
 pub mod docker;
 pub mod engine;
 mod intake;

@@ -21,6 +21,7 @@ mod reading;
 mod recording;
 mod render;
 mod say;
+mod services;
 mod supervise;
 mod visible;
 mod when;
@@ -65,6 +66,7 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Run(command)) => command.run(&global, now),
         Some(Command::Exec(command)) => command.run(&global, now),
         Some(Command::Session(command)) => command.run(&global, now),
+        Some(Command::Compose(command)) => command.run(&global, now),
         Some(Command::Docker(command)) => command.run(&global, now),
         Some(Command::Pipe(command)) => command.run(&global, now),
         Some(Command::Sessions(command)) => command.run(&global, now),
@@ -92,7 +94,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let what = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
     let what = one_line(&what.trim_start_matches("error: ").replace("\n\n", "; ").replace("tip: ", ""));
     let command = command_meant();
-    let wraps = command.as_deref().is_some_and(|command| command == "run" || command == "exec");
+    let wraps = command.as_deref().is_some_and(|command| ["run", "exec", "compose"].contains(&command));
     let words: Vec<&str> = ["logboom"].into_iter().chain(command.as_deref()).chain(["--help"]).collect();
     say(format_args!("{what} (see `{}`)", words.join(" ")));
     ExitCode::from(if wraps { WRAPPER_FAILED } else { FAILED })

@@ -103,6 +103,17 @@ impl Journal {
     }
 }
 
+/// Adds to the timeline what happens to a run while it goes on.
+pub struct Noter(Arc<Journal>);
+
+impl Noter {
+    /// Adds an event.
+    pub fn note(&self, time: Time, what: What) {
+        // An event less is no harm; that the disk is full is said where records are lost.
+        let _ = self.0.note([(time, what)]);
+    }
+}
+
 /// A run being kept.
 pub struct Recording {
     journal: Arc<Journal>,
@@ -180,6 +191,11 @@ impl Recording {
     /// Where to leave what was read.
     pub fn intake(&self) -> Intake {
         self.writer.intake()
+    }
+
+    /// What adds to the timeline from elsewhere.
+    pub fn noter(&self) -> Noter {
+        Noter(Arc::clone(&self.journal))
     }
 
     /// Takes the command's output.

@@ -3,7 +3,7 @@
 //! Recording never breaks the run: where nothing can be written there is one warning, and the command runs all the same.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, IsTerminal},
     sync::Arc,
 };
@@ -36,9 +36,14 @@ pub struct Supervise<'a> {
     pub keeping: &'a Keeping,
     /// How it runs.
     pub running: &'a Running,
+    /// After what the text log is called, and the run if it has no name; the program if left out.
+    pub called: Option<&'a str>,
     /// The command.
     pub words: &'a [OsString],
 }
+
+/// Runs the command; its recording is for whoever has more to record meanwhile.
+pub type Runner<'a> = dyn FnOnce(&Spec, Arc<dyn OutputSink>, Option<&Recording>) -> Result<Finished, CommandError> + 'a;
 
 impl Supervise<'_> {
     /// Runs the command to its end and gives the exit that is its.
@@ -46,11 +51,24 @@ impl Supervise<'_> {
     /// # Errors
     /// Where nothing was run: the settings are wrong, or the session that was asked for is not there.
     pub fn run(self, target: impl FnOnce(&Config) -> Result<Target>, now: Time) -> Result<Exit> {
+        self.run_by(Box::new(|spec, sink, _recording| command::run(spec, sink)), target, now)
+    }
+
+    /// As [`Supervise::run`], for a command beside which something else goes on.
+    ///
+    /// # Errors
+    /// As [`Supervise::run`].
+    pub fn run_by(
+        self,
+        runner: Box<Runner<'_>>,
+        target: impl FnOnce(&Config) -> Result<Target>,
+        now: Time,
+    ) -> Result<Exit> {
         let config = place::config(&self.running.flags(self.global))?;
         let target = target(&config)?;
         let Some((program, args)) = self.words.split_first() else { anyhow::bail!("no command to run") };
         let new = NewRun {
-            program,
+            program: self.called.map_or(program.as_os_str(), OsStr::new),
             words: self.words,
             name: self.naming.name.clone(),
             labels: self.naming.labels.iter().cloned().collect(),
@@ -62,12 +80,12 @@ impl Supervise<'_> {
             .ok();
         let mut spec = Spec { args: args.to_vec(), ..Spec::new(program) };
         self.running.apply(&config, self.keeping.quiet, &mut spec);
-        let exit = self.supervise(&mut spec, recording);
+        let exit = self.supervise(&mut spec, recording, runner);
         place::tidy(&config, Time::now());
         Ok(exit)
     }
 
-    fn supervise(&self, spec: &mut Spec, recording: Option<Recording>) -> Exit {
+    fn supervise(&self, spec: &mut Spec, recording: Option<Recording>, runner: Box<Runner<'_>>) -> Exit {
         let mut sink: Arc<dyn OutputSink> = Arc::new(Unrecorded);
         if let Some(recording) = &recording {
             spec.env = recording.environment();
@@ -75,7 +93,7 @@ impl Supervise<'_> {
             self.write_id_file(recording);
         }
         let started_at = Time::now();
-        let finished = command::run(spec, sink);
+        let finished = runner(spec, sink, recording.as_ref());
         let (end, exit) = match &finished {
             Ok(finished) => (end_of(finished), exit_of(finished)),
             Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),

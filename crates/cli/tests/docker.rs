@@ -339,3 +339,18 @@ fn lines_are_shown_with_the_names_of_their_containers() {
     let shown = logboom.run(["docker", "--container", &container.name, "--until-exit"]).expect(0).lines();
     assert_eq!(shown, ["one", "two"].map(|line| format!("{} | {line}", container.name)));
 }
+
+#[test]
+fn a_container_that_goes_on_holds_up_no_end() {
+    let (logboom, container) = (Logboom::new(), Container::named("goes-on"));
+    let host = proxy();
+    container.run(&[], "seq 1 5000; exec sleep 1000");
+    let mut following = follow(&logboom, &["--host", &host, "--container", &container.name, "--quiet"]);
+    wait_for_session(&logboom);
+    wait_for("its lines", || messages(&logboom, "stdout").len() >= 5_000);
+    let stopped = Instant::now();
+    interrupt(&following);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert!(stopped.elapsed() < Duration::from_secs(8), "it waited for more to come: {:?}", stopped.elapsed());
+    assert_eq!(messages(&logboom, "stdout").len(), 5_000);
+}

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     facts,
     select::ServiceKey,
+    since::Since,
     sources::{Asked, Left, Said, Sources, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
@@ -59,7 +60,7 @@ pub(super) struct Containers {
     boom: String,
     writer: Arc<ServiceWriter>,
     sources: Sources,
-    since_ns: Option<i64>,
+    since: Since,
     services: Vec<Service>,
     /// From where containers go on that were read before, by this follower or one before it.
     left: HashMap<ContainerId, Source>,
@@ -94,9 +95,13 @@ impl Containers {
             services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None });
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
-        let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
-        let parent = meta.run.id;
-        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, left: left_at, root: None })
+        let (since, parent) = (Since::of(follow), meta.run.id);
+        Ok(Containers { session, parent, boom: name, writer, sources, since, services, left: left_at, root: None })
+    }
+
+    /// Notes that a container was there before anything was followed.
+    pub fn note_there(&mut self, id: &str) {
+        self.since.note_there(id);
     }
 
     /// Whether the container is followed already.
@@ -148,6 +153,9 @@ impl Containers {
     }
 
     async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+        if !self.has(&container.id) && self.since.skips(&container) {
+            return Ok(());
+        }
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
         let at = match known {
@@ -240,13 +248,15 @@ impl Containers {
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
         let id = ContainerId::parse(&container.id).unwrap_or_default();
-        let source = self.left.remove(&id).filter(|source| source.kind == kind);
-        let source = source.unwrap_or_else(|| Source::new(id, kind));
+        let resumed = self.left.remove(&id).filter(|source| source.kind == kind);
+        // Where it goes on nothing is from before.
+        let since_ns = self.since.ns_of(&container).filter(|_| resumed.is_none());
+        let source = resumed.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
         service.reading = Some(Reading { container, kind, finishing: false, broken_off: None });
         match path {
-            Some(path) => self.sources.read_file(token(at), service_id, &path, source, self.since_ns),
-            None => self.sources.read_logs(token(at), service_id, &of, source, self.since_ns),
+            Some(path) => self.sources.read_file(token(at), service_id, &path, source, since_ns),
+            None => self.sources.read_logs(token(at), service_id, &of, source, since_ns),
         }
         Ok(())
     }
@@ -354,11 +364,11 @@ impl Containers {
     pub fn finish_all(&mut self) {
         for (at, service) in self.services.iter_mut().enumerate() {
             service.next = None;
-            if let Some(reading) = &mut service.reading
-                && reading.kind == SourceKind::LogFile
-            {
-                self.sources.finish(token(at));
-                reading.finishing = true;
+            let Some(reading) = &mut service.reading else { continue };
+            reading.finishing = true;
+            match reading.kind {
+                SourceKind::LogFile => self.sources.finish(token(at)),
+                _ => self.sources.read_to_now(token(at)),
             }
         }
     }

@@ -13,7 +13,10 @@ use std::{
 };
 
 use logboom_record::Time;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
 
 use super::{
     logfile::{LogFile, Resume},
@@ -88,7 +91,7 @@ pub(super) struct Sources {
     writer: Arc<ServiceWriter>,
     tailer: Option<Tailer>,
     targets: Arc<Mutex<HashMap<Token, Target>>>,
-    tasks: HashMap<Token, JoinHandle<()>>,
+    tasks: HashMap<Token, (JoinHandle<()>, Arc<Notify>)>,
     said: mpsc::UnboundedSender<Said>,
 }
 
@@ -131,8 +134,10 @@ impl Sources {
 
     fn ask(&mut self, token: Token, of: &Asked, reached: Reached, pause: Duration) {
         let Some(target) = lock(&self.targets).get(&token).cloned() else { return };
-        let task = Task { token, target, reached, of: of.clone(), said: self.said.clone() };
-        self.tasks.insert(token, tokio::spawn(task.run_after(pause)));
+        let to_now = Arc::new(Notify::new());
+        let task =
+            Task { token, target, reached, of: of.clone(), said: self.said.clone(), to_now: Arc::clone(&to_now) };
+        self.tasks.insert(token, (tokio::spawn(task.run_after(pause)), to_now));
     }
 
     fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, left: Left) {
@@ -147,12 +152,19 @@ impl Sources {
         }
     }
 
+    /// Reads by the logs API what there is now, though the container goes on; then it says [`Said::Ended`].
+    pub fn read_to_now(&self, token: Token) {
+        if let Some((_, to_now)) = self.tasks.get(&token) {
+            to_now.notify_one();
+        }
+    }
+
     /// Stops reading. What was read is with the writer when this returns.
     pub async fn stop(mut self) {
         if let Some(tailer) = self.tailer.take() {
             tailer.stop();
         }
-        for task in mem::take(&mut self.tasks).into_values() {
+        for (task, _) in mem::take(&mut self.tasks).into_values() {
             task.abort();
             // Aborted or ended: either is what is wanted.
             let _ = task.await;
@@ -214,31 +226,48 @@ impl Asked {
     }
 }
 
+/// How an answer of the logs API ended.
+enum Ended {
+    /// The engine ended it.
+    ByEngine,
+    /// It was not to be waited for any more.
+    ToNow,
+}
+
 struct Task {
     token: Token,
     target: Target,
     reached: Reached,
     of: Asked,
     said: mpsc::UnboundedSender<Said>,
+    /// Ends the waiting for more.
+    to_now: Arc<Notify>,
 }
 
 impl Task {
     async fn run_after(self, pause: Duration) {
         tokio::time::sleep(pause).await;
         let mut entries = Entries::new(self.of.framing, self.reached);
-        let ended = self.read(&mut entries).await.err();
+        let mut ended = self.read(&mut entries, self.of.follow).await;
+        if let Ok(Ended::ToNow) = ended {
+            // What was on its way comes by an answer that ends.
+            entries = Entries::new(self.of.framing, entries.reached());
+            ended = self.read(&mut entries, false).await;
+        }
+        let ended = ended.err();
         let _ = self.said.send(Said::Ended(self.token, entries.reached(), ended));
     }
 
-    async fn read(&self, entries: &mut Entries) -> Result<(), EngineError> {
-        let since_ns = logs::since_ns(&self.reached).max(self.target.since_ns);
-        let query = LogsQuery { follow: self.of.follow, since_ns, ..LogsQuery::default() };
+    async fn read(&self, entries: &mut Entries, follow: bool) -> Result<Ended, EngineError> {
+        let since_ns = logs::since_ns(&entries.reached()).max(self.target.since_ns);
+        let query = LogsQuery { follow, since_ns, ..LogsQuery::default() };
         let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
         let mut delivery = logs::delivery(Time::now());
         loop {
             // What is there at once goes together.
             let next = tokio::select! {
                 biased;
+                () = self.to_now.notified(), if follow && delivery.pieces.is_empty() => return Ok(Ended::ToNow),
                 next = frames.next() => next,
                 () = std::future::ready(()), if !delivery.pieces.is_empty() => {
                     self.hand_over(&mut delivery).await;
@@ -256,7 +285,7 @@ impl Task {
             pushed.map_err(|bad| self.of.engine.unreadable_logs(&self.of.container, bad))?;
         }
         self.hand_over(&mut delivery).await;
-        Ok(())
+        Ok(Ended::ByEngine)
     }
 
     async fn hand_over(&self, delivery: &mut Delivery) {

@@ -4,7 +4,7 @@
 //! where that can be read, else the logs API. An engine that is gone is waited for, and then asked for everything
 //! again: nothing here depends on an event being heard.
 
-use std::{collections::BTreeMap, fmt, io, thread, time::Duration};
+use std::{collections::BTreeMap, fmt, io, sync::mpsc::SyncSender, thread, time::Duration};
 
 use logboom_files::{FilesError, Session, session::Counts, timeline::What, with_causes};
 use logboom_record::{Level, Outcome, Time};
@@ -19,6 +19,8 @@ use crate::{
 /// How long to wait before the engine is asked again, at first and at most.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How long the engine has to tell what happened so far, once all is to end.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 /// How long sources have to read what there is, once all is to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -93,6 +95,11 @@ impl Stopper {
         // It has ended already: that is what is wanted.
         let _ = self.0.send(Stop);
     }
+
+    /// Whether following has ended, by itself or because it failed.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// What following came to.
@@ -107,7 +114,7 @@ pub struct Streamed {
 }
 
 impl LogStreamer {
-    /// Starts to follow; the engine has answered when this returns. Services that a killed follower left in the session are gone on
+    /// Starts to follow. When this returns the engine has answered and tells of all that happens from now on. Services that a killed follower left in the session are gone on
     /// with. `watcher` hears what goes wrong on the way.
     ///
     /// # Errors
@@ -120,12 +127,15 @@ impl LogStreamer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StreamError::Start)?;
         let engine = runtime.block_on(reach(&follow))?;
         let (stop, stopped) = mpsc::unbounded_channel();
+        let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         // What reads and writes asks for a runtime to be there.
         let entered = runtime.enter();
-        let following = Following::begin(session.clone(), engine, follow, watcher)?;
+        let following = Following { ready: Some(ready), ..Following::begin(session.clone(), engine, follow, watcher)? };
         drop(entered);
         let thread = thread::Builder::new().name("containers".to_owned());
         let thread = thread.spawn(move || runtime.block_on(following.run(stopped))).map_err(StreamError::Start)?;
+        // It is dropped when all is known, or when the engine went away meanwhile.
+        let _ = is_ready.recv();
         Ok(LogStreamer { stop, thread })
     }
 
@@ -177,6 +187,8 @@ struct Following {
     watcher: Box<dyn Watcher>,
     /// Events from here on have not been heard.
     heard_ns: Option<i64>,
+    /// Held until the containers that are there are known, and those to come will be told.
+    ready: Option<SyncSender<()>>,
 }
 
 impl Following {
@@ -190,13 +202,16 @@ impl Following {
         let mut warner = watcher.clone();
         let warn = move |why: &str| warner.say(&format!("not all output can be kept: {why}; the containers go on"));
         let containers = Containers::begin(session, &follow, say, Box::new(warn))?;
-        Ok(Following { follow, engine, containers, said, watcher: Box::new(watcher), heard_ns: None })
+        let heard_ns = Some(now_ns());
+        Ok(Following { follow, engine, containers, said, watcher: Box::new(watcher), heard_ns, ready: None })
     }
 
     async fn run(mut self, mut stopped: mpsc::UnboundedReceiver<Stop>) -> Result<Streamed, StreamError> {
         let mut retry = RETRY_MIN;
         loop {
-            let why = match self.follow_engine(&mut stopped, &mut retry).await {
+            let followed = self.follow_engine(&mut stopped, &mut retry).await;
+            self.ready = None;
+            let why = match followed {
                 Ok(()) => break,
                 Err(StreamError::Engine(error)) if error.is_lost() => error,
                 Err(other) => return Err(other),
@@ -208,6 +223,7 @@ impl Following {
             }
             self.note_engine(Level::Info, "the engine is back", What::EngineBack {});
         }
+        self.catch_up().await;
         self.drain().await;
         self.containers.end().await
     }
@@ -220,6 +236,7 @@ impl Following {
     ) -> Result<(), StreamError> {
         let mut events = self.engine.events(self.heard_ns, None).await?;
         self.take_stock().await?;
+        self.ready = None;
         *retry = RETRY_MIN;
         loop {
             if self.follow.until_exit && self.containers.all_ended() {
@@ -249,6 +266,9 @@ impl Following {
             // Of all containers those that run: what ended long ago is of no interest unless it is asked for.
             let is_wanted = selection.has(&listed.id, &listed.name, &listed.labels)
                 && (!selection.is_all() || listed.status != "exited");
+            if self.ready.is_some() {
+                self.containers.note_there(&listed.id);
+            }
             if is_wanted || self.containers.has(&listed.id) {
                 self.containers.look(&listed.id, &self.engine).await?;
             }
@@ -280,6 +300,18 @@ impl Following {
         }
     }
 
+    /// Hears what happened so far: how containers ended that have just ended. An engine that does not tell now has no more to say.
+    async fn catch_up(&mut self) {
+        let hear_all = async {
+            let mut events = self.engine.events(self.heard_ns, Some(now_ns())).await?;
+            while let Some(event) = events.next().await? {
+                self.hear(event).await?;
+            }
+            Ok::<_, StreamError>(())
+        };
+        let _ = tokio::time::timeout(CATCH_UP_MAX, hear_all).await;
+    }
+
     /// Reads what there is.
     async fn drain(&mut self) {
         self.containers.finish_all();
@@ -297,6 +329,10 @@ impl fmt::Debug for Following {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Following").field("follow", &self.follow).finish_non_exhaustive()
     }
+}
+
+fn now_ns() -> i64 {
+    Time::now().as_micros().saturating_mul(1_000)
 }
 
 async fn next_event(events: &mut Events) -> Result<Event, EngineError> {

@@ -40,7 +40,7 @@ impl Exec {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let Exec { session, naming, keeping, running, command } = &self;
-        let supervise = Supervise { global, naming, keeping, running, words: command };
+        let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
         supervise.run(|config| given(session.as_ref(), config, now), now)
     }
 }

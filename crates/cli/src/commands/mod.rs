@@ -2,6 +2,7 @@
 
 pub mod clean;
 pub mod completions;
+pub mod compose;
 pub mod config;
 pub mod docker;
 pub mod exec;

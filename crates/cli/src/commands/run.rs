@@ -39,7 +39,7 @@ impl Run {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let Run { naming, new_session, keeping, running, command } = &self;
-        let supervise = Supervise { global, naming, keeping, running, words: command };
+        let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
         supervise.run(|config| Ok(target(*new_session, config)), now)
     }
 }

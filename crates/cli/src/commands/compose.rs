@@ -1,0 +1,273 @@
+//! `logboom compose`: docker compose as a captured command, and its services beside it.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{self, Read},
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use logboom_capture::{
+    command::{self, CommandError, Finished, OutputSink, Spec},
+    compose::{
+        arguments::Arguments,
+        project::{self, World},
+        table::{Flavour, V1, V2},
+    },
+    docker::{
+        select::Selection,
+        streamer::{Follow, LogStreamer, StreamError},
+    },
+    engine::{EngineError, Host},
+};
+use logboom_files::{config::Config, list::SessionRef};
+use logboom_record::Time;
+
+use crate::{
+    args::Global,
+    commands::{exec::given, run::target},
+    exit::Exit,
+    options::{Keeping, Naming, Running},
+    recording::{Recording, Target, warn},
+    say::say,
+    services::{Services, ServicesSink},
+    supervise::Supervise,
+};
+
+/// What the text log and the run of compose itself are called, whichever compose it is.
+const CALLED: &str = "compose";
+/// The label of a session that says which project it is about.
+const PROJECT: &str = "project";
+/// Tells containers of services from those of `compose run`; the same in v1 and v2.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// So much of a program is looked at.
+const PROGRAM_BYTES: u64 = 128;
+/// Where docker's client and compose look for the engine.
+const DOCKER_HOST: &str = "DOCKER_HOST";
+
+/// Run docker compose and keep what it and its services print
+///
+/// Compose is run as `logboom run` would: what it prints is passed on as it is, and it ends with compose's own exit code. Beside it
+/// every service of the project is followed, from the first line of its containers on, each as a run of the same session; lines that
+/// were printed before are not kept. An attached `up` prints the lines of services, too: they are kept as theirs alone. So are not
+/// those of `up --no-log-prefix`, which cannot be told from compose's own, nor the output of an attached `run`, which is compose's.
+///
+/// It ends when compose does. `up -d` leaves services running: what they print later is not kept, but `logboom docker --project
+/// PROJECT` follows them.
+///
+/// The plugin `docker compose` is used where it is there, else `docker-compose`.
+#[derive(clap::Args)]
+#[command(override_usage = "logboom compose [OPTIONS] [--] COMMAND [ARG]...")]
+pub struct Compose {
+    /// Compose file (may be given more than once) [as compose finds it]
+    #[arg(short, long = "file", value_name = "FILE", help_heading = "Which project")]
+    files: Vec<OsString>,
+    /// Name of the project [as compose finds it]
+    #[arg(short, long, value_name = "PROJECT", help_heading = "Which project")]
+    project: Option<OsString>,
+    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
+    #[arg(long, value_name = "URL")]
+    host: Option<String>,
+    /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
+    #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
+    session: Option<SessionRef>,
+    /// Start a new session, also inside another one
+    #[arg(long)]
+    new_session: bool,
+    #[command(flatten)]
+    naming: Naming,
+    #[command(flatten)]
+    keeping: Keeping,
+    #[command(flatten)]
+    running: Running,
+    /// Compose's command and its arguments: up, run, build, ..
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["COMMAND", "ARG"], num_args = 1..)]
+    command: Vec<OsString>,
+}
+
+impl Compose {
+    /// Ends as compose does; 127 if there is none.
+    pub fn run(mut self, global: &Global, now: Time) -> Result<Exit> {
+        let Some(flavour) = flavour() else {
+            say("there is neither `docker compose` nor `docker-compose`: install docker's compose plugin");
+            return Ok(Exit::Code(127));
+        };
+        let words = self.words();
+        let arguments = Arguments::of(&words);
+        let project = arguments.concerns_services().then(|| self.project_of(flavour, &arguments)).flatten();
+        self.naming.labels.extend(project.iter().map(|project| (PROJECT.to_owned(), project.clone())));
+        let beside = Beside { flavour, arguments, project, host: self.host.clone(), now };
+        let command = flavour.command(words);
+        let Compose { naming, keeping, running, .. } = &self;
+        let supervise = Supervise { global, naming, keeping, running, called: Some(CALLED), words: &command };
+        let exit = supervise.run_by(
+            Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
+            |config| self.target(config, now),
+            now,
+        )?;
+        if let (Exit::Code(0), true, Some(project)) = (exit, beside.arguments.is_detached(), &beside.project)
+            && self.keeping.may_speak()
+        {
+            say(format_args!("the services go on; `logboom docker --project {project}` follows them"));
+        }
+        Ok(exit)
+    }
+
+    /// Compose's own arguments.
+    fn words(&self) -> Vec<OsString> {
+        let option = |name: &str, value: &OsString| [OsString::from(name), value.clone()];
+        let files = self.files.iter().flat_map(|file| option("--file", file));
+        let project = self.project.iter().flat_map(|project| option("--project-name", project));
+        files.chain(project).chain(self.command.iter().cloned()).collect()
+    }
+
+    fn target(&self, config: &Config, now: Time) -> Result<Target> {
+        match &self.session {
+            Some(session) => given(Some(session), config, now),
+            None => Ok(target(self.new_session, config)),
+        }
+    }
+
+    /// The project's name, where there is one: a file with an error has none, and compose says so.
+    fn project_of(&self, flavour: &Flavour, arguments: &Arguments) -> Option<String> {
+        if let Some(ask) = flavour.tell_project {
+            let words = arguments.globals().iter().map(OsString::from).chain(ask.iter().map(OsString::from));
+            return name_in(&output_of(flavour.command(words), self.host.as_deref())?);
+        }
+        let cwd = env::current_dir().ok()?;
+        project::name(arguments, World { cwd: &cwd, env: &|name| env::var(name).ok() })
+    }
+}
+
+/// Which compose there is.
+fn flavour() -> Option<&'static Flavour> {
+    let version = |flavour: &Flavour| {
+        let printed = output_of(flavour.command(flavour.version.iter().map(OsString::from)), None)?;
+        Some(String::from_utf8_lossy(&printed).into_owned())
+    };
+    // Without the plugin docker takes `compose` for a command that it does not have, or for an option, and says so.
+    if version(&V2)
+        .is_some_and(|printed| printed.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit()))
+    {
+        return Some(&V2);
+    }
+    let known = beginning_of(V1.words[0]).and_then(|beginning| Flavour::of_program(&beginning));
+    known.or_else(|| version(&V1).map(|printed| Flavour::of_version(&printed)))
+}
+
+/// The first bytes of a program in PATH.
+fn beginning_of(program: &str) -> Option<Vec<u8>> {
+    let path = env::var_os("PATH")?;
+    let file = env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())?;
+    let mut beginning = Vec::new();
+    File::open(file).ok()?.take(PROGRAM_BYTES).read_to_end(&mut beginning).ok()?;
+    Some(beginning)
+}
+
+/// What a command prints that ends well.
+fn output_of(words: Vec<OsString>, host: Option<&str>) -> Option<Vec<u8>> {
+    let (program, args) = words.split_first()?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    command.envs(host.map(|host| (DOCKER_HOST, host)));
+    let output = command.output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+/// The name in the project that compose v2 prints as JSON.
+fn name_in(json: &[u8]) -> Option<String> {
+    let project: serde_json::Value = serde_json::from_slice(json).ok()?;
+    project["name"].as_str().map(str::to_owned)
+}
+
+/// What goes on beside compose.
+struct Beside {
+    flavour: &'static Flavour,
+    arguments: Arguments,
+    project: Option<String>,
+    host: Option<String>,
+    now: Time,
+}
+
+impl Beside {
+    fn run(
+        &self,
+        spec: &Spec,
+        sink: Arc<dyn OutputSink>,
+        recording: Option<&Recording>,
+    ) -> Result<Finished, CommandError> {
+        let mut spec = spec.clone();
+        spec.env.extend(self.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
+        let Some(recording) = recording else { return command::run(&spec, sink) };
+        let streamer = self.follow(recording)?;
+        let services = streamer.as_ref().zip(self.project.clone());
+        let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
+            Services::new(recording.session().clone(), self.flavour, project, streamer.stopper())
+        });
+        let sink = ServicesSink::new(sink, services, recording.noter());
+        let finished = command::run(&spec, Arc::new(sink));
+        if let Some(streamer) = streamer {
+            match streamer.stop() {
+                Ok(streamed) => streamed.trouble.iter().for_each(|why| warn_of(why)),
+                Err(error) => warn_of(&logboom_files::with_causes(&error)),
+            }
+        }
+        finished
+    }
+
+    /// Follows the services. Where there is no engine compose cannot do anything either; where it is only we who cannot follow,
+    /// compose runs all the same.
+    fn follow(&self, recording: &Recording) -> Result<Option<LogStreamer>, CommandError> {
+        let Some(project) = &self.project else { return Ok(None) };
+        let started = self.host().and_then(|host| {
+            let follow = Follow { host, selection: self.selection(project), since: Some(self.now), until_exit: false };
+            LogStreamer::start(recording.session(), follow, |message: &str| warn_of(message))
+        });
+        match started {
+            Ok(streamer) => Ok(Some(streamer)),
+            Err(StreamError::Engine(
+                error @ (EngineError::NoEngine { .. }
+                | EngineError::NoPermission { .. }
+                | EngineError::NotDocker { .. }),
+            )) => Err(CommandError::Other { action: "follow the services", source: io::Error::other(error) }),
+            Err(error) => {
+                warn(&anyhow::Error::from(error).context("the services are not followed"));
+                Ok(None)
+            }
+        }
+    }
+
+    fn host(&self) -> Result<Host, StreamError> {
+        let given = self.arguments.values(&["--host", "-H"]).last().map(|host| (*host).to_owned());
+        match given.or_else(|| self.host.clone()) {
+            Some(host) => Ok(host.parse()?),
+            None => Ok(Host::from_environment()?),
+        }
+    }
+
+    /// The containers of the project's services; a one-off one as well, unless compose prints what it does.
+    fn selection(&self, project: &str) -> Selection {
+        let one_offs = self.arguments.is_attached_run().then(|| (ONE_OFF.to_owned(), Some("False".to_owned())));
+        Selection { project: Some(project.to_owned()), labels: one_offs.into_iter().collect(), ..Selection::default() }
+    }
+}
+
+fn warn_of(message: &str) {
+    say(crate::visible::plain(message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compose_v2_tells_the_projects_name() {
+        // The head of what `docker compose config --format json` printed (v2.29).
+        let json = br#"{"name": "shop", "networks": {"default": {"name": "shop_default", "ipam": {}}}, "services": {"web": {}}}"#;
+        assert_eq!(name_in(json), Some("shop".to_owned()));
+        assert_eq!(name_in(b"name: shop"), None);
+    }
+}

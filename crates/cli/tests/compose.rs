@@ -1,0 +1,376 @@
+//! `logboom compose` with the real docker-compose (v1) and a real engine: compose's own lines, and every line of every service, once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use common::{
+    Done, Logboom,
+    engine::{Container, IMAGE, docker, make_image},
+    wait_until,
+};
+use serde_json::Value;
+
+const NO_COMPOSE: &str = "these tests need docker-compose 1.29 (Debian's package docker-compose)";
+
+/// A compose project of a test's own; what it made goes with the test.
+struct Project {
+    logboom: Logboom,
+    name: String,
+}
+
+impl Project {
+    /// With these services, as the compose file has them, each line but the first indented by four more.
+    fn new(test: &str, services: &[(&str, &str)]) -> Project {
+        make_image();
+        let project = Project { logboom: Logboom::new(), name: format!("logboom{test}{}", std::process::id()) };
+        let services: String = services.iter().map(|(name, rest)| format!("  {name}:\n    {rest}\n")).collect();
+        fs::create_dir(project.dir()).unwrap();
+        fs::write(project.file("docker-compose.yml"), format!("version: '3'\nservices:\n{services}")).unwrap();
+        project
+    }
+
+    /// Its name is that of its directory, in small letters.
+    fn dir(&self) -> PathBuf {
+        self.logboom.path(&self.name.to_uppercase())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.logboom.command(["compose"].iter().chain(args));
+        command.current_dir(self.dir());
+        command
+    }
+
+    fn compose(&self, args: &[&str]) -> Done {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// docker-compose itself, past logboom.
+    #[track_caller]
+    fn past_logboom(&self, args: &[&str]) {
+        let mut command = Command::new("docker-compose");
+        let output = command.args(args).current_dir(self.dir()).output().expect(NO_COMPOSE);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn meta(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.logboom.session_file("session.json")).unwrap()).unwrap()
+    }
+
+    /// The runs of the latest session, by name: their kind, outcome, exit code, and how many containers they had.
+    fn runs(&self) -> Vec<(String, String, String, Option<i64>, usize)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = |run: &Value| {
+            let containers = run["containers"].as_array().map_or(0, Vec::len);
+            let end = &run["end"];
+            (text(&run["name"]), text(&run["kind"]), text(&end["outcome"]), end["exit_code"].as_i64(), containers)
+        };
+        let mut runs: Vec<_> = self.meta()["runs"].as_array().unwrap().iter().map(of).collect();
+        runs.sort();
+        runs
+    }
+
+    /// The messages of a text log of the latest session.
+    fn log(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.logboom.session_file(name)).unwrap_or_default();
+        text.lines().map(|line| line[32..].to_owned()).collect()
+    }
+
+    /// The lines of a run of the latest session, of one stream after the other: a long or slow one stands in several records.
+    fn lines(&self, run: &str) -> Vec<String> {
+        let of = |stream| self.logboom.text(["show", "--raw", "--run", run, "--stream", stream]);
+        ["stdout", "stderr"]
+            .iter()
+            .flat_map(|stream| of(stream).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The messages of all runs of the latest session that hold this.
+    fn all_with(&self, part: &str) -> Vec<String> {
+        let records = self.logboom.jsons(["show", "--json"]);
+        let messages = records.iter().map(|record| record["message"].as_str().unwrap_or_default().to_owned());
+        messages.filter(|message| message.contains(part)).collect()
+    }
+
+    fn steps(&self) -> Vec<String> {
+        let timeline = fs::read_to_string(self.logboom.session_file("timeline.jsonl")).unwrap();
+        let events = timeline.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.filter_map(|event| event["step"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let mut down = Command::new("docker-compose");
+        down.args(["down", "-v", "-t", "0", "--rmi", "local", "--remove-orphans"]).current_dir(self.dir());
+        // What the test left of the file may be wrong; then it has made nothing.
+        let _ = down.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+/// A service of the test image with this script.
+fn service(script: &str) -> String {
+    format!("image: {IMAGE}\n    command: {}", command(script))
+}
+
+fn command(script: &str) -> String {
+    Value::from(vec!["/bin/sh", "-c", &script.replace('$', "$$")]).to_string()
+}
+
+/// Prints so many numbered lines, each tenth on stderr.
+fn numbered(tag: &str, lines: u32) -> String {
+    format!(
+        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) if (i % 10) print \"{tag} line\", i; \
+         else print \"{tag} line\", i > \"/dev/stderr\" }}'"
+    )
+}
+
+/// Each of the numbered lines once, in whatever order the streams were read.
+#[track_caller]
+fn expect_once(messages: Vec<String>, tag: &str, lines: usize) {
+    let prefix = format!("{tag} line ");
+    let mut numbers: Vec<usize> =
+        messages.iter().filter_map(|message| message.split(&prefix).nth(1)?.parse().ok()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers.len(), lines, "of {tag}");
+    assert!(numbers.iter().copied().eq(1..=lines), "of {tag}");
+}
+
+fn run(
+    name: &str,
+    kind: &str,
+    outcome: &str,
+    exit_code: i64,
+    containers: usize,
+) -> (String, String, String, Option<i64>, usize) {
+    (name.to_owned(), kind.to_owned(), outcome.to_owned(), Some(exit_code), containers)
+}
+
+#[test]
+fn every_line_of_every_service_is_kept_once() {
+    let (web, db) = (service(&numbered("web", 3_000)), service(&numbered("db", 3_000)));
+    let project = Project::new("up", &[("web", &web), ("db", &db)]);
+    let done = project.compose(&["up"]).expect(0);
+    for tag in ["web", "db"] {
+        expect_once(project.lines(tag), tag, 3_000);
+        // Compose shows them as ever.
+        assert!(done.text().contains(&format!("{tag} line 2999")));
+    }
+    let own = project.log("exec_compose.log");
+    assert!(own.iter().any(|line| line.contains("Attaching to")), "{own:?}");
+    assert!(own.iter().all(|line| !line.contains("line")), "{own:?}");
+    assert_eq!(own.iter().filter(|line| line.contains("exited with code 0")).count(), 2, "{own:?}");
+    let want = [
+        run("compose", "command", "passed", 0, 0),
+        run("db", "service", "passed", 0, 1),
+        run("web", "service", "passed", 0, 1),
+    ];
+    assert_eq!(project.runs(), want);
+    assert_eq!(project.meta()["run"]["labels"]["project"], Value::from(project.name.clone()));
+    project.logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn it_ends_as_compose_does() {
+    let project = Project::new("code", &[("web", &service("echo no; exit 3")), ("db", &service("exec sleep 1000"))]);
+    project.compose(&["--", "up", "--exit-code-from", "web", "-t", "0"]).expect(3);
+    assert_eq!(project.logboom.latest()["outcome"], "failed");
+    let runs = project.runs();
+    assert_eq!(runs[0], run("compose", "command", "failed", 3, 0));
+    assert_eq!(runs[2], run("web", "service", "failed", 3, 1));
+    assert_eq!(project.log("web.log"), ["no"]);
+}
+
+/// A project of one service that is built by this `RUN`.
+fn built(test: &str, step: &str) -> Project {
+    let project = Project::new(test, &[("web", &format!("build: .\n    command: {}", command("echo built")))]);
+    fs::write(project.file("Dockerfile"), format!("FROM {IMAGE}\nRUN {step}\n")).unwrap();
+    project
+}
+
+#[test]
+fn steps_of_a_build_are_on_the_timeline() {
+    let project = built("build", "echo 'in | the build'");
+    project.compose(&["up"]).expect(0);
+    let steps = [format!("Step 1/2 : FROM {IMAGE}"), "Step 2/2 : RUN echo 'in | the build'".to_owned()];
+    assert_eq!(project.steps(), steps);
+    assert!(project.log("exec_compose.log").contains(&"in | the build".to_owned()));
+    assert_eq!(project.log("web.log"), ["built"]);
+}
+
+#[test]
+fn a_build_that_fails_fails_the_session() {
+    let project = built("fail", "echo 'no such luck' && false");
+    let done = project.compose(&["build"]);
+    assert!(done.code != Some(0) && done.stderr.contains("returned a non-zero code: 1"), "{}", done.stderr);
+    assert_eq!(project.logboom.latest()["outcome"], "failed");
+    let own = project.log("exec_compose.log");
+    assert!(own.contains(&"no such luck".to_owned()), "{own:?}");
+    assert_eq!(project.runs().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let project = Project::new("errors", &[("web", &service("true"))]);
+    let without = project.command(&["up"]).env("PATH", project.dir()).output().unwrap();
+    let without = Done::from(without).expect(127);
+    assert!(without.stderr.contains("install docker's compose plugin"), "{}", without.stderr);
+    let lost = project.compose(&["--host", "unix:///nowhere.sock", "up"]).expect(125);
+    assert!(lost.stderr.contains("no Docker engine at unix:///nowhere.sock: start it"), "{}", lost.stderr);
+    assert_eq!((lost.stderr.lines().count(), project.logboom.latest()["outcome"].as_str()), (1, Some("failed")));
+    fs::write(project.file("docker-compose.yml"), "services:\n  web:\n    imag: x\n").unwrap();
+    let wrong = project.compose(&["up"]).expect(1);
+    assert!(wrong.stderr.contains("imag"), "{}", wrong.stderr);
+    assert_eq!(project.runs(), [run("compose", "command", "failed", 1, 0)]);
+}
+
+#[test]
+fn a_recreated_service_goes_on_in_its_log_without_what_was_before() {
+    let project = Project::new(
+        "again",
+        &[("web", &service("echo start; trap 'echo bye; exit' TERM; while :; do sleep 0.1; done"))],
+    );
+    project.past_logboom(&["up", "-d"]);
+    let container = format!("{}_web_1", project.name);
+    wait_until(|| docker(&["logs", &container]) == "start");
+    project.compose(&["--", "up", "-d", "--force-recreate"]).expect(0);
+    // What was printed before is no part of the session; what the new one prints first may come after compose has ended.
+    let log = project.log("web.log");
+    assert!(log.starts_with(&["bye".to_owned()]) && log.len() <= 2, "{log:?}");
+    let runs = project.runs();
+    assert_eq!((runs.len(), runs[1].0.as_str(), runs[1].4), (2, "web", 2), "{runs:?}");
+    project.logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn containers_of_a_scaled_service_have_a_log_each() {
+    let project = Project::new("scale", &[("web", &service(&numbered("web", 500)))]);
+    project.compose(&["up", "--scale", "web=3"]).expect(0);
+    for run in ["web", "web.2", "web.3"] {
+        expect_once(project.lines(run), "web", 500);
+        assert!(project.logboom.session_file(&format!("{run}.log")).exists());
+    }
+    assert_eq!(project.lines("compose").iter().filter(|line| line.contains("web line")).count(), 0);
+}
+
+#[test]
+fn a_detached_up_leaves_the_services_running_and_says_how_to_follow_them() {
+    let project = Project::new("detach", &[("web", &service("echo up; exec sleep 1000"))]);
+    let done = project.compose(&["--summary", "always", "up", "-d"]).expect(0);
+    let says = format!("logboom docker --project {}", project.name);
+    assert!(done.stderr.contains(&says), "{}", done.stderr);
+    let container = format!("{}_web_1", project.name);
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Status}}", &container]), "running");
+    assert_eq!(project.logboom.latest()["outcome"], "passed");
+    project.compose(&["down", "-t", "0"]).expect(0);
+    let runs = project.runs();
+    assert_eq!((runs[1].0.as_str(), runs[1].1.as_str(), runs[1].3), ("web", "service", Some(137)), "{runs:?}");
+}
+
+#[test]
+fn a_one_off_run_is_composes_own_output_and_its_services_are_followed() {
+    let web = format!("{}\n    depends_on: [db]", service("true"));
+    let project = Project::new("oneoff", &[("web", &web), ("db", &service("echo db is up; exec sleep 1000"))]);
+    let script = "until [ -n \"$HOSTNAME\" ]; do :; done; echo one; echo two >&2; sleep 1; exit 5";
+    let done = project.compose(&["run", "--rm", "-T", "web", "/bin/sh", "-c", script]).expect(5);
+    assert!(done.text().contains("one\n"), "{}", done.text());
+    for line in ["one", "two"] {
+        assert_eq!(project.all_with(line).iter().filter(|message| *message == line).count(), 1, "{line}");
+    }
+    assert_eq!(project.log("db.log"), ["db is up"]);
+    let names: Vec<String> = project.runs().into_iter().map(|run| run.0).collect();
+    assert_eq!(names, ["compose", "db"]);
+}
+
+#[test]
+fn ctrl_c_stops_the_services_and_their_last_lines_are_there() {
+    let script = "trap 'echo last words; exit 7' TERM; echo first; while :; do sleep 0.1; done";
+    let project = Project::new("ctrlc", &[("web", &service(script)), ("db", &service(script))]);
+    // `script` gives it a terminal, in whose foreground it is.
+    let line = format!("exec {} compose up", env!("CARGO_BIN_EXE_logboom"));
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(project.dir()).env("LOGBOOM_DIR", project.logboom.data());
+    terminal.env_remove("LOGBOOM_SESSION").env_remove("LOGBOOM_RUN").env("SHELL", "/bin/sh");
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of bsdutils");
+    let mut shown = terminal.stdout.take().unwrap();
+    let mut text = Vec::new();
+    let both = |text: &[u8]| String::from_utf8_lossy(text).matches("first").count() == 2;
+    while !both(&text) {
+        let mut chunk = [0; 4_096];
+        let len = shown.read(&mut chunk).unwrap();
+        assert!(len > 0, "{}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&chunk[..len]);
+    }
+    let mut keys = terminal.stdin.take().unwrap();
+    keys.write_all(b"\x03").unwrap();
+    shown.read_to_end(&mut text).unwrap();
+    terminal.wait().unwrap();
+    for service in ["web", "db"] {
+        assert_eq!(
+            project.log(&format!("{service}.log")),
+            ["first", "last words"],
+            "{}",
+            String::from_utf8_lossy(&text)
+        );
+    }
+    let runs = project.runs();
+    assert_eq!(runs[1..], [run("db", "service", "failed", 7, 1), run("web", "service", "failed", 7, 1)]);
+    assert!(project.log("exec_compose.log").iter().all(|line| !line.contains("last words")));
+    assert!(String::from_utf8_lossy(&text).contains("Stopping"), "{}", String::from_utf8_lossy(&text));
+}
+
+/// Stands in for docker's client with the plugin, which cannot be installed here: says what v2.29 was recorded to say, and makes a
+/// container with the name and the labels that it gives one.
+const V2: &str = r#"#!/bin/sh
+case "$*" in
+"compose version --short") echo 2.29.1 ;;
+"compose --project-name "*" config --format json") echo '{"name": "NAME", "services": {"web": {}}}' ;;
+"compose --project-name "*" up")
+    echo ' Container NAME-web-1  Created' >&2
+    DOCKER create --name NAME-web-1 --label com.docker.compose.project=NAME --label com.docker.compose.service=web \
+        --label com.docker.compose.container-number=1 --label com.docker.compose.oneoff=False \
+        --label com.docker.compose.version=2.29.1 IMAGE /bin/sh -c 'echo hello; echo there' >/dev/null
+    echo '#5 [web 2/3] RUN make'
+    echo 'Attaching to web-1'
+    DOCKER start NAME-web-1 >/dev/null
+    printf '\033[36mweb-1  | \033[0mhello\n\033[36mweb-1  | \033[0mthere\n'
+    code=$(DOCKER wait NAME-web-1)
+    printf '\r\033[Kweb-1 exited with code %s\n' "$code"
+    exit "$code" ;;
+*) exit 1 ;;
+esac
+"#;
+
+#[test]
+fn the_plugin_is_preferred_and_its_names_are_known() {
+    let project = Project::new("plugin", &[("web", &service("true"))]);
+    let container = Container { name: format!("{}-web-1", project.name) };
+    let path = std::env::var("PATH").unwrap();
+    let docker = std::env::split_paths(&path).map(|dir| dir.join("docker")).find(|file| file.exists()).unwrap();
+    let bin = project.file("bin");
+    fs::create_dir(&bin).unwrap();
+    let script = V2.replace("DOCKER", docker.to_str().unwrap()).replace("NAME", &project.name).replace("IMAGE", IMAGE);
+    fs::write(bin.join("docker"), script).unwrap();
+    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = project.command(&["-p", &project.name, "up"]);
+    let done = Done::from(command.env("PATH", format!("{}:{path}", bin.display())).output().unwrap()).expect(0);
+    assert!(done.text().contains("web-1  | \x1b[0mhello\n"), "{}", done.text());
+    assert_eq!(project.lines("web"), ["hello", "there"]);
+    let own = ["#5 [web 2/3] RUN make", "Attaching to web-1", "\r\x1b[Kweb-1 exited with code 0"];
+    let created = format!(" Container {}  Created", container.name);
+    assert_eq!(project.lines("compose"), [own.as_slice(), &[created.as_str()]].concat());
+    assert_eq!(project.steps(), [own[0]]);
+    let command: Vec<Value> = project.meta()["runs"][0]["command"].as_array().unwrap().clone();
+    assert_eq!(command[..2], ["docker", "compose"]);
+}
