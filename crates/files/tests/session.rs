@@ -372,6 +372,16 @@ fn a_session_that_is_just_being_made_is_not_lost() {
 }
 
 #[test]
+fn a_session_whose_writer_waits_for_something_to_capture_is_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(dir.path(), false);
+    let boom = logboom_boom::Writer::create_in(session.dir(), "records", logboom_boom::Options::default()).unwrap();
+    assert_eq!(session.status(later(HOUR)).outcome, Outcome::Running);
+    drop(boom);
+    assert_eq!(session.status(later(HOUR)).outcome, Outcome::Lost);
+}
+
+#[test]
 fn a_session_nobody_keeps_open_ends_with_its_last_writer_as_its_first_run_did() {
     let dir = tempfile::tempdir().unwrap();
     let session = session(dir.path(), false);

@@ -3,7 +3,7 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use logboom_boom as boom;
 use logboom_files::{
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     facts,
     select::ServiceKey,
-    sources::{Asked, Said, Sources, kind_of},
+    sources::{Asked, Left, Said, Sources, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
 };
@@ -40,8 +40,6 @@ struct Service {
     reading: Option<Reading>,
     /// The container that takes the place of the one being read.
     next: Option<Box<Container>>,
-    /// From where the first container goes on, where a follower before this one was killed.
-    resumed: Option<Source>,
 }
 
 /// A container that is read.
@@ -61,6 +59,8 @@ pub(super) struct Containers {
     sources: Sources,
     since_ns: Option<i64>,
     services: Vec<Service>,
+    /// From where containers go on that were read before, by this follower or one before it.
+    left: HashMap<ContainerId, Source>,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
 }
@@ -84,23 +84,17 @@ impl Containers {
         for ended in &resumed.ended {
             session.end_run(ended.run, &ended.end, ended.counts)?;
         }
-        let mut services = Vec::new();
+        let (mut services, mut left_at) = (Vec::new(), resumed.left);
         for left in resumed.services {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
-            services.push(Service {
-                key,
-                run: run.run.id,
-                id: writer.add(left.service)?,
-                containers: run.containers.clone(),
-                reading: None,
-                next: None,
-                resumed: left.source,
-            });
+            let (id, containers) = (writer.add(left.service)?, run.containers.clone());
+            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None });
+            left_at.extend(left.source.map(|source| (source.container, source)));
         }
         let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
         let parent = meta.run.id;
-        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, root: None })
+        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, left: left_at, root: None })
     }
 
     /// Whether the container is followed already.
@@ -196,8 +190,8 @@ impl Containers {
         let (text, boom) = (Some(text), Some(self.boom.clone()));
         self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
-        let (containers, reading, next, resumed) = (Vec::new(), None, None, None);
-        self.services.push(Service { key, id, run: run.id, containers, reading, next, resumed });
+        let (containers, reading, next) = (Vec::new(), None, None);
+        self.services.push(Service { key, id, run: run.id, containers, reading, next });
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });
         Ok(at)
@@ -244,10 +238,8 @@ impl Containers {
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
         let id = ContainerId::parse(&container.id).unwrap_or_default();
-        let source = match service.resumed.take() {
-            Some(source) if source.container == id && source.kind == kind => source,
-            _ => Source::new(id, kind),
-        };
+        let source = self.left.remove(&id).filter(|source| source.kind == kind);
+        let source = source.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
         service.reading = Some(Reading { container, kind, finishing: false });
         match path {
@@ -279,16 +271,20 @@ impl Containers {
                 self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
                 watcher.say(&format!("{}: {why}", service.key.name()));
             }
-            Said::Drained(Token(at)) => self.go_on(at as usize, engine).await?,
+            Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
             Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
         }
         Ok(())
     }
 
-    /// All of a container is read: the one that takes its place is next.
-    async fn go_on(&mut self, at: usize, engine: &Engine) -> Result<(), StreamError> {
+    /// All that there is of a container is read: the one that takes its place is next. The same one may go on later.
+    async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
-        service.reading = None;
+        if let Some(Reading { container, kind, .. }) = service.reading.take() {
+            let id = ContainerId::parse(&container.id).unwrap_or_default();
+            let Left { reached, files } = left;
+            self.left.insert(id, Source { container: id, kind, reached, files });
+        }
         match service.next.take() {
             Some(next) => self.read(at, next, engine).await,
             None => Ok(()),
@@ -312,17 +308,17 @@ impl Containers {
         let (id, of) = (reading.container.id.clone(), Asked::of(engine, &reading.container));
         match why {
             Some(error) if error.is_lost() => return Err(error.into()),
-            Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, engine).await,
+            Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
             Some(error) => {
                 let why = logboom_files::with_causes(&error);
                 self.lose(at, &why, reached, watcher);
-                return self.go_on(at, engine).await;
+                return self.go_on(at, Left::at(reached), engine).await;
             }
-            None if reading.finishing => return self.go_on(at, engine).await,
+            None if reading.finishing => return self.go_on(at, Left::at(reached), engine).await,
             None => {}
         }
         let state = match engine.inspect(&id).await {
-            Err(EngineError::NoSuchContainer { .. }) => return self.go_on(at, engine).await,
+            Err(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
             other => other?,
         };
         // One last time without waiting, since what it said last may have come behind the end of the answer.

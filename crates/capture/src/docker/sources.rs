@@ -24,7 +24,7 @@ use crate::{
     engine::{Container, Engine, EngineError, Framing, LogsQuery},
     services::{
         Feed, ServiceId, ServiceWriter, Source,
-        feed::{Delivery, Lost, Place, Reached, SourceKind},
+        feed::{Delivery, FileMark, Lost, Reached, SourceKind, StreamPlace},
     },
 };
 
@@ -37,11 +37,37 @@ const FULL_PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug)]
 pub(super) enum Said {
     /// All that there was, and will be, is handed over.
-    Drained(Token),
+    Drained(Token, Left),
     /// It cannot be read at the moment, or in part; for a person.
     Trouble(Token, String),
     /// The logs API ended or broke off; how far it had come, and why if it was no end.
     Ended(Token, Reached, Option<EngineError>),
+}
+
+/// Where a source was left, to be gone on with.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Left {
+    pub reached: Reached,
+    pub files: Vec<(u64, FileMark)>,
+}
+
+impl Left {
+    /// A source that needs no files.
+    pub fn at(reached: Reached) -> Left {
+        Left { reached, files: Vec::new() }
+    }
+
+    /// Takes note of a delivery.
+    fn pass(&mut self, delivery: &Delivery) {
+        let at = StreamPlace { at: delivery.reached, ..StreamPlace::default() };
+        self.reached = Reached { stdout: at, stderr: at };
+        if let Some(mark) = delivery.file {
+            let part = delivery.pieces.first().map_or(delivery.reached.part, |piece| piece.at.part);
+            self.files.retain(|(other, _)| *other != part);
+            self.files.push((part, mark));
+        }
+        self.files.retain(|(part, _)| *part >= delivery.reached.part);
+    }
 }
 
 /// What one container's output is read for.
@@ -51,8 +77,8 @@ struct Target {
     feed: Feed,
     /// What was printed before is not wanted.
     since_ns: Option<i64>,
-    /// The last place that was handed over.
-    reached: Place,
+    /// How far it is handed over.
+    left: Left,
 }
 
 /// All that is read.
@@ -78,8 +104,8 @@ impl Sources {
 
     /// Reads the engine's log file, from where `source` has come to.
     pub fn read_file(&mut self, token: Token, service: ServiceId, path: &Path, source: Source, since_ns: Option<i64>) {
-        self.aim(token, service, since_ns, source.reached.from());
         let Source { reached, files, .. } = &source;
+        self.aim(token, service, since_ns, Left { reached: *reached, files: files.clone() });
         let resume = (!files.is_empty()).then_some(Resume { reached: *reached, files });
         let log = LogFile::new(path, resume);
         self.writer.begin(service, source);
@@ -91,7 +117,7 @@ impl Sources {
     /// Reads by the logs API, from where `source` has come to.
     pub fn read_logs(&mut self, token: Token, service: ServiceId, of: &Asked, source: Source, since_ns: Option<i64>) {
         let reached = source.reached;
-        self.aim(token, service, since_ns, reached.from());
+        self.aim(token, service, since_ns, Left::at(reached));
         self.writer.begin(service, source);
         self.ask(token, of, reached);
     }
@@ -103,8 +129,8 @@ impl Sources {
         self.tasks.insert(token, tokio::spawn(task.run()));
     }
 
-    fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, reached: Place) {
-        let target = Target { service, feed: self.writer.feed(service), since_ns, reached };
+    fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, left: Left) {
+        let target = Target { service, feed: self.writer.feed(service), since_ns, left };
         lock(&self.targets).insert(token, target);
     }
 
@@ -142,25 +168,25 @@ fn take_news(
 ) {
     let Some(target) = lock(targets).get(&token).cloned() else { return };
     let lost = |why: String| {
-        writer.gap(target.service, Lost { time: Time::now(), count: None, why, reached: target.reached });
+        let reached = target.left.reached.from();
+        writer.gap(target.service, Lost { time: Time::now(), count: None, why, reached });
     };
     // Nobody listens once following has ended, and then there is nothing to do about it.
     let say = |what| drop(said.send(what));
     match news {
         News::Delivery(delivery) => {
-            let reached = delivery.reached;
             let mut delivery = mem::take(delivery);
+            if let Some(target) = lock(targets).get_mut(&token) {
+                target.left.pass(&delivery);
+            }
             leave_out_before(&mut delivery, target.since_ns);
             // The writer is gone: that is said where it is waited for.
             let _ = target.feed.push(delivery);
-            if let Some(target) = lock(targets).get_mut(&token) {
-                target.reached = reached;
-            }
         }
         News::Lost(what) => lost(what.to_string()),
         News::Damage(what) => lost(what.to_string()),
         News::Failed(error) => say(Said::Trouble(token, logboom_files::with_causes(&error))),
-        News::Drained => say(Said::Drained(token)),
+        News::Drained => say(Said::Drained(token, target.left.clone())),
     }
 }
 

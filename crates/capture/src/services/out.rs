@@ -60,6 +60,8 @@ pub(super) struct Out {
     pub(super) trouble: Trouble,
     /// What the services came to that have ended.
     pub(super) ended: Vec<(RunId, Counts)>,
+    /// How far their sources were read: another service may go on there.
+    left: Vec<ServicePlace>,
 }
 
 struct Service {
@@ -83,6 +85,17 @@ impl Service {
         let lost = boom.lost_of(self.slot) - lost_before;
         let records = (self.text.next_seq() - first_seq).saturating_sub(lost);
         [self.before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
+    }
+
+    /// Notes how far the records go.
+    fn set_place(&mut self) {
+        self.place.text = self.text.written().map(|(bytes, behind)| TextPlace { bytes, behind });
+        if let Some(source) = &mut self.place.source {
+            let [stdout, stderr] = self.tracks.each_ref().map(|track| track.place(self.passed));
+            source.reached = Reached { stdout, stderr };
+            let from = source.reached.from().part;
+            source.files.retain(|(part, _)| *part >= from);
+        }
     }
 
     /// Nothing before this place is still to come. It never goes back, though a source may.
@@ -109,6 +122,7 @@ impl Out {
             boot: this_boot(),
             trouble,
             ended: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -273,6 +287,8 @@ impl Out {
         let flushed = service.text.flush();
         self.trouble.check(flushed);
         let counts = service.counts(&self.boom);
+        service.set_place();
+        self.left.push(ServicePlace { text: None, ..service.place.clone() });
         self.ended.push((service.place.run, counts));
         if let Some(log) = service.text.take_log() {
             self.text_syncs.finish(number, log);
@@ -297,17 +313,14 @@ impl Out {
 
     fn set_checkpoint(&mut self) {
         for number in &self.live {
-            let Some(service) = &mut self.services[*number as usize] else { continue };
-            service.place.text = service.text.written().map(|(bytes, behind)| TextPlace { bytes, behind });
-            if let Some(source) = &mut service.place.source {
-                let [stdout, stderr] = service.tracks.each_ref().map(|track| track.place(service.passed));
-                source.reached = Reached { stdout, stderr };
-                let from = source.reached.from().part;
-                source.files.retain(|(part, _)| *part >= from);
+            if let Some(service) = &mut self.services[*number as usize] {
+                service.set_place();
             }
         }
         let live = self.live.iter().filter_map(|number| self.services[*number as usize].as_deref());
-        let left_out = checkpoint::encode(&mut self.spare, self.boot, live.map(|service| &service.place));
+        let places = live.map(|service| &service.place).chain(&self.left);
+        let left_out = checkpoint::encode(&mut self.spare, self.boot, places);
+        let left_out = left_out.saturating_sub(self.left.len()); // those that have ended come last
         if left_out > 0 {
             self.trouble.note(format!("{left_out} services are too many to go on with where this process is killed"));
         }

@@ -27,6 +27,7 @@ use logboom_record::{Kind, RunEnd, RunId};
 use super::{
     NewService, Source,
     checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
+    feed::ContainerId,
     missing::{self, Missing},
 };
 
@@ -44,6 +45,8 @@ pub struct Resumed {
     pub ended: Vec<EndedService>,
     /// Services whose writer lives.
     pub live: Vec<RunId>,
+    /// How far the containers were read whose services have ended: a new service of one of them goes on there.
+    pub left: HashMap<ContainerId, Source>,
     session: Session,
     #[expect(dead_code, reason = "closing it releases the lock")]
     claim: File,
@@ -99,7 +102,8 @@ pub fn resume(session: &Session) -> Result<Resumed, FilesError> {
     };
     let services = going_on.into_iter().map(&mut go_on).collect::<Result<_, _>>()?;
     let live = live.into_iter().map(|run| run.run.id).collect();
-    Ok(Resumed { services, ended, live, session: session.clone(), claim })
+    let left = sources_of(left);
+    Ok(Resumed { services, ended, live, left, session: session.clone(), claim })
 }
 
 impl Resumed {
@@ -174,6 +178,14 @@ fn add(all: &mut HashMap<RunId, Known>, reader: &Reader) -> Result<(), FilesErro
         known.place = Some(place);
     }
     Ok(())
+}
+
+/// How far each container was read, by the last who read it.
+fn sources_of(services: HashMap<RunId, Known>) -> HashMap<ContainerId, Source> {
+    let mut services: Vec<Known> = services.into_values().collect();
+    services.sort_by_key(|known| known.boom.file_name().map(|name| boom_number(&name.to_string_lossy())));
+    let sources = services.into_iter().filter_map(|known| known.place?.source);
+    sources.map(|source| (source.container, source)).collect()
 }
 
 fn counts(run: &RunSummary) -> Counts {

@@ -32,11 +32,16 @@ pub(super) fn end(dir: &Path, run: &RunMeta) -> Option<(Option<RunEnd>, Counts)>
 fn in_booms(dir: &Path, newest: &str, id: RunId) -> Option<(Option<RunEnd>, Counts)> {
     let summary = |name: &str| open(dir, name)?.runs().iter().find(|summary| summary.id == id).cloned();
     let newest_has = summary(newest);
-    let earlier = files(dir).into_iter().filter(|name| is_boom(name) && name != newest);
+    let earlier = booms(dir).filter(|name| name != newest);
     let mut all = earlier.filter_map(|name| summary(&name)).chain(newest_has.clone()).peekable();
     all.peek()?;
     let all = all.map(|summary| counts(&summary)).sum();
     Some((newest_has.and_then(|summary| summary.end), all))
+}
+
+/// The names of the session's boom files, in any order.
+pub(super) fn booms(dir: &Path) -> impl Iterator<Item = String> {
+    files(dir).into_iter().filter(|name| is_boom(name))
 }
 
 /// The end of the root run, where some boom file has it.

@@ -111,8 +111,12 @@ fn run_outcome(dir: &Path, run: &mut RunMeta) -> Outcome {
     run.run.end.as_ref().map_or(Outcome::Lost, |end| end.outcome)
 }
 
-/// Whether a session without a live writer may yet get one.
+/// Whether a session none of whose runs is being written has a writer all the same, or may yet get one.
 fn may_go_on(meta: &Meta, dir: &Path, now: Time) -> bool {
+    // It may wait for something to capture: a container to come.
+    if recovered::booms(dir).any(|name| is_held(&dir.join(name))) {
+        return true;
+    }
     let seconds_max = match meta.open {
         true => SIGN_OF_LIFE_S_MAX,
         false if meta.runs.is_empty() => STARTING_S_MAX,
