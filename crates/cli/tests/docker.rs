@@ -264,7 +264,8 @@ fn a_session_is_gone_on_with_where_it_was_left() {
     for host in ["unix:///var/run/docker.sock", &host] {
         container.start();
         docker(&["wait", &container.name]);
-        let args = ["docker", "--session", &id, "--container", &container.name, "--host", host, "--until-exit", "--quiet"];
+        let args =
+            ["docker", "--session", &id, "--container", &container.name, "--host", host, "--until-exit", "--quiet"];
         logboom.run(args).expect(0);
     }
     assert_eq!(logboom.text(["show", "--raw"]), "");

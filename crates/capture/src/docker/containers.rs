@@ -16,6 +16,7 @@ use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
+    attached::{Attached, written_ns},
     facts,
     select::ServiceKey,
     sources::{Asked, Left, Said, Sources, kind_of},
@@ -32,35 +33,36 @@ use crate::{
 };
 
 /// A service, and the container that it is read from.
-struct Service {
-    key: ServiceKey,
-    id: ServiceId,
+pub(super) struct Service {
+    pub key: ServiceKey,
+    pub id: ServiceId,
     run: RunId,
-    containers: Vec<ContainerMeta>,
-    reading: Option<Reading>,
+    pub containers: Vec<ContainerMeta>,
+    pub reading: Option<Reading>,
     /// The container that takes the place of the one being read.
-    next: Option<Box<Container>>,
+    pub next: Option<Box<Container>>,
 }
 
 /// A container that is read.
-struct Reading {
-    container: Box<Container>,
-    kind: SourceKind,
+pub(super) struct Reading {
+    pub container: Box<Container>,
+    pub kind: SourceKind,
     /// Reads what is left, and no more.
-    finishing: bool,
+    pub finishing: bool,
 }
 
 /// See the module.
 pub(super) struct Containers {
-    session: Session,
+    pub session: Session,
     parent: RunId,
     boom: String,
-    writer: Arc<ServiceWriter>,
-    sources: Sources,
+    pub writer: Arc<ServiceWriter>,
+    pub sources: Sources,
     since_ns: Option<i64>,
-    services: Vec<Service>,
+    pub services: Vec<Service>,
     /// From where containers go on that were read before, by this follower or one before it.
-    left: HashMap<ContainerId, Source>,
+    pub left: HashMap<ContainerId, Source>,
+    pub attached: Attached,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
 }
@@ -74,6 +76,7 @@ impl Containers {
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
         let resumed = resume(&session)?;
+        let attached = Attached::after(written_ns(session.dir()));
         let boom =
             boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
         resumed.name_boom(&boom)?;
@@ -94,7 +97,18 @@ impl Containers {
         }
         let since_ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
         let parent = meta.run.id;
-        Ok(Containers { session, parent, boom: name, writer, sources, since_ns, services, left: left_at, root: None })
+        Ok(Containers {
+            session,
+            parent,
+            boom: name,
+            writer,
+            sources,
+            since_ns,
+            services,
+            left: left_at,
+            attached,
+            root: None,
+        })
     }
 
     /// Whether the container is followed already.
@@ -174,6 +188,7 @@ impl Containers {
         if service.containers.iter().any(is_over) && !reading.finishing {
             reading.finishing = true;
             self.sources.finish(token(at));
+            self.finish_attached(at);
         }
     }
 
@@ -225,6 +240,7 @@ impl Containers {
         {
             reading.finishing = true;
             self.sources.finish(token(at));
+            self.finish_attached(at);
         }
         self.update(at, removed)
     }
@@ -235,6 +251,7 @@ impl Containers {
             true => self.log_file(&container, engine).await?,
             false => None,
         };
+        let Some(container) = self.read_attached(at, container, path.is_some(), engine).await? else { return Ok(()) };
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
         let id = ContainerId::parse(&container.id).unwrap_or_default();
@@ -273,22 +290,33 @@ impl Containers {
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
             Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
+            Said::Detached(token, detached) => self.detached(token, *detached, engine, watcher).await?,
         }
         Ok(())
     }
 
     /// All that there is of a container is read: the one that takes its place is next. The same one may go on later.
-    async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
+    pub async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
+        self.note_whole(at);
+        self.put_aside(at, left);
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
-        if let Some(Reading { container, kind, .. }) = service.reading.take() {
-            let id = ContainerId::parse(&container.id).unwrap_or_default();
-            let Left { reached, files } = left;
-            self.left.insert(id, Source { container: id, kind, reached, files });
-        }
         match service.next.take() {
             Some(next) => self.read(at, next, engine).await,
             None => Ok(()),
         }
+    }
+
+    /// The container is not read any more, for now: whoever looks at it again goes on where it was left.
+    pub fn put_aside(&mut self, at: usize, left: Left) {
+        let Some(Reading { container, kind, .. }) =
+            self.services.get_mut(at).and_then(|service| service.reading.take())
+        else {
+            return;
+        };
+        let id = ContainerId::parse(&container.id).unwrap_or_default();
+        let counted = if kind == SourceKind::Attached { self.sources.counted(token(at)) } else { None };
+        let (reached, files) = (counted.unwrap_or(left.reached), left.files);
+        self.left.insert(id, Source { container: id, kind, reached, files });
     }
 
     /// The logs API has ended its answer, which it does whenever the container ends, or the connection broke. While there is a
@@ -307,7 +335,10 @@ impl Containers {
         };
         let (id, of) = (reading.container.id.clone(), Asked::of(engine, &reading.container));
         match why {
-            Some(error) if error.is_lost() => return Err(error.into()),
+            Some(error) if error.is_lost() => {
+                self.put_aside(at, Left::at(reached));
+                return Err(error.into());
+            }
             Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
             Some(error) => {
                 let why = logboom_files::with_causes(&error);
@@ -325,12 +356,13 @@ impl Containers {
         let is_over = facts::is_over(&state.state.status);
         if let Some(reading) = self.services[at].reading.as_mut() {
             reading.finishing = is_over;
+            *reading.container = state;
         }
         self.sources.ask(token, &Asked { follow: !is_over, ..of }, reached);
         Ok(())
     }
 
-    fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
+    pub fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
         let service = &self.services[at];
         let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: reached.from() };
         self.writer.gap(service.id, lost);
@@ -339,13 +371,15 @@ impl Containers {
 
     /// Has everything read to where it is now.
     pub fn finish_all(&mut self) {
-        for (at, service) in self.services.iter_mut().enumerate() {
+        for at in 0..self.services.len() {
+            let service = &mut self.services[at];
             service.next = None;
             if let Some(reading) = &mut service.reading
-                && reading.kind == SourceKind::LogFile
+                && reading.kind != SourceKind::LogsApi
             {
-                self.sources.finish(token(at));
                 reading.finishing = true;
+                self.sources.finish(token(at));
+                self.finish_attached(at);
             }
         }
     }
@@ -405,7 +439,7 @@ impl Containers {
     }
 }
 
-fn token(at: usize) -> Token {
+pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
 }
 

@@ -200,6 +200,14 @@ impl BlockingFrames {
         Ok(self.part()?.map(|part| frame(part, &self.buffer)))
     }
 
+    /// What was read already of what was printed next; `None` where that has to be waited for.
+    ///
+    /// # Errors
+    /// As [`Frames::next`].
+    pub fn next_at_hand(&mut self) -> Result<Option<Frame<'_>>, EngineError> {
+        Ok(self.reading.part(&self.buffer)?.map(|part| frame(part, &self.buffer)))
+    }
+
     fn part(&mut self) -> Result<Option<Part>, EngineError> {
         loop {
             if let Some(part) = self.reading.part(&self.buffer)? {
