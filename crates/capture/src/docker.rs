@@ -8,6 +8,7 @@ mod attached;
 mod backlog;
 mod containers;
 mod counted;
+pub mod exec;
 mod facts;
 pub mod jsonfile;
 pub mod logfile;

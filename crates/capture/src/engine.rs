@@ -3,8 +3,7 @@
 //! [`Engine`] asks, one connection a request; [`Frames`] is what a container prints, [`Events`] what happens to
 //! containers. The hard part is what an engine may do to its client: answer in pieces of any size, break off
 //! anywhere, be older, newer or podman, or be something else altogether. So every answer has a bound, members may be
-//! absent, and an [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, images, and
-//! stdin.
+//! absent, and an [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, and images.
 //!
 //! Futures run on a tokio runtime with I/O and time enabled; nothing is spawned on it, and dropping a future or a
 //! stream closes its connection.
@@ -36,7 +35,7 @@ pub use self::{
     exec::{Exec, ExecConfig, ExecState},
     frames::{BadFrame, Demux, Framing, Part},
     host::{Host, HostError},
-    reader::{BlockingFrames, Frame, Frames, Stopper},
+    reader::{BlockingFrames, Frame, Frames, Input, Stopper},
     version::{ApiVersion, NoVersion},
 };
 

@@ -40,6 +40,8 @@ pub(super) struct Detached {
     pub last: [Vec<u8>; 2],
     /// Why the stream broke off; `None` if the engine has ended it, or we.
     pub why: Option<EngineError>,
+    /// How often the engine was asked since how the container is.
+    pub looks: u32,
 }
 
 /// A container that is attached to.
@@ -186,7 +188,7 @@ impl Reader {
         };
         self.outlet.finish();
         let Reader { counter, last_time, last, .. } = self;
-        Detached { counter, last_time, last, why }
+        Detached { counter, last_time, last, why, looks: 0 }
     }
 
     /// Takes what one read brings. False at the end.
@@ -219,4 +221,127 @@ fn remember(last: &mut Vec<u8>, bytes: &[u8]) {
         last.drain(..last.len().saturating_sub(LAST_BYTES));
     }
     last.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Write,
+        os::unix::net::UnixStream,
+        path::PathBuf,
+        sync::mpsc::{Receiver, Sender, channel},
+        time::{Duration, Instant},
+    };
+
+    use logboom_boom::{self as boom, reader::Reader as BoomReader};
+    use logboom_files::textlog::TextWriter;
+    use logboom_record::{Entry, EntryRef, RunId};
+
+    use super::*;
+    use crate::{
+        engine::Framing,
+        services::{
+            NewService, Source,
+            feed::{ContainerId, SourceKind},
+        },
+    };
+
+    /// How long anything may take.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A container that is attached to, and a writer that is stuck from the first line on until it is let go.
+    struct Stuck {
+        dir: tempfile::TempDir,
+        writer: Arc<ServiceWriter>,
+        let_go: Sender<()>,
+        container: UnixStream,
+        attachment: Attachment,
+        detached: Receiver<Detached>,
+    }
+
+    impl Stuck {
+        fn new(spill: impl FnOnce(&Path) -> PathBuf) -> Stuck {
+            let dir = tempfile::tempdir().unwrap();
+            let boom = boom::Writer::create_in(dir.path(), "records", boom::Options::default()).unwrap();
+            let (let_go, gone) = channel();
+            // A text log that takes nothing is told of once, on the writer's thread.
+            let warn = Box::new(move |_: &str| drop(gone.recv()));
+            let writer = Arc::new(ServiceWriter::start(boom, warn).unwrap());
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let text = TextWriter::new(full, Path::new("full.log"));
+            let service = writer.add(NewService::new(RunId::from_bytes([7; 16]), text)).unwrap();
+            writer.begin(service, Source::new(ContainerId([7; 16]), SourceKind::Attached));
+            let (container, engine) = UnixStream::pair().unwrap();
+            let outlet = Outlet::new(Arc::clone(&writer), service, &spill(dir.path()));
+            let (ended, detached) = channel();
+            let frames = BlockingFrames::of_socket(engine, Framing::Multiplexed);
+            let attachment = Attachment::start(frames, outlet, move |how| ended.send(how).unwrap()).unwrap();
+            Stuck { dir, writer, let_go, container, attachment, detached }
+        }
+
+        /// Prints numbered lines as fast as they are taken.
+        fn print(&mut self, lines: u32) {
+            let started = Instant::now();
+            for number in 0..lines {
+                let line = format!("{number:07} {}\n", "x".repeat(100));
+                let stream = if number % 10 == 0 { 2 } else { 1 };
+                let head = [stream, 0, 0, 0, 0, 0, 0, line.len() as u8];
+                self.container.write_all(&[&head, line.as_bytes()].concat()).unwrap();
+            }
+            assert!(started.elapsed() < PATIENCE);
+        }
+
+        /// Lets the writer go on; gives all records and gaps, and how the stream ended.
+        fn finish(self) -> (Vec<Entry>, Detached) {
+            self.container.shutdown(std::net::Shutdown::Both).unwrap();
+            self.let_go.send(()).unwrap();
+            let detached = self.detached.recv_timeout(PATIENCE).unwrap();
+            self.attachment.join();
+            Arc::into_inner(self.writer).unwrap().finish();
+            let reader = BoomReader::open(&self.dir.path().join("records.boom")).unwrap();
+            let mut entries = Vec::new();
+            for block in 0..reader.blocks().len() {
+                let mut block = reader.read(block).unwrap();
+                entries.extend(block.records().unwrap().entries().map(|entry| match entry {
+                    EntryRef::Record(record) => Entry::Record(record.to_owned()),
+                    EntryRef::Gap(gap) => Entry::Gap(gap.clone()),
+                }));
+            }
+            (entries, detached)
+        }
+    }
+
+    fn number(entry: &Entry) -> Option<u32> {
+        match entry {
+            Entry::Record(record) => Some(std::str::from_utf8(&record.message[..7]).unwrap().parse().unwrap()),
+            Entry::Gap(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_writer_that_is_stuck_holds_nobody_up_and_loses_nothing() {
+        let mut stuck = Stuck::new(Path::to_owned);
+        stuck.print(300_000); // 32 MB
+        let (entries, detached) = stuck.finish();
+        let numbers: Vec<u32> = entries.iter().map(|entry| number(entry).unwrap()).collect();
+        assert_eq!(numbers, (0..300_000).collect::<Vec<u32>>(), "in the order in which they came");
+        let reached = detached.counter.reached();
+        assert_eq!((reached.stdout.at.part, reached.stderr.at.part), (270_000, 30_000));
+        assert!(detached.why.is_none() && detached.last[0].ends_with(b"x\n"));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_a_gap_with_its_count_and_holds_nobody_up() {
+        let mut stuck = Stuck::new(|dir| dir.join("nowhere"));
+        stuck.print(300_000);
+        let (entries, detached) = stuck.finish();
+        let numbers: Vec<u32> = entries.iter().filter_map(number).collect();
+        assert_eq!(numbers, (0..numbers.len() as u32).collect::<Vec<u32>>());
+        let [Entry::Gap(gap)] = &entries[numbers.len()..] else { panic!("one gap at the end") };
+        let lost = gap.to.unwrap() - gap.from + 1;
+        assert_eq!(numbers.len() as u64 + lost, 300_000);
+        assert!(lost > 100_000 && gap.why.contains("no room for what waits"), "{lost}: {}", gap.why);
+        assert_eq!(detached.counter.reached().stdout.at.part, 270_000, "what is lost is counted, too");
+    }
 }

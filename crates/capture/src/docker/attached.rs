@@ -15,7 +15,7 @@ use logboom_record::{Stream, Time};
 use super::{
     attach::Detached,
     containers::{Containers, Reading, token},
-    counted::{Counter, keeps_all, normal},
+    counted::{Beginning, Counter, beginning, entry_bytes_max, normal},
     facts,
     logs::{self, Entries},
     sources::{Asked, Left},
@@ -32,6 +32,9 @@ use crate::{
 
 /// How long the stream of a container that has ended may take to end, too.
 const END_WAIT: Duration = Duration::from_secs(2);
+/// How long to wait until the engine knows that a container has ended whose stream has, and how often.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+const LOOKS_MAX: u32 = 250;
 /// So many of a log's last entries are compared with what came: the engine takes 7 ms for them.
 const TAIL_ENTRIES: u32 = 1_000;
 
@@ -46,6 +49,8 @@ const ROTATED: &str =
 pub(super) struct Attached {
     /// Those of which all is read that they printed up to their end, and when they were started before that.
     whole: HashMap<ContainerId, Option<i64>>,
+    /// The stream of one that is to be read next, and how it was when that was there.
+    early: Option<(BlockingFrames, Container)>,
     /// When the follower before this one last wrote something.
     written_ns: i64,
 }
@@ -53,7 +58,12 @@ pub(super) struct Attached {
 impl Attached {
     /// Nothing yet; a follower before this one last wrote something at this time.
     pub fn after(written_ns: i64) -> Attached {
-        Attached { whole: HashMap::new(), written_ns }
+        Attached { whole: HashMap::new(), early: None, written_ns }
+    }
+
+    /// The stream is not wanted now: a container whose stream nobody reads would wait.
+    pub fn forget_early(&mut self) {
+        self.early = None;
     }
 
     /// Whether the container has ended, and all is read.
@@ -77,6 +87,34 @@ pub(super) fn written_ns(session: &Path) -> i64 {
 }
 
 impl Containers {
+    /// Attaches to one that was just created, before its service's files are made: `docker run` starts it at once.
+    pub async fn attach_early(&mut self, container: &Container, engine: &Engine) -> Result<(), StreamError> {
+        self.attached.forget_early();
+        let is_read = |reading: &Reading| reading.container.id == container.id;
+        if container.state.status != "created"
+            || self.services.iter().filter_map(|service| service.reading.as_ref()).any(is_read)
+            || (engine.is_local() && container.log_driver == "json-file")
+        {
+            return Ok(());
+        }
+        match attach_to(container, engine).await {
+            Err(error) if error.is_lost() => Err(error.into()),
+            // It is tried again where it is to be read.
+            Err(_) => Ok(()),
+            Ok(frames) => {
+                let now = inspect_again(container, engine).await?;
+                self.attached.early = Some((frames, now));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a stream is read that is attached.
+    pub fn is_attached(&self, at: usize) -> bool {
+        let reading = self.services[at].reading.as_ref();
+        reading.is_some_and(|reading| reading.kind == SourceKind::Attached) && self.sources.counted(token(at)).is_none()
+    }
+
     /// Reads a container by attaching to it, or goes on with one that was attached to. Gives it back if it is to be read otherwise.
     pub async fn read_attached(
         &mut self,
@@ -87,11 +125,18 @@ impl Containers {
     ) -> Result<Option<Box<Container>>, StreamError> {
         let left = self.left.get(&id_of(&container)).map(|left| left.kind);
         let is_new = left.is_none() && !has_file && container.state.status == "created";
+        if is_going(&container) && !has_file {
+            if left.is_none() && !self.attached.has_whole(&container) {
+                self.miss(at, "it was removed before it could be read");
+            }
+            self.attached.note_whole(&container);
+            return Ok(None);
+        }
         match left {
             _ if is_blind(&container) || is_new => self.attach(at, container, engine).await,
             Some(_) if self.attached.has_whole(&container) => Ok(None),
             Some(SourceKind::Attached) => {
-                self.go_on_attached(at, container, engine);
+                self.go_on_attached(at, container, engine).await?;
                 Ok(None)
             }
             _ => Ok(Some(container)),
@@ -105,14 +150,14 @@ impl Containers {
         container: Box<Container>,
         engine: &Engine,
     ) -> Result<Option<Box<Container>>, StreamError> {
-        let frames = match attach_to(&container, engine).await {
-            Err(error) if error.is_lost() => return Err(error.into()),
-            Err(error) => return Ok(self.cannot_attach(at, container, &error)),
-            Ok(frames) => frames,
-        };
-        let now = match engine.inspect(&container.id).await {
-            Err(EngineError::NoSuchContainer { .. }) => *container.clone(),
-            other => other?,
+        let early = self.attached.early.take().filter(|(_, early)| early.id == container.id);
+        let (frames, now) = match early {
+            Some(early) => early,
+            None => match attach_to(&container, engine).await {
+                Err(error) if error.is_lost() => return Err(error.into()),
+                Err(error) => return Ok(self.cannot_attach(at, container, &error)),
+                Ok(frames) => (frames, inspect_again(&container, engine).await?),
+            },
         };
         let is_from_start = now.state.status == "created" || self.attached.has_whole(&now);
         if !is_from_start && !is_blind(&now) {
@@ -173,7 +218,10 @@ impl Containers {
 
     /// Ends an attachment: at once if the container goes on, else when its stream has ended.
     pub fn finish_attached(&self, at: usize) {
-        let Some(Reading { container, kind: SourceKind::Attached, .. }) = &self.services[at].reading else { return };
+        let Some(Reading { container, .. }) = self.services[at].reading.as_ref().filter(|_| self.is_attached(at))
+        else {
+            return;
+        };
         let known = self.services[at].containers.iter().find(|known| known.id == container.id);
         let is_over = known.is_some_and(|known| facts::is_over(&known.status));
         let is_ending = is_over && !self.attached.has_whole(container);
@@ -206,6 +254,13 @@ impl Containers {
             }
         };
         let is_over = facts::is_over(&now.state.status);
+        let was = &self.services[at].reading.as_ref().map(|reading| reading.container.state.finished_at_ns);
+        let is_ending = !is_over && *was == Some(now.state.finished_at_ns) && now.state.status == "running";
+        if is_ending && detached.why.is_none() && detached.looks < LOOKS_MAX && !is_finishing {
+            let detached = Detached { looks: detached.looks + 1, ..detached };
+            self.sources.detached_later(token(at), detached, LOOK_PAUSE);
+            return Ok(());
+        }
         match now.state.status.as_str() {
             _ if is_finishing && !is_over => self.go_on(at, left, engine).await,
             _ if is_blind(&now) => self.detached_blind(at, now, &detached, engine).await,
@@ -213,7 +268,7 @@ impl Containers {
             "created" => {
                 self.put_aside(at, left);
                 if let Some(started) = self.attach(at, Box::new(now), engine).await? {
-                    self.go_on_attached(at, started, engine);
+                    self.go_on_attached(at, started, engine).await?;
                 }
                 Ok(())
             }
@@ -272,11 +327,10 @@ impl Containers {
             }
             _ => {}
         }
-        if !keeps_all(&now) {
+        if !has_beginning(&now, engine).await? {
             self.put_aside(at, left);
             self.attached.written_ns = detached.last_time.map_or(0, |time| time.as_micros().saturating_mul(1_000));
-            self.go_on_attached(at, Box::new(now), engine);
-            return Ok(());
+            return self.go_on_attached(at, Box::new(now), engine).await;
         }
         let (of, service) = (Asked { follow: !is_over, ..Asked::of(engine, &now) }, &mut self.services[at]);
         let (container, kind) = (Box::new(now), SourceKind::Attached);
@@ -302,11 +356,17 @@ impl Containers {
     }
 
     /// Reads the log of a container that was attached to, behind what is in records.
-    fn go_on_attached(&mut self, at: usize, container: Box<Container>, engine: &Engine) {
+    async fn go_on_attached(
+        &mut self,
+        at: usize,
+        container: Box<Container>,
+        engine: &Engine,
+    ) -> Result<(), StreamError> {
+        let is_countable = has_beginning(&container, engine).await?;
         let id = id_of(&container);
-        let Some(left) = self.left.remove(&id) else { return };
+        let Some(left) = self.left.remove(&id) else { return Ok(()) };
         let (of, service) = (Asked::of(engine, &container), self.services[at].id);
-        let kind = if keeps_all(&container) { SourceKind::Attached } else { SourceKind::LogsApi };
+        let kind = if is_countable { SourceKind::Attached } else { SourceKind::LogsApi };
         if kind == SourceKind::Attached {
             let reached = normal(&left.reached);
             self.writer.begin(service, Source { reached, ..left });
@@ -319,6 +379,7 @@ impl Containers {
             self.sources.read_logs(token(at), service, &of, source, None);
         }
         self.services[at].reading = Some(Reading { container, kind, finishing: false });
+        Ok(())
     }
 }
 
@@ -331,11 +392,44 @@ fn is_blind(container: &Container) -> bool {
     container.log_driver == "none"
 }
 
+/// Whether it is being removed, so that its log cannot be had any more.
+fn is_going(container: &Container) -> bool {
+    ["removing", "dead"].contains(&container.state.status.as_str())
+}
+
+/// How a container is now; as it was if it is gone.
+async fn inspect_again(container: &Container, engine: &Engine) -> Result<Container, EngineError> {
+    match engine.inspect(&container.id).await {
+        Err(EngineError::NoSuchContainer { .. }) => Ok(container.clone()),
+        other => other,
+    }
+}
+
 async fn attach_to(container: &Container, engine: &Engine) -> Result<BlockingFrames, EngineError> {
     match engine.attach(&container.id, container.framing()).await?.into_blocking()? {
         Ok(frames) => Ok(frames),
         Err(_) => Err(engine.unreadable_logs(&container.id, "attached streams come within HTTP")),
     }
+}
+
+/// Whether the log of a container still begins with its first line. Of one that may have lost it all is read.
+async fn has_beginning(container: &Container, engine: &Engine) -> Result<bool, EngineError> {
+    let bytes_max = match beginning(container) {
+        Beginning::Kept => return Ok(true),
+        Beginning::KeptUpTo(bytes) if bytes > 0 => bytes,
+        Beginning::KeptUpTo(_) | Beginning::Unknown => return Ok(false),
+    };
+    let mut frames = match engine.logs(&container.id, container.framing(), &LogsQuery::default()).await {
+        Err(error) if !error.is_lost() => return Ok(false),
+        other => other?,
+    };
+    let mut bytes = 0;
+    while bytes <= bytes_max
+        && let Some(frame) = frames.next().await?
+    {
+        bytes += entry_bytes_max(frame.bytes.len());
+    }
+    Ok(bytes <= bytes_max)
 }
 
 /// The last entries of a log.
@@ -372,8 +466,13 @@ impl Tail {
             at = end;
         }
         let is_alike = texts.iter().zip(&detached.last).all(|(tail, last)| ends_alike(tail, last));
-        let is_whole = self.entries.pieces.len() < TAIL_ENTRIES as usize && keeps_all(container);
-        is_alike && if is_whole { lines(&counter) == lines(&detached.counter) } else { !repeats(&texts) }
+        let is_whole = self.entries.pieces.len() < TAIL_ENTRIES as usize && beginning(container) == Beginning::Kept;
+        if is_whole {
+            // One that is being removed may not have got the last of it.
+            let [of_log, of_stream] = [lines(&counter), lines(&detached.counter)];
+            return (0..2).all(|stream| of_log[stream] <= of_stream[stream]);
+        }
+        is_alike && !repeats(&texts)
     }
 
     /// The place behind these entries: what comes later has later time stamps.

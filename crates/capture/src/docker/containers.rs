@@ -160,6 +160,7 @@ impl Containers {
     }
 
     async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+        self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
         let at = match known {
@@ -176,6 +177,7 @@ impl Containers {
             }
             None => self.read(at, Box::new(container), engine).await?,
         }
+        self.attached.forget_early();
         Ok(())
     }
 
@@ -372,10 +374,12 @@ impl Containers {
     /// Has everything read to where it is now.
     pub fn finish_all(&mut self) {
         for at in 0..self.services.len() {
+            let is_attached = self.is_attached(at);
             let service = &mut self.services[at];
             service.next = None;
             if let Some(reading) = &mut service.reading
-                && reading.kind != SourceKind::LogsApi
+                && (reading.kind == SourceKind::LogFile || is_attached)
+                && !reading.finishing
             {
                 reading.finishing = true;
                 self.sources.finish(token(at));

@@ -4,7 +4,7 @@
 //! know. Lines, because a log may hold other bytes than were printed: `json-file` puts U+FFFD where there is no UTF-8. Only
 //! within a line whose beginning was recorded before its end came do bytes count; there, and only if what was printed is
 //! no UTF-8, the count may be off by some bytes. The count begins with the log, so it is of use where the log still has its
-//! beginning ([`keeps_all`]). No I/O.
+//! beginning ([`beginning`]). No I/O.
 
 use logboom_record::Stream;
 
@@ -127,9 +127,47 @@ pub(super) fn normal(reached: &Reached) -> Reached {
     Reached { stdout: normal(&reached.stdout), stderr: normal(&reached.stderr) }
 }
 
-/// Whether the log of a container begins with its first line for as long as it is there.
-pub(super) fn keeps_all(container: &Container) -> bool {
-    container.log_driver == "json-file" && !container.log_options.contains_key("max-size")
+/// How large a log may be that surely begins with its container's first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It always does.
+    Kept,
+    /// While it has not more bytes than this: its first file goes when the last one is full.
+    KeptUpTo(u64),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// When the log of a container loses its beginning.
+pub(super) fn beginning(container: &Container) -> Beginning {
+    let option = |name| container.log_options.get(name).map(String::as_str);
+    let (bytes, files) = match (container.log_driver.as_str(), option("max-size")) {
+        ("json-file", None | Some("-1")) => return Beginning::Kept,
+        ("json-file", Some(size)) => (size, option("max-file").unwrap_or("1")),
+        ("local", size) => (size.unwrap_or("20m"), option("max-file").unwrap_or("5")),
+        _ => return Beginning::Unknown,
+    };
+    let kept = bytes_of(bytes).zip(files.parse::<u64>().ok()).map(|(bytes, files)| bytes * files.saturating_sub(1));
+    // The half of it, for it goes on being written.
+    kept.map_or(Beginning::Unknown, |kept| Beginning::KeptUpTo(kept / 2))
+}
+
+/// The most bytes that an entry of so much text takes in a log file: all of it escaped, and what stands around it.
+pub(super) fn entry_bytes_max(text_bytes: usize) -> u64 {
+    6 * text_bytes as u64 + 150
+}
+
+/// Reads a size as the engine does: `10m`, `1g`, `512k`, bytes.
+fn bytes_of(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let text = text.trim_end_matches('b').trim_end_matches('i');
+    let (number, shift) = match text.char_indices().next_back()? {
+        (at, 'k') => (&text[..at], 10),
+        (at, 'm') => (&text[..at], 20),
+        (at, 'g') => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]
@@ -180,6 +218,20 @@ mod tests {
             counter.push_entry(Stream::Stdout, None, text, &mut delivery);
         }
         assert_eq!(counter.streams[0].at, Place { part: 2, offset: 0 });
+    }
+
+    #[test]
+    fn it_is_known_for_how_long_a_log_has_its_beginning() {
+        let of = |driver: &str, options: &[(&str, &str)]| {
+            let log_options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            beginning(&Container { log_driver: driver.to_owned(), log_options, ..Container::default() })
+        };
+        assert_eq!(of("json-file", &[]), Beginning::Kept);
+        assert_eq!(of("json-file", &[("max-size", "10m")]), Beginning::KeptUpTo(0));
+        assert_eq!(of("json-file", &[("max-size", "8kB"), ("max-file", "3")]), Beginning::KeptUpTo(8 << 10));
+        assert_eq!(of("local", &[]), Beginning::KeptUpTo(40 << 20));
+        assert_eq!(of("local", &[("max-size", "many")]), Beginning::Unknown);
+        assert_eq!(of("journald", &[]), Beginning::Unknown);
     }
 
     proptest! {

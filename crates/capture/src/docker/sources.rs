@@ -138,6 +138,16 @@ impl Sources {
         self.ask(token, of, Reached::default());
     }
 
+    /// Says again, after a while, that an attachment has ended.
+    pub fn detached_later(&self, token: Token, detached: Detached, after: Duration) {
+        let said = self.said.clone();
+        // Nobody listens once following has ended.
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let _ = said.send(Said::Detached(token, Box::new(detached)));
+        });
+    }
+
     /// Says something of a source, to a person and in its log.
     pub fn trouble(&self, token: Token, why: String) {
         // Nobody listens once following has ended.

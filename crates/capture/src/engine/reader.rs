@@ -191,6 +191,19 @@ pub struct BlockingFrames {
 }
 
 impl BlockingFrames {
+    /// What comes over a socket, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_socket(stream: std::os::unix::net::UnixStream, framing: Framing) -> BlockingFrames {
+        let host = super::Host::Unix("/test.sock".into());
+        let about = About { host, action: "read".to_owned(), container: None };
+        let reading = Reading { demux: Demux::new(framing), unread: 0..0, said: Vec::new(), about };
+        BlockingFrames {
+            socket: BlockingSocket::Unix(stream),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            reading,
+        }
+    }
+
     /// What was printed next; waits for it. `None` when the engine has ended the stream.
     ///
     /// # Errors
@@ -222,6 +235,17 @@ impl BlockingFrames {
         }
     }
 
+    /// A handle by which another thread writes what the stream's program reads.
+    ///
+    /// # Errors
+    /// [`EngineError::Lost`] if there is no file descriptor left for it.
+    pub fn input(&self) -> Result<Input, EngineError> {
+        match self.socket.try_clone() {
+            Ok(socket) => Ok(Input { socket }),
+            Err(error) => Err(self.reading.about.clone().lost(error)),
+        }
+    }
+
     /// A handle by which another thread ends the stream.
     ///
     /// # Errors
@@ -237,6 +261,28 @@ impl BlockingFrames {
 impl fmt::Debug for BlockingFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockingFrames").field("of", &self.reading.about).finish_non_exhaustive()
+    }
+}
+
+/// The way to the standard input of whatever prints the stream.
+#[derive(Debug)]
+pub struct Input {
+    socket: BlockingSocket,
+}
+
+impl Input {
+    /// Writes all of it; waits while the program does not read.
+    ///
+    /// # Errors
+    /// Those of the connection: the program has ended.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+
+    /// Says that nothing more comes.
+    pub fn end(self) {
+        // It fails where the stream has ended already.
+        let _ = self.socket.shutdown_write();
     }
 }
 
