@@ -8,6 +8,8 @@ mod attached;
 mod backlog;
 mod containers;
 mod counted;
+mod early;
+mod ending;
 pub mod exec;
 mod facts;
 pub mod jsonfile;

@@ -120,6 +120,20 @@ impl Engine {
         container::list_of(&json).map_err(|error| about.unreadable(error))
     }
 
+    /// How a container is, in the engine's word, as its list has it: that waits for nothing, where [`Engine::inspect`] waits until a
+    /// container that is being started runs. `None` if there is no such container.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn status(&self, id: &str) -> Result<Option<String>, EngineError> {
+        let call = self.call(format!("list container {id}"));
+        let about = call.about.clone();
+        let filters = serde_json::json!({ "id": [id] }).to_string();
+        let json = call.get(&format!("/containers/json?all=true&filters={}", percent_encoded(&filters))).json().await?;
+        let listed = container::list_of(&json).map_err(|error| about.unreadable(error))?;
+        Ok(listed.into_iter().next().map(|listed| listed.status))
+    }
+
     /// What the engine knows of a container, by its name, its id, or the beginning of that.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::UnixStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -65,6 +66,13 @@ fn pump(mut from: impl Read, mut to: impl Write) -> std::io::Result<()> {
 struct Following(Child);
 
 impl Following {
+    /// Follows this container, which is there; is attached to it when this returns.
+    fn of(logboom: &Logboom, container: &Container, args: &[&str]) -> Following {
+        let following = Following::start(logboom, &[&["--container", &container.name], args].concat());
+        wait_for("the container's log", || logs(logboom, container).any(|log| log.exists()));
+        following
+    }
+
     /// Has begun to follow when this returns.
     fn start(logboom: &Logboom, args: &[&str]) -> Following {
         let all = [&["docker", "--quiet"], args].concat();
@@ -107,6 +115,13 @@ impl Drop for Following {
     }
 }
 
+/// Where the container's log is to be, in each session there is.
+fn logs(logboom: &Logboom, container: &Container) -> impl Iterator<Item = PathBuf> + use<> {
+    let name = format!("{}.log", container.name);
+    let sessions = fs::read_dir(logboom.data().join("sessions")).into_iter().flatten().flatten();
+    sessions.map(move |dir| dir.path().join(&name))
+}
+
 /// Numbered lines on both streams, as fast as it goes.
 fn numbered(lines: u32) -> String {
     let filler = "x".repeat(100);
@@ -142,10 +157,9 @@ fn text_log(logboom: &Logboom, container: &Container) -> String {
 
 /// Waits until so many bytes are in the container's log.
 fn wait_for_bytes(logboom: &Logboom, container: &Container, bytes: u64) {
-    let path = || logboom.data().join("sessions");
-    let len =
-        |dir: fs::DirEntry| fs::metadata(dir.path().join(format!("{}.log", container.name))).map_or(0, |log| log.len());
-    wait_for("more of the log", || fs::read_dir(path()).is_ok_and(|dirs| dirs.flatten().any(|dir| len(dir) > bytes)));
+    wait_for("more of the log", || {
+        logs(logboom, container).any(|log| fs::metadata(log).is_ok_and(|log| log.len() > bytes))
+    });
 }
 
 /// Whether the lines came by attaching: the engine has stamped none of them.
@@ -159,7 +173,7 @@ fn expect_attached(logboom: &Logboom) {
 fn all_is_there_of_a_container_whose_log_driver_keeps_nothing() {
     let (logboom, container, lines) = (Logboom::new(), Container::named("none"), 200_000);
     container.create(&["--log-driver", "none"], &numbered(lines));
-    let following = Following::start(&logboom, &["--container", &container.name, "--until-exit"]);
+    let following = Following::of(&logboom, &container, &["--until-exit"]);
     container.start();
     assert_eq!(following.wait(), "");
     expect_numbered(&logboom, lines);
@@ -172,13 +186,9 @@ fn all_is_there_of_a_container_whose_log_driver_keeps_nothing() {
 fn what_a_container_printed_before_is_a_gap_where_nothing_keeps_it() {
     let (logboom, container) = (Logboom::new(), Container::named("late"));
     container.run(&["--log-driver", "none"], "echo before; while [ ! -e /go ]; do sleep .05; done; echo after");
-    let following = Following::start(&logboom, &["--container", &container.name, "--until-exit"]);
-    wait_for("a gap", || {
-        fs::read_dir(logboom.data().join("sessions")).unwrap().flatten().any(|dir| {
-            fs::read_to_string(dir.path().join(format!("{}.log", container.name)))
-                .is_ok_and(|log| log.contains(" lost "))
-        })
-    });
+    let following = Following::of(&logboom, &container, &["--until-exit"]);
+    let has_gap = |log| fs::read_to_string(log).is_ok_and(|log| log.contains(" lost "));
+    wait_for("a gap", || logs(&logboom, &container).any(has_gap));
     docker(&["exec", &container.name, "sh", "-c", ": >/go"]);
     let said = following.wait();
     assert!(said.contains("its log driver is `none`, so what it printed before now cannot be had"), "{said}");
@@ -187,15 +197,19 @@ fn what_a_container_printed_before_is_a_gap_where_nothing_keeps_it() {
     assert!(text_log(&logboom, &container).contains("how many is not known"), "{}", text_log(&logboom, &container));
 }
 
+/// What containers that are removed as they end run: a thousand numbered lines.
+const THOUSAND: &str = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
+
 #[test]
 fn nothing_is_missed_of_remote_containers_that_are_removed_as_they_end() {
     let (logboom, container, proxy) = (Logboom::new(), Container::named("rms"), Proxy::start());
     let label = format!("test={}", container.name);
     let following = Following::start(&logboom, &["--host", &proxy.host, "--label", &label]);
     for round in 0..20 {
-        let name = format!("{}-{round}", container.name);
-        let script = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
-        docker(&["run", "--rm", "--name", &name, "--label", &label, IMAGE, "/bin/sh", "-c", script]);
+        let one = Container { name: format!("{}-{round}", container.name) };
+        one.create(&["--rm", "--label", &label], THOUSAND);
+        wait_for("its log", || logs(&logboom, &one).any(|log| log.exists()));
+        docker(&["start", "-a", &one.name]);
     }
     wait_for("all lines", || messages(&logboom, "stdout").len() >= 20_000);
     assert_eq!(following.stop(), "");
@@ -204,21 +218,42 @@ fn nothing_is_missed_of_remote_containers_that_are_removed_as_they_end() {
     logboom.run(["verify"]).expect(0);
 }
 
+/// `docker run` starts them so quickly that we may be too late.
+#[test]
+fn remote_containers_that_are_run_and_removed_at_once_are_whole_or_there_is_a_gap() {
+    let (logboom, container, proxy) = (Logboom::new(), Container::named("runs"), Proxy::start());
+    let label = format!("test={}", container.name);
+    let following = Following::start(&logboom, &["--host", &proxy.host, "--label", &label]);
+    let ones = (0..20).map(|round| Container { name: format!("{}-{round}", container.name) });
+    let ones: Vec<Container> = ones.collect();
+    for one in &ones {
+        docker(&["run", "--rm", "--name", &one.name, "--label", &label, IMAGE, "/bin/sh", "-c", THOUSAND]);
+    }
+    let removed = || fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap_or_default();
+    wait_for("their ends", || removed().matches("\"event\":\"removed\"").count() == ones.len());
+    following.stop();
+    for one in &ones {
+        let log = text_log(&logboom, one);
+        let lines = log.matches(" O I line ").count();
+        assert!(lines == 1_000 || log.contains(" lost "), "{lines} lines and no gap: {log}");
+    }
+}
+
 #[test]
 fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log() {
     for options in [&["json-file"][..], &["local"], &["json-file", "--log-opt", "max-size=100k"]] {
         let (logboom, container, lines) = (Logboom::new(), Container::named("cut"), 60_000);
         let proxy = Proxy::start();
         container.create(&[&["--log-driver"], options].concat(), &numbered(lines));
-        let args = ["--host", &proxy.host, "--container", &container.name, "--until-exit"];
-        let following = Following::start(&logboom, &args);
+        let args = ["--host", &proxy.host, "--until-exit"];
+        let following = Following::of(&logboom, &container, &args);
         container.start();
         wait_for_bytes(&logboom, &container, 1_000_000);
         following.kill();
-        let following = Following::start(&logboom, &args);
+        let following = Following::of(&logboom, &container, &args);
         wait_for_bytes(&logboom, &container, 3_000_000);
         following.kill();
-        let said = Following::start(&logboom, &args).wait();
+        let said = Following::of(&logboom, &container, &args).wait();
         let (log, numbers) = (text_log(&logboom, &container), numbers(&logboom, "stdout"));
         if options.contains(&"max-size=100k") {
             // Its log has lost its beginning, so that nobody can count from there.
@@ -237,12 +272,12 @@ fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log()
 fn a_kill_in_the_middle_is_a_gap_where_nothing_keeps_what_was_printed() {
     let (logboom, container, lines) = (Logboom::new(), Container::named("gap"), 2_000_000);
     container.create(&["--log-driver", "none"], &numbered(lines));
-    let args = ["--container", &container.name, "--until-exit"];
-    let following = Following::start(&logboom, &args);
+    let args = ["--until-exit"];
+    let following = Following::of(&logboom, &container, &args);
     container.start();
     wait_for_bytes(&logboom, &container, 1_000_000);
     following.kill();
-    let said = Following::start(&logboom, &args).wait();
+    let said = Following::of(&logboom, &container, &args).wait();
     assert!(said.contains("what it printed while logboom was not attached is lost"), "{said}");
     let numbers = numbers(&logboom, "stdout");
     assert!(numbers.is_sorted_by(|one, next| one < next), "nothing comes twice");
@@ -255,8 +290,8 @@ fn a_connection_that_breaks_loses_nothing_where_there_is_a_log() {
     let (logboom, container, lines) = (Logboom::new(), Container::named("broken"), 100_000);
     let proxy = Proxy::start();
     container.create(&[], &numbered(lines));
-    let args = ["--host", &proxy.host, "--container", &container.name, "--until-exit"];
-    let following = Following::start(&logboom, &args);
+    let args = ["--host", &proxy.host, "--until-exit"];
+    let following = Following::of(&logboom, &container, &args);
     container.start();
     for part in 1..=3 {
         wait_for_bytes(&logboom, &container, part * 1_500_000);
@@ -268,35 +303,44 @@ fn a_connection_that_breaks_loses_nothing_where_there_is_a_log() {
     logboom.run(["verify"]).expect(0);
 }
 
+/// Starts it three times, each time when all of the last is there; gives what logboom said.
+fn start_thrice(logboom: &Logboom, container: &Container, args: &[&str]) -> String {
+    let following = Following::of(logboom, container, args);
+    for round in 1..=3 {
+        container.start();
+        docker(&["wait", &container.name]);
+        wait_for("its lines", || messages(logboom, "stdout").len() > round);
+    }
+    following.stop()
+}
+
 #[test]
 fn a_container_that_is_started_again_goes_on() {
     let proxy = Proxy::start();
-    for (options, host) in [
-        (vec![], Some(proxy.host.as_str())),
-        (vec!["--log-driver", "local"], Some(&proxy.host)),
-        (vec!["--log-driver", "none"], None),
-    ] {
+    for driver in ["json-file", "local"] {
         let (logboom, container) = (Logboom::new(), Container::named("again"));
-        container.create(&options, "echo hello; printf part");
-        let mut args = vec!["--container", &container.name];
-        args.extend(host.into_iter().flat_map(|host| ["--host", host]));
-        let following = Following::start(&logboom, &args);
-        for round in 1..=3 {
-            container.start();
-            docker(&["wait", &container.name]);
-            wait_for("its lines", || messages(&logboom, "stdout").len() >= round + 1);
-        }
-        assert_eq!(following.stop(), "");
-        assert_eq!(logboom.text(["show", "--raw"]), "hello\npart".repeat(3), "{options:?}");
+        container.create(&["--log-driver", driver], "echo hello; printf part");
+        assert_eq!(start_thrice(&logboom, &container, &["--host", &proxy.host]), "");
+        assert_eq!(logboom.text(["show", "--raw"]), "hello\npart".repeat(3), "{driver}");
     }
+}
+
+#[test]
+fn a_container_that_nothing_keeps_anything_of_goes_on_or_there_is_a_gap() {
+    let (logboom, container) = (Logboom::new(), Container::named("oncemore"));
+    container.create(&["--log-driver", "none"], "echo hello; sleep 0.3; echo there; printf part");
+    let said = start_thrice(&logboom, &container, &[]);
+    let lines = messages(&logboom, "stdout");
+    assert_eq!(lines[..2], ["hello", "there"]);
+    assert!(text_log(&logboom, &container).contains(" lost ") || lines.len() == 7, "{said}{lines:?}");
 }
 
 #[test]
 fn a_container_that_the_engine_starts_again_goes_on() {
     let (logboom, container, proxy) = (Logboom::new(), Container::named("policy"), Proxy::start());
     container.create(&["--restart", "on-failure:3"], "echo same; echo same >&2; exit 3");
-    let args = ["--host", &proxy.host, "--container", &container.name];
-    let following = Following::start(&logboom, &args);
+    let args = ["--host", &proxy.host];
+    let following = Following::of(&logboom, &container, &args);
     container.start();
     wait_for("its lines", || messages(&logboom, "stdout").len() >= 4 && messages(&logboom, "stderr").len() >= 4);
     wait_for("its end", || docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
@@ -313,8 +357,8 @@ fn a_terminal_is_one_stream() {
         let (logboom, container) = (Logboom::new(), Container::named("atty"));
         container
             .create(&["--tty", "--log-driver", driver], "echo out; printf '\\001\\002\\n'; echo err >&2; printf last");
-        let args = [&["--container", &container.name, "--until-exit"], &args[..]].concat();
-        let following = Following::start(&logboom, &args);
+        let args = [&["--until-exit"], &args[..]].concat();
+        let following = Following::of(&logboom, &container, &args);
         container.start();
         assert_eq!(following.wait(), "");
         assert_eq!(logboom.text(["show", "--raw"]), "out\r\n\u{1}\u{2}\r\nerr\r\nlast");
@@ -327,13 +371,7 @@ fn a_container_that_is_never_started_ends_with_nothing() {
     let (logboom, container, proxy) = (Logboom::new(), Container::named("never"), Proxy::start());
     let following = Following::start(&logboom, &["--host", &proxy.host, "--container", &container.name]);
     container.create(&[], "echo never");
-    let is_known = || {
-        fs::read_dir(logboom.data().join("sessions"))
-            .unwrap()
-            .flatten()
-            .any(|dir| dir.path().join(format!("{}.log", container.name)).exists())
-    };
-    wait_for("its log", is_known);
+    wait_for("its log", || logs(&logboom, &container).any(|log| log.exists()));
     container.remove();
     assert_eq!(following.stop(), "");
     assert_eq!(logboom.text(["show", "--raw"]), "");

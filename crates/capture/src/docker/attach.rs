@@ -266,7 +266,7 @@ mod tests {
             let boom = boom::Writer::create_in(dir.path(), "records", boom::Options::default()).unwrap();
             let (let_go, gone) = channel();
             // A text log that takes nothing is told of once, on the writer's thread.
-            let warn = Box::new(move |_: &str| drop(gone.recv()));
+            let warn = Box::new(move |_: &str| gone.recv().unwrap());
             let writer = Arc::new(ServiceWriter::start(boom, warn).unwrap());
             let full = File::options().write(true).open("/dev/full").unwrap();
             let text = TextWriter::new(full, Path::new("full.log"));

@@ -10,23 +10,24 @@
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use logboom_files::with_causes;
-use logboom_record::{Stream, Time};
+use logboom_record::Time;
 
 use super::{
     attach::Detached,
     containers::{Containers, Reading, token},
-    counted::{Beginning, Counter, beginning, entry_bytes_max, normal},
+    counted::normal,
+    early::Early,
+    ending::{has_beginning, tail_of},
     facts,
-    logs::{self, Entries},
     sources::{Asked, Left},
     streamer::{StreamError, Watcher},
     tailer::Token,
 };
 use crate::{
-    engine::{BlockingFrames, Container, Engine, EngineError, LogsQuery},
+    engine::{Action, BlockingFrames, Container, Engine, EngineError, Event, State},
     services::{
         Source,
-        feed::{ContainerId, Delivery, Lost, Place, Reached, SourceKind, StreamPlace},
+        feed::{ContainerId, Lost, Place, Reached, SourceKind, StreamPlace},
     },
 };
 
@@ -35,12 +36,12 @@ const END_WAIT: Duration = Duration::from_secs(2);
 /// How long to wait until the engine knows that a container has ended whose stream has, and how often.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const LOOKS_MAX: u32 = 250;
-/// So many of a log's last entries are compared with what came: the engine takes 7 ms for them.
-const TAIL_ENTRIES: u32 = 1_000;
 
 const BLIND: &str = "its log driver is `none`, so what it printed before now cannot be had; to have all of it start logboom before the \
                      container, or create it with --log-driver json-file";
 const BLIND_AGAIN: &str = "its log driver is `none`, so what it printed while logboom was not attached is lost";
+const LATE: &str = "it was started before logboom could attach, so what it printed first may be lost";
+const GONE: &str = "it was removed before it could be read";
 const ROTATED: &str =
     "its log rotates, so some of what it printed while logboom was not attached may be lost, or come twice";
 
@@ -49,8 +50,10 @@ const ROTATED: &str =
 pub(super) struct Attached {
     /// Those of which all is read that they printed up to their end, and when they were started before that.
     whole: HashMap<ContainerId, Option<i64>>,
-    /// The stream of one that is to be read next, and how it was when that was there.
-    early: Option<(BlockingFrames, Container)>,
+    /// The stream of one that is to be read next, how it was when that was there, and whether nothing was missed then.
+    early: Option<(BlockingFrames, Container, bool)>,
+    /// What happened to containers that are being attached to for the first time, by id.
+    deferred: HashMap<String, Vec<Event>>,
     /// When the follower before this one last wrote something.
     written_ns: i64,
 }
@@ -58,7 +61,7 @@ pub(super) struct Attached {
 impl Attached {
     /// Nothing yet; a follower before this one last wrote something at this time.
     pub fn after(written_ns: i64) -> Attached {
-        Attached { whole: HashMap::new(), early: None, written_ns }
+        Attached { whole: HashMap::new(), early: None, deferred: HashMap::new(), written_ns }
     }
 
     /// The stream is not wanted now: a container whose stream nobody reads would wait.
@@ -87,8 +90,42 @@ pub(super) fn written_ns(session: &Path) -> i64 {
 }
 
 impl Containers {
+    /// Whether what happened is looked at later: a container that was just created is attached to before all else.
+    pub fn defer(&mut self, event: &Event, engine: &Engine) -> bool {
+        if let Some(deferred) = self.attached.deferred.get_mut(&event.id) {
+            deferred.push(event.clone());
+            return true;
+        }
+        let is_new = event.action == Action::Created && !self.has(&event.id);
+        if is_new {
+            self.attached.deferred.insert(event.id.clone(), vec![event.clone()]);
+            self.sources.attach_early(engine, &event.id);
+        }
+        is_new
+    }
+
+    /// Takes a container that was just created, and then all that happened to it meanwhile.
+    pub async fn take_early(&mut self, early: Early, engine: &Engine) -> Result<(), StreamError> {
+        let events = self.attached.deferred.remove(&early.id).unwrap_or_default();
+        let Some(first) = events.first() else { return Ok(()) };
+        let container = early.found?.unwrap_or_else(|| gone(first));
+        if let Some((frames, is_from_start)) = early.frames
+            && let Ok(frames) = frames.framed(container.framing()).into_blocking()?
+        {
+            self.attached.early = Some((frames, container.clone(), is_from_start));
+        }
+        self.know(container, engine).await?;
+        for event in &events {
+            self.hear(event, engine).await?;
+        }
+        Ok(())
+    }
+
     /// Attaches to one that was just created, before its service's files are made: `docker run` starts it at once.
     pub async fn attach_early(&mut self, container: &Container, engine: &Engine) -> Result<(), StreamError> {
+        if self.attached.early.as_ref().is_some_and(|(_, early, _)| early.id == container.id) {
+            return Ok(());
+        }
         self.attached.forget_early();
         let is_read = |reading: &Reading| reading.container.id == container.id;
         if container.state.status != "created"
@@ -103,7 +140,8 @@ impl Containers {
             Err(_) => Ok(()),
             Ok(frames) => {
                 let now = inspect_again(container, engine).await?;
-                self.attached.early = Some((frames, now));
+                let is_from_start = now.state.status == "created";
+                self.attached.early = Some((frames, now, is_from_start));
                 Ok(())
             }
         }
@@ -124,10 +162,15 @@ impl Containers {
         engine: &Engine,
     ) -> Result<Option<Box<Container>>, StreamError> {
         let left = self.left.get(&id_of(&container)).map(|left| left.kind);
-        let is_new = left.is_none() && !has_file && container.state.status == "created";
-        if is_going(&container) && !has_file {
+        let is_early = self
+            .attached
+            .early
+            .as_ref()
+            .is_some_and(|(_, early, is_from_start)| early.id == container.id && *is_from_start);
+        let is_new = left.is_none() && !has_file && (container.state.status == "created" || is_early);
+        if is_going(&container) && !has_file && !is_early {
             if left.is_none() && !self.attached.has_whole(&container) {
-                self.miss(at, "it was removed before it could be read");
+                self.take_late(at, &container);
             }
             self.attached.note_whole(&container);
             return Ok(None);
@@ -150,42 +193,55 @@ impl Containers {
         container: Box<Container>,
         engine: &Engine,
     ) -> Result<Option<Box<Container>>, StreamError> {
-        let early = self.attached.early.take().filter(|(_, early)| early.id == container.id);
-        let (frames, now) = match early {
+        let early = self.attached.early.take().filter(|(_, early, _)| early.id == container.id);
+        let (frames, now, was_from_start) = match early {
             Some(early) => early,
             None => match attach_to(&container, engine).await {
                 Err(error) if error.is_lost() => return Err(error.into()),
                 Err(error) => return Ok(self.cannot_attach(at, container, &error)),
-                Ok(frames) => (frames, inspect_again(&container, engine).await?),
+                Ok(frames) => (frames, inspect_again(&container, engine).await?, false),
             },
         };
-        let is_from_start = now.state.status == "created" || self.attached.has_whole(&now);
+        let is_from_start = was_from_start || now.state.status == "created" || self.attached.has_whole(&now);
         if !is_from_start && !is_blind(&now) {
             return Ok(Some(container));
         }
-        let (id, service) = (id_of(&now), self.services[at].id);
-        let was_there = self.left.remove(&id).is_some();
-        self.writer.begin(service, Source::new(id, SourceKind::Attached));
-        if !is_from_start {
-            self.miss(at, if was_there { BLIND_AGAIN } else { BLIND });
-        }
-        if facts::is_over(&now.state.status) {
+        let was_there = self.left.remove(&id_of(&now)).is_some();
+        if facts::is_over(&now.state.status) && !was_from_start {
             self.attached.note_whole(&now);
         }
-        if let Err(error) = self.sources.attach(token(at), service, frames, self.session.dir()) {
-            self.miss(at, &format!("cannot attach: {error}"));
-            return Ok(None);
-        }
-        let (container, kind) = (Box::new(now), SourceKind::Attached);
-        self.services[at].reading = Some(Reading { container, kind, finishing: false });
+        let missed = if was_there { BLIND_AGAIN } else { BLIND };
+        self.take_stream(at, frames, now, (!is_from_start).then_some(missed));
         Ok(None)
+    }
+
+    /// Reads what comes from a container; why something may be missing before that.
+    fn take_stream(&mut self, at: usize, frames: BlockingFrames, now: Container, missed: Option<&str>) {
+        let service = self.services[at].id;
+        self.writer.begin(service, Source::new(id_of(&now), SourceKind::Attached));
+        missed.into_iter().for_each(|why| self.miss(at, why));
+        match self.sources.attach(token(at), service, frames, self.session.dir()) {
+            Err(error) => self.miss(at, &format!("cannot attach: {error}")),
+            Ok(()) => {
+                let (container, kind) = (Box::new(now), SourceKind::Attached);
+                self.services[at].reading = Some(Reading { container, kind, finishing: false });
+            }
+        }
+    }
+
+    /// A container that is being removed already: all there is of it is a stream that may have begun too late.
+    fn take_late(&mut self, at: usize, container: &Container) {
+        match self.attached.early.take().filter(|(_, early, _)| early.id == container.id) {
+            Some((frames, now, _)) => self.take_stream(at, frames, now, Some(LATE)),
+            None => self.miss(at, GONE),
+        }
     }
 
     /// Gives the container back where its log can be read.
     fn cannot_attach(&mut self, at: usize, container: Box<Container>, error: &EngineError) -> Option<Box<Container>> {
         match error {
             EngineError::NoSuchContainer { .. } => {
-                self.miss(at, "it was removed before it could be read");
+                self.miss(at, GONE);
                 None
             }
             _ if !is_blind(&container) => Some(container),
@@ -392,9 +448,17 @@ fn is_blind(container: &Container) -> bool {
     container.log_driver == "none"
 }
 
+/// What an event tells of a container that is gone.
+fn gone(event: &Event) -> Container {
+    let labels = event.attributes.clone();
+    let state = State { status: facts::REMOVED.to_owned(), ..State::default() };
+    let (name, image) = (event.name().to_owned(), event.image().to_owned());
+    Container { id: event.id.clone(), name, image, labels, state, ..Container::default() }
+}
+
 /// Whether it is being removed, so that its log cannot be had any more.
 fn is_going(container: &Container) -> bool {
-    ["removing", "dead"].contains(&container.state.status.as_str())
+    [facts::REMOVED, "removing", "dead"].contains(&container.state.status.as_str())
 }
 
 /// How a container is now; as it was if it is gone.
@@ -409,122 +473,5 @@ async fn attach_to(container: &Container, engine: &Engine) -> Result<BlockingFra
     match engine.attach(&container.id, container.framing()).await?.into_blocking()? {
         Ok(frames) => Ok(frames),
         Err(_) => Err(engine.unreadable_logs(&container.id, "attached streams come within HTTP")),
-    }
-}
-
-/// Whether the log of a container still begins with its first line. Of one that may have lost it all is read.
-async fn has_beginning(container: &Container, engine: &Engine) -> Result<bool, EngineError> {
-    let bytes_max = match beginning(container) {
-        Beginning::Kept => return Ok(true),
-        Beginning::KeptUpTo(bytes) if bytes > 0 => bytes,
-        Beginning::KeptUpTo(_) | Beginning::Unknown => return Ok(false),
-    };
-    let mut frames = match engine.logs(&container.id, container.framing(), &LogsQuery::default()).await {
-        Err(error) if !error.is_lost() => return Ok(false),
-        other => other?,
-    };
-    let mut bytes = 0;
-    while bytes <= bytes_max
-        && let Some(frame) = frames.next().await?
-    {
-        bytes += entry_bytes_max(frame.bytes.len());
-    }
-    Ok(bytes <= bytes_max)
-}
-
-/// The last entries of a log.
-struct Tail {
-    entries: Delivery,
-    /// The newest of their time stamps.
-    newest_ns: u64,
-}
-
-async fn tail_of(container: &Container, engine: &Engine) -> Result<Option<Tail>, EngineError> {
-    let query = LogsQuery { tail: Some(TAIL_ENTRIES), ..LogsQuery::default() };
-    let mut frames = engine.logs(&container.id, container.framing(), &query).await?;
-    let (mut parsed, mut entries) =
-        (Entries::new(container.framing(), Reached::default()), logs::delivery(Time::now()));
-    while let Some(frame) = frames.next().await? {
-        if parsed.push(&frame, &mut entries).is_err() {
-            return Ok(None);
-        }
-    }
-    let newest_ns = entries.pieces.iter().map(|piece| piece.at.part).max().unwrap_or(0);
-    Ok(Some(Tail { entries, newest_ns }))
-}
-
-impl Tail {
-    /// Whether what came ends as this does. If this is the whole log, lines are counted as well.
-    fn is_end_of(&self, detached: &Detached, container: &Container) -> bool {
-        let mut texts = [Vec::new(), Vec::new()];
-        let (mut counter, mut at) = (Counter::default(), 0);
-        for piece in &self.entries.pieces {
-            let end = at + piece.len as usize;
-            let text = &self.entries.bytes[at..end];
-            counter.push_entry(piece.stream, None, text, &mut Delivery::default());
-            texts[usize::from(piece.stream == Stream::Stderr)].extend_from_slice(text);
-            at = end;
-        }
-        let is_alike = texts.iter().zip(&detached.last).all(|(tail, last)| ends_alike(tail, last));
-        let is_whole = self.entries.pieces.len() < TAIL_ENTRIES as usize && beginning(container) == Beginning::Kept;
-        if is_whole {
-            // One that is being removed may not have got the last of it.
-            let [of_log, of_stream] = [lines(&counter), lines(&detached.counter)];
-            return (0..2).all(|stream| of_log[stream] <= of_stream[stream]);
-        }
-        is_alike && !repeats(&texts)
-    }
-
-    /// The place behind these entries: what comes later has later time stamps.
-    fn reached(&self) -> Reached {
-        let behind = StreamPlace { at: Place { part: self.newest_ns + 1, offset: 0 }, ..StreamPlace::default() };
-        match self.entries.pieces.is_empty() {
-            true => Reached::default(),
-            false => Reached { stdout: behind, stderr: behind },
-        }
-    }
-}
-
-/// How many lines each stream had, the last one included that has no newline.
-fn lines(counter: &Counter) -> [u64; 2] {
-    let Reached { stdout, stderr } = counter.reached();
-    [stdout, stderr].map(|stream| stream.at.part + u64::from(stream.at.offset > 0))
-}
-
-/// Whether the shorter is the end of the longer. A log in JSON has U+FFFD for what is no UTF-8; that may come out as different,
-/// and then the log is read.
-fn ends_alike(one: &[u8], other: &[u8]) -> bool {
-    one.ends_with(other) || other.ends_with(one)
-}
-
-/// Whether the last lines are the same as those before them, so that nobody can see whether some of them are missing.
-fn repeats(texts: &[Vec<u8>; 2]) -> bool {
-    texts.iter().any(|text| {
-        let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-        lines.len() > 1 && (1..=lines.len() / 2).any(|period| lines[period..] == lines[..lines.len() - period])
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(of: &[&str]) -> Vec<u8> {
-        of.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
-    }
-
-    #[test]
-    fn what_repeats_itself_proves_nothing() {
-        for (text, want) in [
-            (text(&["a", "b", "c", "d"]), false),
-            (text(&["a", "b", "c", "a"]), false),
-            (text(&["a", "a"]), true),
-            (text(&["a", "b", "a", "b"]), true),
-            (text(&["b", "a", "b", "a", "b"]), true),
-            (text(&["a"]), false),
-            (Vec::new(), false),
-        ] {
-            assert_eq!(repeats(&[Vec::new(), text.clone()]), want, "{}", String::from_utf8_lossy(&text));
-        }
     }
 }

@@ -140,6 +140,9 @@ impl Containers {
 
     /// Takes note of what happened, then looks how the container is.
     pub async fn hear(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
+        if self.defer(event, engine) {
+            return Ok(());
+        }
         let was_known = self.has(&event.id);
         match event.action {
             Action::Removed => self.note_removed(&event.id)?,
@@ -159,7 +162,7 @@ impl Containers {
         self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
     }
 
-    async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+    pub async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
         self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
@@ -292,6 +295,7 @@ impl Containers {
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
             Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
+            Said::Early(early) => self.take_early(*early, engine).await?,
             Said::Detached(token, detached) => self.detached(token, *detached, engine, watcher).await?,
         }
         Ok(())

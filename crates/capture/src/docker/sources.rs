@@ -18,6 +18,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     attach::{Attachment, Detached, Outlet},
     counted::Counter,
+    early::Early,
     logfile::{LogFile, Resume},
     logs::{self, Entries},
     tailer::{News, Tailer, Token},
@@ -44,6 +45,8 @@ pub(super) enum Said {
     Trouble(Token, String),
     /// The logs API ended or broke off; how far it had come, and why if it was no end.
     Ended(Token, Reached, Option<EngineError>),
+    /// A container that was just created is attached to, if that could be done.
+    Early(Box<Early>),
     /// A container that was attached to has ended, or the connection broke; all that came is handed over.
     Detached(Token, Box<Detached>),
 }
@@ -171,6 +174,13 @@ impl Sources {
         let ended = move |detached| drop(said.send(Said::Detached(token, Box::new(detached))));
         self.attachments.insert(token, Attachment::start(frames, outlet, ended)?);
         Ok(())
+    }
+
+    /// Attaches to a container that was just created, then says [`Said::Early`].
+    pub fn attach_early(&self, engine: &Engine, id: &str) {
+        let (said, attaching) = (self.said.clone(), Early::attach(engine.clone(), id.to_owned()));
+        // Nobody listens once following has ended.
+        tokio::spawn(async move { drop(said.send(Said::Early(Box::new(attaching.await)))) });
     }
 
     /// Ends an attachment that has not ended by itself after this time.

@@ -140,6 +140,13 @@ impl Frames {
         Ok(Frames { source, reading: Reading { demux: Demux::new(framing), unread, said: Vec::new(), about } })
     }
 
+    /// The same stream, of which nothing was read yet, taken for what it is: who attaches need not know that before.
+    #[must_use]
+    pub fn framed(mut self, framing: Framing) -> Frames {
+        self.reading.demux = Demux::new(framing);
+        self
+    }
+
     /// What was printed next; `None` when the engine has ended the stream. Cancelling it loses nothing.
     ///
     /// # Errors
