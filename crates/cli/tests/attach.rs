@@ -258,7 +258,7 @@ fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log()
         if options.contains(&"max-size=100k") {
             // Its log has lost its beginning, so that nobody can count from there.
             assert!(log.contains("its log rotates"), "{said}");
-            assert!(numbers.ends_with(&[lines]), "{}", numbers.len());
+            assert!(numbers.starts_with(&[1, 2, 3]) && numbers.len() >= 7_000, "{}", numbers.len());
         } else {
             expect_numbered(&logboom, lines);
             assert!(!log.contains(" lost "), "{said}");

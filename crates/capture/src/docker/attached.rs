@@ -80,11 +80,12 @@ impl Attached {
     }
 }
 
-/// When boom files of a session were last written to, in nanoseconds since 1970 UTC; 0 if there are none.
+/// When text logs of a session were last written to, in nanoseconds since 1970 UTC; 0 if there are none. (Boom files are written
+/// to through memory, of which their times tell late.)
 pub(super) fn written_ns(session: &Path) -> i64 {
     let entries = fs::read_dir(session).into_iter().flatten().flatten();
-    let booms = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "boom"));
-    let times = booms.filter_map(|entry| entry.metadata().ok()?.modified().ok());
+    let logs = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
+    let times = logs.filter_map(|entry| entry.metadata().ok()?.modified().ok());
     let ns = times.filter_map(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     ns.filter_map(|since| i64::try_from(since.as_nanos()).ok()).max().unwrap_or(0)
 }

@@ -75,8 +75,8 @@ impl Containers {
         said: mpsc::UnboundedSender<Said>,
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
+        let attached = Attached::after(written_ns(session.dir())); // resuming writes to logs, too
         let resumed = resume(&session)?;
-        let attached = Attached::after(written_ns(session.dir()));
         let boom =
             boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
         resumed.name_boom(&boom)?;

@@ -30,7 +30,7 @@ pub(super) async fn has_beginning(container: &Container, engine: &Engine) -> Res
     while bytes <= bytes_max
         && let Some(frame) = frames.next().await?
     {
-        bytes += entry_bytes_max(frame.bytes.len());
+        bytes += entry_bytes_max(container, frame.bytes.len());
     }
     Ok(bytes <= bytes_max)
 }
