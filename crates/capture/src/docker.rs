@@ -3,7 +3,14 @@
 //! [`streamer`] decides what is followed; [`logfile`] and [`tailer`] read the engine's own log files, [`logs`] what its logs
 //! API sends.
 
+mod attach;
+mod attached;
+mod backlog;
 mod containers;
+mod counted;
+mod early;
+mod ending;
+pub mod exec;
 mod facts;
 pub mod jsonfile;
 pub mod logfile;

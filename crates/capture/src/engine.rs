@@ -3,8 +3,7 @@
 //! [`Engine`] asks, one connection a request; [`Frames`] is what a container prints, [`Events`] what happens to
 //! containers. The hard part is what an engine may do to its client: answer in pieces of any size, break off
 //! anywhere, be older, newer or podman, or be something else altogether. So every answer has a bound, members may be
-//! absent, and an [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, images, and
-//! stdin.
+//! absent, and an [`EngineError`] tells by its variant what to do. Left out: TLS and ssh, registries, and images.
 //!
 //! Futures run on a tokio runtime with I/O and time enabled; nothing is spawned on it, and dropping a future or a
 //! stream closes its connection.
@@ -36,7 +35,7 @@ pub use self::{
     exec::{Exec, ExecConfig, ExecState},
     frames::{BadFrame, Demux, Framing, Part},
     host::{Host, HostError},
-    reader::{BlockingFrames, Frame, Frames, Stopper},
+    reader::{BlockingFrames, Frame, Frames, Input, Stopper},
     version::{ApiVersion, NoVersion},
 };
 
@@ -119,6 +118,20 @@ impl Engine {
         let target = format!("/containers/json?all={}&filters={}", query.all, percent_encoded(&labels));
         let json = call.get(&target).json().await?;
         container::list_of(&json).map_err(|error| about.unreadable(error))
+    }
+
+    /// How a container is, in the engine's word, as its list has it: that waits for nothing, where [`Engine::inspect`] waits until a
+    /// container that is being started runs. `None` if there is no such container.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn status(&self, id: &str) -> Result<Option<String>, EngineError> {
+        let call = self.call(format!("list container {id}"));
+        let about = call.about.clone();
+        let filters = serde_json::json!({ "id": [id] }).to_string();
+        let json = call.get(&format!("/containers/json?all=true&filters={}", percent_encoded(&filters))).json().await?;
+        let listed = container::list_of(&json).map_err(|error| about.unreadable(error))?;
+        Ok(listed.into_iter().next().map(|listed| listed.status))
     }
 
     /// What the engine knows of a container, by its name, its id, or the beginning of that.

@@ -17,3 +17,4 @@ pub mod services;
 pub mod writer;
 
 pub use intake::Intake;
+pub use pty::RawMode;

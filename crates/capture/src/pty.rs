@@ -106,13 +106,14 @@ fn size_of(terminal: BorrowedFd<'static>) -> Option<Winsize> {
 }
 
 /// Our terminal in raw mode; dropping it gives back the modes it had.
-pub(crate) struct RawMode {
+#[derive(Debug)]
+pub struct RawMode {
     saved: Option<Termios>,
 }
 
 impl RawMode {
     /// Makes our standard input raw if it is a terminal and `wanted`.
-    pub(crate) fn enter_if(wanted: bool) -> RawMode {
+    pub fn enter_if(wanted: bool) -> RawMode {
         let saved = if wanted { tcgetattr(stdin()).ok() } else { None };
         let raw = RawMode { saved };
         raw.resume();

@@ -11,6 +11,7 @@ mod exit;
 mod group;
 mod highlight;
 mod human;
+mod in_container;
 mod join;
 mod options;
 mod output;

@@ -16,6 +16,7 @@ use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
+    attached::{Attached, written_ns},
     facts,
     select::ServiceKey,
     since::Since,
@@ -33,37 +34,44 @@ use crate::{
 };
 
 /// A service, and the container that it is read from.
-struct Service {
-    key: ServiceKey,
-    id: ServiceId,
+pub(super) struct Service {
+    pub key: ServiceKey,
+    pub id: ServiceId,
     run: RunId,
-    containers: Vec<ContainerMeta>,
-    reading: Option<Reading>,
+    pub containers: Vec<ContainerMeta>,
+    pub reading: Option<Reading>,
     /// The container that takes the place of the one being read.
-    next: Option<Box<Container>>,
+    pub next: Option<Box<Container>>,
 }
 
 /// A container that is read.
-struct Reading {
-    container: Box<Container>,
-    kind: SourceKind,
+pub(super) struct Reading {
+    pub container: Box<Container>,
+    pub kind: SourceKind,
     /// Reads what is left, and no more.
-    finishing: bool,
+    pub finishing: bool,
     /// Where the logs API broke off, until it is asked again.
     broken_off: Option<Reached>,
 }
 
+impl Reading {
+    pub fn new(container: Box<Container>, kind: SourceKind, finishing: bool) -> Reading {
+        Reading { container, kind, finishing, broken_off: None }
+    }
+}
+
 /// See the module.
 pub(super) struct Containers {
-    session: Session,
+    pub session: Session,
     parent: RunId,
     boom: String,
-    writer: Arc<ServiceWriter>,
-    sources: Sources,
+    pub writer: Arc<ServiceWriter>,
+    pub sources: Sources,
     since: Since,
-    services: Vec<Service>,
+    pub services: Vec<Service>,
     /// From where containers go on that were read before, by this follower or one before it.
-    left: HashMap<ContainerId, Source>,
+    pub left: HashMap<ContainerId, Source>,
+    pub attached: Attached,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
 }
@@ -76,6 +84,7 @@ impl Containers {
         said: mpsc::UnboundedSender<Said>,
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
+        let attached = Attached::after(written_ns(session.dir())); // resuming writes to logs, too
         let resumed = resume(&session)?;
         let boom =
             boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
@@ -96,7 +105,18 @@ impl Containers {
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
         let (since, parent) = (Since::of(follow), meta.run.id);
-        Ok(Containers { session, parent, boom: name, writer, sources, since, services, left: left_at, root: None })
+        Ok(Containers {
+            session,
+            parent,
+            boom: name,
+            writer,
+            sources,
+            since,
+            services,
+            left: left_at,
+            attached,
+            root: None,
+        })
     }
 
     /// Notes that a container was there before anything was followed.
@@ -133,6 +153,9 @@ impl Containers {
 
     /// Takes note of what happened, then looks how the container is.
     pub async fn hear(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
+        if self.defer(event, engine) {
+            return Ok(());
+        }
         let was_known = self.has(&event.id);
         match event.action {
             Action::Removed => self.note_removed(&event.id)?,
@@ -152,10 +175,11 @@ impl Containers {
         self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
     }
 
-    async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+    pub async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
         if !self.has(&container.id) && self.since.skips(&container) {
             return Ok(());
         }
+        self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
         let at = match known {
@@ -172,6 +196,7 @@ impl Containers {
             }
             None => self.read(at, Box::new(container), engine).await?,
         }
+        self.attached.forget_early();
         Ok(())
     }
 
@@ -184,6 +209,7 @@ impl Containers {
         if service.containers.iter().any(is_over) && !reading.finishing {
             reading.finishing = true;
             self.sources.finish(token(at));
+            self.finish_attached(at);
         }
     }
 
@@ -235,6 +261,7 @@ impl Containers {
         {
             reading.finishing = true;
             self.sources.finish(token(at));
+            self.finish_attached(at);
         }
         self.update(at, removed)
     }
@@ -245,6 +272,7 @@ impl Containers {
             true => self.log_file(&container, engine).await?,
             false => None,
         };
+        let Some(container) = self.read_attached(at, container, path.is_some(), engine).await? else { return Ok(()) };
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
         let id = ContainerId::parse(&container.id).unwrap_or_default();
@@ -253,7 +281,7 @@ impl Containers {
         let since_ns = self.since.ns_of(&container).filter(|_| resumed.is_none());
         let source = resumed.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
-        service.reading = Some(Reading { container, kind, finishing: false, broken_off: None });
+        service.reading = Some(Reading::new(container, kind, false));
         match path {
             Some(path) => self.sources.read_file(token(at), service_id, &path, source, since_ns),
             None => self.sources.read_logs(token(at), service_id, &of, source, since_ns),
@@ -285,22 +313,34 @@ impl Containers {
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
             Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
+            Said::Early(early) => self.take_early(*early, engine).await?,
+            Said::Detached(token, detached) => self.detached(token, *detached, engine, watcher).await?,
         }
         Ok(())
     }
 
     /// All that there is of a container is read: the one that takes its place is next. The same one may go on later.
-    async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
+    pub async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
+        self.note_whole(at);
+        self.put_aside(at, left);
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
-        if let Some(Reading { container, kind, .. }) = service.reading.take() {
-            let id = ContainerId::parse(&container.id).unwrap_or_default();
-            let Left { reached, files } = left;
-            self.left.insert(id, Source { container: id, kind, reached, files });
-        }
         match service.next.take() {
             Some(next) => self.read(at, next, engine).await,
             None => Ok(()),
         }
+    }
+
+    /// The container is not read any more, for now: whoever looks at it again goes on where it was left.
+    pub fn put_aside(&mut self, at: usize, left: Left) {
+        let Some(Reading { container, kind, .. }) =
+            self.services.get_mut(at).and_then(|service| service.reading.take())
+        else {
+            return;
+        };
+        let id = ContainerId::parse(&container.id).unwrap_or_default();
+        let counted = if kind == SourceKind::Attached { self.sources.counted(token(at)) } else { None };
+        let (reached, files) = (counted.unwrap_or(left.reached), left.files);
+        self.left.insert(id, Source { container: id, kind, reached, files });
     }
 
     /// The logs API has ended its answer, which it does whenever the container ends, or the connection broke. While there is a
@@ -348,12 +388,13 @@ impl Containers {
         let is_over = facts::is_over(&state.state.status);
         if let Some(reading) = self.services[at].reading.as_mut() {
             (reading.finishing, reading.broken_off) = (is_over, None);
+            *reading.container = state;
         }
         self.sources.ask_again(token(at), &Asked { follow: !is_over, ..of }, reached);
         Ok(())
     }
 
-    fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
+    pub fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
         let service = &self.services[at];
         let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: reached.from() };
         self.writer.gap(service.id, lost);
@@ -362,13 +403,17 @@ impl Containers {
 
     /// Has everything read to where it is now.
     pub fn finish_all(&mut self) {
-        for (at, service) in self.services.iter_mut().enumerate() {
+        for at in 0..self.services.len() {
+            let is_attached = self.is_attached(at);
+            let service = &mut self.services[at];
             service.next = None;
             let Some(reading) = &mut service.reading else { continue };
-            reading.finishing = true;
+            let was_finishing = std::mem::replace(&mut reading.finishing, true);
             match reading.kind {
                 SourceKind::LogFile => self.sources.finish(token(at)),
-                _ => self.sources.read_to_now(token(at)),
+                _ if !is_attached => self.sources.read_to_now(token(at)),
+                _ if !was_finishing => self.finish_attached(at),
+                _ => {}
             }
         }
     }
@@ -432,7 +477,7 @@ impl Containers {
     }
 }
 
-fn token(at: usize) -> Token {
+pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
 }
 

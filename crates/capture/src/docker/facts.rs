@@ -15,7 +15,7 @@ const SHORT_ID: usize = 12;
 
 /// Whether a container of this status prints nothing any more, unless somebody starts it again.
 pub(super) fn is_over(status: &str) -> bool {
-    [REMOVED, "exited", "dead", "stopped"].contains(&status)
+    [REMOVED, "exited", "dead", "stopped", "removing"].contains(&status)
 }
 
 /// What is known of a container.

@@ -19,12 +19,15 @@ use tokio::{
 };
 
 use super::{
+    attach::{Attachment, Detached, Outlet},
+    counted::Counter,
+    early::Early,
     logfile::{LogFile, Resume},
     logs::{self, Entries},
     tailer::{News, Tailer, Token},
 };
 use crate::{
-    engine::{Container, Engine, EngineError, Framing, LogsQuery},
+    engine::{BlockingFrames, Container, Engine, EngineError, Framing, LogsQuery},
     services::{
         Feed, ServiceId, ServiceWriter, Source,
         feed::{Delivery, FileMark, Lost, Reached, SourceKind, StreamPlace},
@@ -47,6 +50,10 @@ pub(super) enum Said {
     Trouble(Token, String),
     /// The logs API ended or broke off; how far it had come, and why if it was no end.
     Ended(Token, Reached, Option<EngineError>),
+    /// A container that was just created is attached to, if that could be done.
+    Early(Box<Early>),
+    /// A container that was attached to has ended, or the connection broke; all that came is handed over.
+    Detached(Token, Box<Detached>),
 }
 
 /// Where a source was left, to be gone on with.
@@ -84,6 +91,8 @@ struct Target {
     since_ns: Option<i64>,
     /// How far it is handed over.
     left: Left,
+    /// Places are counts: the source began as attached streams.
+    counter: Option<Arc<Mutex<Counter>>>,
 }
 
 /// All that is read.
@@ -92,6 +101,7 @@ pub(super) struct Sources {
     tailer: Option<Tailer>,
     targets: Arc<Mutex<HashMap<Token, Target>>>,
     tasks: HashMap<Token, (JoinHandle<()>, Arc<Notify>)>,
+    attachments: HashMap<Token, Attachment>,
     said: mpsc::UnboundedSender<Said>,
 }
 
@@ -104,7 +114,7 @@ impl Sources {
         let targets: Arc<Mutex<HashMap<Token, Target>>> = Arc::default();
         let (theirs, to, hand) = (Arc::clone(&targets), said.clone(), Arc::clone(&writer));
         let tailer = Tailer::start(move |token, news| take_news(&theirs, &hand, &to, token, news))?;
-        Ok(Sources { writer, tailer: Some(tailer), targets, tasks: HashMap::new(), said })
+        Ok(Sources { writer, tailer: Some(tailer), targets, tasks: HashMap::new(), attachments: HashMap::new(), said })
     }
 
     /// Reads the engine's log file, from where `source` has come to.
@@ -127,6 +137,67 @@ impl Sources {
         self.ask(token, of, reached, Duration::ZERO);
     }
 
+    /// Reads by the logs API from the beginning of the log what is not handed over yet of a source that began as attached streams.
+    pub fn read_counted(&mut self, token: Token, service: ServiceId, of: &Asked, reached: &Reached) {
+        let counter = Some(Arc::new(Mutex::new(Counter::again(reached))));
+        let target =
+            Target { service, feed: self.writer.feed(service), since_ns: None, left: Left::default(), counter };
+        lock(&self.targets).insert(token, target);
+        self.ask(token, of, Reached::default(), Duration::ZERO);
+    }
+
+    /// Says again, after a while, that an attachment has ended.
+    pub fn detached_later(&self, token: Token, detached: Detached, after: Duration) {
+        let said = self.said.clone();
+        // Nobody listens once following has ended.
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let _ = said.send(Said::Detached(token, Box::new(detached)));
+        });
+    }
+
+    /// Says something of a source, to a person and in its log.
+    pub fn trouble(&self, token: Token, why: String) {
+        // Nobody listens once following has ended.
+        let _ = self.said.send(Said::Trouble(token, why));
+    }
+
+    /// How far a source is handed over whose places are counts.
+    pub fn counted(&self, token: Token) -> Option<Reached> {
+        let counter = lock(&self.targets).get(&token)?.counter.clone()?;
+        Some(counter.lock().unwrap_or_else(PoisonError::into_inner).reached())
+    }
+
+    /// Reads what comes from a container that is attached to. What the writer is too slow for waits in `dir`.
+    ///
+    /// # Errors
+    /// If there is no thread or no file descriptor left.
+    pub fn attach(&mut self, token: Token, service: ServiceId, frames: BlockingFrames, dir: &Path) -> io::Result<()> {
+        lock(&self.targets).remove(&token);
+        let (outlet, said) = (Outlet::new(Arc::clone(&self.writer), service, dir), self.said.clone());
+        // Nobody listens once following has ended.
+        let ended = move |detached| drop(said.send(Said::Detached(token, Box::new(detached))));
+        self.attachments.insert(token, Attachment::start(frames, outlet, ended)?);
+        Ok(())
+    }
+
+    /// Attaches to a container that was just created, then says [`Said::Early`].
+    pub fn attach_early(&self, engine: &Engine, id: &str) {
+        let (said, attaching) = (self.said.clone(), Early::attach(engine.clone(), id.to_owned()));
+        // Nobody listens once following has ended.
+        tokio::spawn(async move { drop(said.send(Said::Early(Box::new(attaching.await)))) });
+    }
+
+    /// Ends an attachment that has not ended by itself after this time.
+    pub fn detach(&self, token: Token, after: Duration) {
+        let Some(stopper) = self.attachments.get(&token).map(Attachment::stopper) else { return };
+        // It ends by itself, and is too late where the stream has ended before.
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stopper.stop();
+        });
+    }
+
     /// Asks again, after [`Said::Ended`].
     pub fn ask_again(&mut self, token: Token, of: &Asked, reached: Reached) {
         self.ask(token, of, reached, ASK_AGAIN_PAUSE);
@@ -141,7 +212,7 @@ impl Sources {
     }
 
     fn aim(&mut self, token: Token, service: ServiceId, since_ns: Option<i64>, left: Left) {
-        let target = Target { service, feed: self.writer.feed(service), since_ns, left };
+        let target = Target { service, feed: self.writer.feed(service), since_ns, left, counter: None };
         lock(&self.targets).insert(token, target);
     }
 
@@ -169,6 +240,7 @@ impl Sources {
             // Aborted or ended: either is what is wanted.
             let _ = task.await;
         }
+        mem::take(&mut self.attachments).into_values().for_each(Attachment::join);
     }
 }
 
@@ -274,7 +346,14 @@ impl Task {
                     continue;
                 }
             };
-            let Some(frame) = next? else { break };
+            let frame = match next {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    self.hand_over(&mut delivery).await;
+                    return Err(error);
+                }
+            };
             if delivery.pieces.is_empty() {
                 delivery.time = Time::now();
             }
@@ -290,6 +369,9 @@ impl Task {
 
     async fn hand_over(&self, delivery: &mut Delivery) {
         let mut full = mem::take(delivery);
+        if let Some(counter) = &self.target.counter {
+            full = counter.lock().unwrap_or_else(PoisonError::into_inner).place(&full);
+        }
         while !full.pieces.is_empty()
             && let Err(back) = self.target.feed.try_push(full)
         {

@@ -240,7 +240,10 @@ impl Following {
         *retry = RETRY_MIN;
         loop {
             if self.follow.until_exit && self.containers.all_ended() {
-                return Ok(());
+                self.containers.finish_all();
+                if !self.containers.is_reading() {
+                    return Ok(());
+                }
             }
             tokio::select! {
                 event = next_event(&mut events) => self.hear(event?).await?,

@@ -24,6 +24,9 @@ pub struct ExecConfig {
     pub working_dir: String,
     /// Whether it gets a terminal, which stdout and stderr then share.
     pub tty: bool,
+    /// Whether what is written to [`BlockingFrames::input`](super::BlockingFrames::input) is its standard input; else that is empty.
+    #[serde(rename = "AttachStdin")]
+    pub stdin: bool,
 }
 
 /// A command that was created in a container, and how to read it.
@@ -43,6 +46,9 @@ pub struct ExecState {
     /// How it ended, once it has.
     #[serde(default)]
     pub exit_code: Option<i32>,
+    /// Its process on the engine's machine; 0 if there is none.
+    #[serde(default)]
+    pub pid: u32,
 }
 
 impl Engine {
@@ -78,6 +84,15 @@ impl Engine {
         let call = self.exec_call("inspect", exec);
         let about = call.about.clone();
         json_of(&call.get(&format!("/exec/{}/json", exec.id)).json().await?, about)
+    }
+
+    /// Sets the size of the command's terminal.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn exec_resize(&self, exec: &Exec, rows: u16, columns: u16) -> Result<(), EngineError> {
+        let target = format!("/exec/{}/resize?h={rows}&w={columns}", exec.id);
+        self.exec_call("resize", exec).post(&target, String::new()).json().await.map(drop)
     }
 
     fn exec_call(&self, what: &str, exec: &Exec) -> Call {

@@ -6,7 +6,7 @@
 
 use std::{
     future::poll_fn,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::{Shutdown, TcpStream as StdTcpStream},
     os::unix::net::UnixStream as StdUnixStream,
     pin::{Pin, pin},
@@ -86,6 +86,22 @@ impl BlockingSocket {
         match self {
             BlockingSocket::Unix(stream) => stream.try_clone().map(BlockingSocket::Unix),
             BlockingSocket::Tcp(stream) => stream.try_clone().map(BlockingSocket::Tcp),
+        }
+    }
+
+    /// Writes all of it.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            BlockingSocket::Unix(stream) => stream.write_all(bytes),
+            BlockingSocket::Tcp(stream) => stream.write_all(bytes),
+        }
+    }
+
+    /// Ends the direction to the engine.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            BlockingSocket::Unix(stream) => stream.shutdown(Shutdown::Write),
+            BlockingSocket::Tcp(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 

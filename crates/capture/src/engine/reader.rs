@@ -140,6 +140,13 @@ impl Frames {
         Ok(Frames { source, reading: Reading { demux: Demux::new(framing), unread, said: Vec::new(), about } })
     }
 
+    /// The same stream, of which nothing was read yet, taken for what it is: who attaches need not know that before.
+    #[must_use]
+    pub fn framed(mut self, framing: Framing) -> Frames {
+        self.reading.demux = Demux::new(framing);
+        self
+    }
+
     /// What was printed next; `None` when the engine has ended the stream. Cancelling it loses nothing.
     ///
     /// # Errors
@@ -191,6 +198,19 @@ pub struct BlockingFrames {
 }
 
 impl BlockingFrames {
+    /// What comes over a socket, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_socket(stream: std::os::unix::net::UnixStream, framing: Framing) -> BlockingFrames {
+        let host = super::Host::Unix("/test.sock".into());
+        let about = About { host, action: "read".to_owned(), container: None };
+        let reading = Reading { demux: Demux::new(framing), unread: 0..0, said: Vec::new(), about };
+        BlockingFrames {
+            socket: BlockingSocket::Unix(stream),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            reading,
+        }
+    }
+
     /// What was printed next; waits for it. `None` when the engine has ended the stream.
     ///
     /// # Errors
@@ -198,6 +218,14 @@ impl BlockingFrames {
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its buffer")]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, EngineError> {
         Ok(self.part()?.map(|part| frame(part, &self.buffer)))
+    }
+
+    /// What was read already of what was printed next; `None` where that has to be waited for.
+    ///
+    /// # Errors
+    /// As [`Frames::next`].
+    pub fn next_at_hand(&mut self) -> Result<Option<Frame<'_>>, EngineError> {
+        Ok(self.reading.part(&self.buffer)?.map(|part| frame(part, &self.buffer)))
     }
 
     fn part(&mut self) -> Result<Option<Part>, EngineError> {
@@ -211,6 +239,17 @@ impl BlockingFrames {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.reading.about.clone().lost(error)),
             }
+        }
+    }
+
+    /// A handle by which another thread writes what the stream's program reads.
+    ///
+    /// # Errors
+    /// [`EngineError::Lost`] if there is no file descriptor left for it.
+    pub fn input(&self) -> Result<Input, EngineError> {
+        match self.socket.try_clone() {
+            Ok(socket) => Ok(Input { socket }),
+            Err(error) => Err(self.reading.about.clone().lost(error)),
         }
     }
 
@@ -229,6 +268,28 @@ impl BlockingFrames {
 impl fmt::Debug for BlockingFrames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockingFrames").field("of", &self.reading.about).finish_non_exhaustive()
+    }
+}
+
+/// The way to the standard input of whatever prints the stream.
+#[derive(Debug)]
+pub struct Input {
+    socket: BlockingSocket,
+}
+
+impl Input {
+    /// Writes all of it; waits while the program does not read.
+    ///
+    /// # Errors
+    /// Those of the connection: the program has ended.
+    pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
+    }
+
+    /// Says that nothing more comes.
+    pub fn end(self) {
+        // It fails where the stream has ended already.
+        let _ = self.socket.shutdown_write();
     }
 }
 

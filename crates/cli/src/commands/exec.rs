@@ -9,6 +9,7 @@ use logboom_record::Time;
 use crate::{
     args::Global,
     exit::Exit,
+    in_container::{Inside, InsideRun},
     options::{Keeping, Naming, Running},
     place,
     recording::{Target, run_around},
@@ -20,6 +21,8 @@ const NO_SESSION: &str = "no session; give --session ID, or set LOGBOOM_SESSION"
 /// Run a command as part of a started session
 ///
 /// Like `logboom run`, but the run is added to a session that `logboom session start` began. Several may run at once.
+/// With --container the command runs in that container, as `docker exec` runs it: what it prints is in no log of the container's.
+/// Ctrl-C then ends logboom alone, for the engine has no way to end such a command.
 #[derive(clap::Args)]
 pub struct Exec {
     /// Session: id, its 8 hex digits or the first of them, or name [LOGBOOM_SESSION]
@@ -31,6 +34,8 @@ pub struct Exec {
     keeping: Keeping,
     #[command(flatten)]
     running: Running,
+    #[command(flatten)]
+    inside: Inside,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARG"], num_args = 1..)]
     command: Vec<OsString>,
@@ -39,7 +44,12 @@ pub struct Exec {
 impl Exec {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Exec { session, naming, keeping, running, command } = &self;
+        let Exec { session, naming, keeping, running, inside, command } = &self;
+        if let Some(container) = inside.container() {
+            let config = place::config(&running.flags(global))?;
+            let target = given(session.as_ref(), &config, now)?;
+            return InsideRun { inside, naming, keeping, words: command }.run(container, &config, target, now);
+        }
         let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
         supervise.run(|config| given(session.as_ref(), config, now), now)
     }

@@ -1,0 +1,133 @@
+//! Compares what came by attaching with the log that the engine has of it.
+
+use logboom_record::{Stream, Time};
+
+use super::{
+    attach::Detached,
+    counted::{Beginning, Counter, beginning, entry_bytes_max},
+    logs::{self, Entries},
+};
+use crate::{
+    engine::{Container, Engine, EngineError, LogsQuery},
+    services::feed::{Delivery, Place, Reached, StreamPlace},
+};
+
+/// So many of a log's last entries are compared with what came: the engine takes 7 ms for them.
+const TAIL_ENTRIES: u32 = 1_000;
+
+/// Whether the log of a container still begins with its first line. Of one that may have lost it all is read.
+pub(super) async fn has_beginning(container: &Container, engine: &Engine) -> Result<bool, EngineError> {
+    let bytes_max = match beginning(container) {
+        Beginning::Kept => return Ok(true),
+        Beginning::KeptUpTo(bytes) if bytes > 0 => bytes,
+        Beginning::KeptUpTo(_) | Beginning::Unknown => return Ok(false),
+    };
+    let mut frames = match engine.logs(&container.id, container.framing(), &LogsQuery::default()).await {
+        Err(error) if !error.is_lost() => return Ok(false),
+        other => other?,
+    };
+    let mut bytes = 0;
+    while bytes <= bytes_max
+        && let Some(frame) = frames.next().await?
+    {
+        bytes += entry_bytes_max(container, frame.bytes.len());
+    }
+    Ok(bytes <= bytes_max)
+}
+
+/// The last entries of a log.
+pub(super) struct Tail {
+    entries: Delivery,
+    /// The newest of their time stamps.
+    newest_ns: u64,
+}
+
+pub(super) async fn tail_of(container: &Container, engine: &Engine) -> Result<Option<Tail>, EngineError> {
+    let query = LogsQuery { tail: Some(TAIL_ENTRIES), ..LogsQuery::default() };
+    let mut frames = engine.logs(&container.id, container.framing(), &query).await?;
+    let (mut parsed, mut entries) =
+        (Entries::new(container.framing(), Reached::default()), logs::delivery(Time::now()));
+    while let Some(frame) = frames.next().await? {
+        if parsed.push(&frame, &mut entries).is_err() {
+            return Ok(None);
+        }
+    }
+    let newest_ns = entries.pieces.iter().map(|piece| piece.at.part).max().unwrap_or(0);
+    Ok(Some(Tail { entries, newest_ns }))
+}
+
+impl Tail {
+    /// Whether what came ends as this does. If this is the whole log, lines are counted as well.
+    pub fn is_end_of(&self, detached: &Detached, container: &Container) -> bool {
+        let mut texts = [Vec::new(), Vec::new()];
+        let (mut counter, mut at) = (Counter::default(), 0);
+        for piece in &self.entries.pieces {
+            let end = at + piece.len as usize;
+            let text = &self.entries.bytes[at..end];
+            counter.push_entry(piece.stream, None, text, &mut Delivery::default());
+            texts[usize::from(piece.stream == Stream::Stderr)].extend_from_slice(text);
+            at = end;
+        }
+        let is_alike = texts.iter().zip(&detached.last).all(|(tail, last)| ends_alike(tail, last));
+        let is_whole = self.entries.pieces.len() < TAIL_ENTRIES as usize && beginning(container) == Beginning::Kept;
+        if is_whole {
+            // One that is being removed may not have got the last of it.
+            let [of_log, of_stream] = [lines(&counter), lines(&detached.counter)];
+            return (0..2).all(|stream| of_log[stream] <= of_stream[stream]);
+        }
+        is_alike && !repeats(&texts)
+    }
+
+    /// The place behind these entries: what comes later has later time stamps.
+    pub fn reached(&self) -> Reached {
+        let behind = StreamPlace { at: Place { part: self.newest_ns + 1, offset: 0 }, ..StreamPlace::default() };
+        match self.entries.pieces.is_empty() {
+            true => Reached::default(),
+            false => Reached { stdout: behind, stderr: behind },
+        }
+    }
+}
+
+/// How many lines each stream had, the last one included that has no newline.
+fn lines(counter: &Counter) -> [u64; 2] {
+    let Reached { stdout, stderr } = counter.reached();
+    [stdout, stderr].map(|stream| stream.at.part + u64::from(stream.at.offset > 0))
+}
+
+/// Whether the shorter is the end of the longer. A log in JSON has U+FFFD for what is no UTF-8; that may come out as different,
+/// and then the log is read.
+fn ends_alike(one: &[u8], other: &[u8]) -> bool {
+    one.ends_with(other) || other.ends_with(one)
+}
+
+/// Whether the last lines are the same as those before them, so that nobody can see whether some of them are missing.
+fn repeats(texts: &[Vec<u8>; 2]) -> bool {
+    texts.iter().any(|text| {
+        let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+        lines.len() > 1 && (1..=lines.len() / 2).any(|period| lines[period..] == lines[..lines.len() - period])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(of: &[&str]) -> Vec<u8> {
+        of.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
+    }
+
+    #[test]
+    fn what_repeats_itself_proves_nothing() {
+        for (text, want) in [
+            (text(&["a", "b", "c", "d"]), false),
+            (text(&["a", "b", "c", "a"]), false),
+            (text(&["a", "a"]), true),
+            (text(&["a", "b", "a", "b"]), true),
+            (text(&["b", "a", "b", "a", "b"]), true),
+            (text(&["a"]), false),
+            (Vec::new(), false),
+        ] {
+            assert_eq!(repeats(&[Vec::new(), text.clone()]), want, "{}", String::from_utf8_lossy(&text));
+        }
+    }
+}
