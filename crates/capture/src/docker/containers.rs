@@ -176,7 +176,8 @@ impl Containers {
     }
 
     pub async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
-        if !self.has(&container.id) && self.since.skips(&container) {
+        let is_new = !self.has(&container.id) && !self.left.contains_key(&id_of(&container));
+        if is_new && self.since.skips(&container) {
             return Ok(());
         }
         self.attach_early(&container, engine).await?;
@@ -275,7 +276,7 @@ impl Containers {
         let Some(container) = self.read_attached(at, container, path.is_some(), engine).await? else { return Ok(()) };
         let kind = kind_of(&container.log_driver, path.is_some());
         let service = &mut self.services[at];
-        let id = ContainerId::parse(&container.id).unwrap_or_default();
+        let id = id_of(&container);
         let resumed = self.left.remove(&id).filter(|source| source.kind == kind);
         // Where it goes on nothing is from before.
         let since_ns = self.since.ns_of(&container).filter(|_| resumed.is_none());
@@ -337,7 +338,7 @@ impl Containers {
         else {
             return;
         };
-        let id = ContainerId::parse(&container.id).unwrap_or_default();
+        let id = id_of(&container);
         let counted = if kind == SourceKind::Attached { self.sources.counted(token(at)) } else { None };
         let (reached, files) = (counted.unwrap_or(left.reached), left.files);
         self.left.insert(id, Source { container: id, kind, reached, files });
@@ -475,6 +476,10 @@ impl Containers {
         }
         Ok(())
     }
+}
+
+fn id_of(container: &Container) -> ContainerId {
+    ContainerId::parse(&container.id).unwrap_or_default()
 }
 
 pub(super) fn token(at: usize) -> Token {
