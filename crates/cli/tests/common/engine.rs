@@ -152,6 +152,13 @@ impl OwnEngine {
         docker(&[&["-H", &self.host()], args].concat())
     }
 
+    /// What it kept of a container's output, of the streams that this redirection of a shell leaves.
+    pub fn logs(&self, container: &str, redirection: &str) -> String {
+        let script = format!("docker -H {} logs {container} {redirection}", self.host());
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Ends it by a signal, `-TERM` say; the containers go on.
     pub fn end(&mut self, name: &str) {
         signal(name, self.child.id());
