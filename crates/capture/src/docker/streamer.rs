@@ -21,6 +21,9 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How long the engine has to tell what happened so far, once all is to end.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+/// How long an engine that has just started has to write what was printed while it was away: it calls containers exited before it
+/// has written their last 64 KiB.
+const SETTLE: Duration = Duration::from_secs(2);
 /// How long sources have to read what there is, once all is to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -222,6 +225,7 @@ impl Following {
                 break;
             }
             self.note_engine(Level::Info, "the engine is back", What::EngineBack {});
+            tokio::time::sleep(SETTLE).await;
         }
         self.catch_up().await;
         self.drain().await;
