@@ -12,22 +12,13 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
-    time::{Duration, Instant},
 };
 
 use common::{
-    DEADLINE, Logboom,
+    Logboom,
     engine::{Container, IMAGE, docker},
+    wait_until,
 };
-
-#[track_caller]
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < until, "waited for {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// An engine on another machine, by connections over TCP that can be cut.
 struct Proxy {
@@ -69,7 +60,7 @@ impl Following {
     /// Follows this container, which is there; is attached to it when this returns.
     fn of(logboom: &Logboom, container: &Container, args: &[&str]) -> Following {
         let following = Following::start(logboom, &[&["--container", &container.name], args].concat());
-        wait_for("the container's log", || logs(logboom, container).any(|log| log.exists()));
+        wait_until(|| logs(logboom, container).any(|log| log.exists()));
         following
     }
 
@@ -79,7 +70,7 @@ impl Following {
         let child = logboom.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let sessions = logboom.data().join("sessions");
         let has_boom = |dir: fs::DirEntry| dir.path().join("records.boom").exists();
-        wait_for("a session", || fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
+        wait_until(|| fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
         Following(child)
     }
 
@@ -157,9 +148,7 @@ fn text_log(logboom: &Logboom, container: &Container) -> String {
 
 /// Waits until so many bytes are in the container's log.
 fn wait_for_bytes(logboom: &Logboom, container: &Container, bytes: u64) {
-    wait_for("more of the log", || {
-        logs(logboom, container).any(|log| fs::metadata(log).is_ok_and(|log| log.len() > bytes))
-    });
+    wait_until(|| logs(logboom, container).any(|log| fs::metadata(log).is_ok_and(|log| log.len() > bytes)));
 }
 
 /// Whether the lines came by attaching: the engine has stamped none of them.
@@ -188,7 +177,7 @@ fn what_a_container_printed_before_is_a_gap_where_nothing_keeps_it() {
     container.run(&["--log-driver", "none"], "echo before; while [ ! -e /go ]; do sleep .05; done; echo after");
     let following = Following::of(&logboom, &container, &["--until-exit"]);
     let has_gap = |log| fs::read_to_string(log).is_ok_and(|log| log.contains(" lost "));
-    wait_for("a gap", || logs(&logboom, &container).any(has_gap));
+    wait_until(|| logs(&logboom, &container).any(has_gap));
     docker(&["exec", &container.name, "sh", "-c", ": >/go"]);
     let said = following.wait();
     assert!(said.contains("its log driver is `none`, so what it printed before now cannot be had"), "{said}");
@@ -208,10 +197,10 @@ fn nothing_is_missed_of_remote_containers_that_are_removed_as_they_end() {
     for round in 0..20 {
         let one = Container { name: format!("{}-{round}", container.name) };
         one.create(&["--rm", "--label", &label], THOUSAND);
-        wait_for("its log", || logs(&logboom, &one).any(|log| log.exists()));
+        wait_until(|| logs(&logboom, &one).any(|log| log.exists()));
         docker(&["start", "-a", &one.name]);
     }
-    wait_for("all lines", || messages(&logboom, "stdout").len() >= 20_000);
+    wait_until(|| messages(&logboom, "stdout").len() >= 20_000);
     assert_eq!(following.stop(), "");
     assert_eq!(messages(&logboom, "stdout").len(), 20_000);
     expect_attached(&logboom);
@@ -230,7 +219,7 @@ fn remote_containers_that_are_run_and_removed_at_once_are_whole_or_there_is_a_ga
         docker(&["run", "--rm", "--name", &one.name, "--label", &label, IMAGE, "/bin/sh", "-c", THOUSAND]);
     }
     let removed = || fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap_or_default();
-    wait_for("their ends", || removed().matches("\"event\":\"removed\"").count() == ones.len());
+    wait_until(|| removed().matches("\"event\":\"removed\"").count() == ones.len());
     following.stop();
     for one in &ones {
         let log = text_log(&logboom, one);
@@ -312,7 +301,7 @@ fn start_thrice(logboom: &Logboom, container: &Container, args: &[&str]) -> Stri
     for round in 1..=3 {
         container.start();
         docker(&["wait", &container.name]);
-        wait_for("its lines", || messages(logboom, "stdout").len() > round);
+        wait_until(|| messages(logboom, "stdout").len() > round);
     }
     following.stop()
 }
@@ -345,8 +334,8 @@ fn a_container_that_the_engine_starts_again_goes_on() {
     let args = ["--host", &proxy.host];
     let following = Following::of(&logboom, &container, &args);
     container.start();
-    wait_for("its lines", || messages(&logboom, "stdout").len() >= 4 && messages(&logboom, "stderr").len() >= 4);
-    wait_for("its end", || docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
+    wait_until(|| messages(&logboom, "stdout").len() >= 4 && messages(&logboom, "stderr").len() >= 4);
+    wait_until(|| docker(&["inspect", "-f", "{{.State.Status}}", &container.name]) == "exited");
     assert_eq!(following.stop(), "");
     for stream in ["stdout", "stderr"] {
         assert_eq!(messages(&logboom, stream), ["same"; 4]);
@@ -374,7 +363,7 @@ fn a_container_that_is_never_started_ends_with_nothing() {
     let (logboom, container, proxy) = (Logboom::new(), Container::named("never"), Proxy::start());
     let following = Following::start(&logboom, &["--host", &proxy.host, "--container", &container.name]);
     container.create(&[], "echo never");
-    wait_for("its log", || logs(&logboom, &container).any(|log| log.exists()));
+    wait_until(|| logs(&logboom, &container).any(|log| log.exists()));
     container.remove();
     assert_eq!(following.stop(), "");
     assert_eq!(logboom.text(["show", "--raw"]), "");

@@ -8,10 +8,9 @@ use std::{
     io::{Read, Write},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
 };
 
-use common::{DEADLINE, Done, Logboom, engine::Container};
+use common::{Done, Logboom, engine::Container, wait_until};
 use serde_json::Value;
 
 /// A container that runs, and a session to add to.
@@ -166,13 +165,7 @@ fn a_reader_that_goes_away_ends_it_as_it_would_any_program() {
     let mut child = around.command(&["--", "sh", "-c", "while :; do echo line; done"]).spawn().unwrap();
     let mut some = [0; 1_000];
     child.stdout.take().unwrap().read_exact(&mut some).unwrap();
-    let until = Instant::now() + DEADLINE;
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None => assert!(Instant::now() < until, "it goes on"),
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
+    wait_until(|| child.try_wait().unwrap().is_some());
+    let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(13));
 }

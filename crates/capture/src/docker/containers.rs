@@ -402,6 +402,15 @@ impl Containers {
         watcher.say(&format!("{}: {why}", service.key.name()));
     }
 
+    /// What is still being read is read no further; whether something is missing then, nobody knows.
+    pub fn give_up(&mut self, watcher: &mut dyn Watcher) {
+        for at in 0..self.services.len() {
+            if self.services[at].reading.is_some() {
+                self.lose(at, "its output could not be read to its end in time", Reached::default(), watcher);
+            }
+        }
+    }
+
     /// Has everything read to where it is now.
     pub fn finish_all(&mut self) {
         for at in 0..self.services.len() {

@@ -325,7 +325,7 @@ impl Following {
         let until = tokio::time::Instant::now() + DRAIN_MAX;
         while self.containers.is_reading() {
             let said = tokio::time::timeout_at(until, self.said.recv()).await;
-            let Ok(Some(said)) = said else { break };
+            let Ok(Some(said)) = said else { return self.containers.give_up(&mut *self.watcher) };
             // What the engine refuses now cannot be had any more, and is told as a gap.
             let _ = self.containers.take(said, &self.engine, &mut *self.watcher).await;
         }
