@@ -21,6 +21,7 @@ mod version;
 
 use std::{path::PathBuf, sync::Arc};
 
+use logboom_record::Time;
 use serde::Deserialize;
 
 use self::{
@@ -72,6 +73,8 @@ pub struct LogsQuery {
 struct Info {
     #[serde(rename = "DockerRootDir")]
     docker_root_dir: Option<PathBuf>,
+    #[serde(rename = "SystemTime")]
+    system_time: Option<String>,
 }
 
 impl Engine {
@@ -150,11 +153,30 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn root_dir(&self) -> Result<Option<PathBuf>, EngineError> {
-        let call = self.call("ask where the engine keeps its files".to_owned());
+        let info = self.info("ask where the engine keeps its files").await?;
+        Ok(info.docker_root_dir.filter(|dir| dir.is_absolute()))
+    }
+
+    /// How far the engine's clock is ahead of ours, in nanoseconds, to about the time that an answer takes; 0 on this machine,
+    /// and where the engine does not tell its time.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn clock_ahead_ns(&self) -> Result<i64, EngineError> {
+        if self.is_local() {
+            return Ok(0);
+        }
+        let before = Time::now().as_micros();
+        let theirs = self.info("ask what time it is").await?.system_time;
+        let ours_ns = before.midpoint(Time::now().as_micros()).saturating_mul(1_000);
+        Ok(theirs.and_then(|theirs| container::nanos(&theirs)).map_or(0, |theirs| theirs.saturating_sub(ours_ns)))
+    }
+
+    async fn info(&self, action: &str) -> Result<Info, EngineError> {
+        let call = self.call(action.to_owned());
         let about = call.about.clone();
         let json = call.get("/info").json().await?;
-        let info: Info = serde_json::from_slice(&json).map_err(|error| about.unreadable(error))?;
-        Ok(info.docker_root_dir.filter(|dir| dir.is_absolute()))
+        serde_json::from_slice(&json).map_err(|error| about.unreadable(error))
     }
 
     /// What happens to containers: from `since_ns` on, as far as the engine remembers (its last 256 events), and further on

@@ -38,6 +38,7 @@
 //! ```
 
 mod checkpoint;
+mod errors;
 pub mod feed;
 mod missing;
 mod out;
@@ -155,6 +156,14 @@ impl ServiceWriter {
         let worker = Worker::new(outlet, out);
         let thread = std::thread::Builder::new().name("services".to_owned()).spawn(move || worker.run())?;
         Ok(ServiceWriter { hand, thread })
+    }
+
+    /// Whether a service can be added now.
+    ///
+    /// # Errors
+    /// [`ServicesError::TooMany`].
+    pub fn room_for_one(&self) -> Result<(), ServicesError> {
+        self.hand.room_for_one()
     }
 
     /// Adds a service. It has no output before [`ServiceWriter::begin`].

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "../../files/tests/small_disk/mod.rs"]
+mod small_disk;
 
 use std::{
     io::{Read, Write},
@@ -18,6 +20,7 @@ use common::{
     signal, wait_until,
 };
 use serde_json::Value;
+use small_disk::SmallDisk;
 
 fn follow(logboom: &Logboom, args: &[&str]) -> Child {
     let mut all = vec!["docker"];
@@ -92,6 +95,81 @@ fn what_is_known_of_a_container_stands_in_the_session() {
     for event in ["created", "started", "died", "end"] {
         assert!(timeline().contains(&format!("\"event\":\"{event}\"")), "{event}: {}", timeline());
     }
+}
+
+/// The events of these kinds, each as `event`, and what its members tell of it.
+fn events(logboom: &Logboom, kinds: &[&str]) -> Vec<Value> {
+    let timeline = std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap_or_default();
+    let events = timeline.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    events.filter(|event| kinds.iter().any(|kind| event["event"] == *kind)).collect()
+}
+
+#[test]
+fn the_timeline_tells_of_errors_restarts_and_replacements() {
+    let (logboom, container) = (Logboom::new(), Container::named("told"));
+    let mut following = follow(&logboom, &["--container", &container.name, "--quiet"]);
+    wait_for_session(&logboom);
+    container.run(&[], "echo fine; echo 'ERROR it broke' >&2; echo 'ERROR again' >&2");
+    docker(&["wait", &container.name]);
+    container.start();
+    docker(&["wait", &container.name]);
+    container.remove();
+    container.run(&["--restart", "on-failure:1"], "exit 1");
+    wait_until(|| events(&logboom, &["died"]).len() >= 4);
+    wait_until(|| messages(&logboom, "stderr").len() >= 4);
+    signal("-INT", following.id());
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+
+    let told = events(&logboom, &["created", "started", "restarted"]);
+    let names: Vec<_> = told.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["created", "started", "restarted", "created", "started", "restarted"]);
+    assert_eq!((&told[0]["replaces"], &told[3]["replaces"]), (&Value::Null, &told[0]["container"]));
+    assert_eq!((told[2]["restarts"].as_u64(), told[5]["restarts"].as_u64()), (Some(0), Some(1)));
+    let errors = events(&logboom, &["error_line"]);
+    let seqs = logboom.jsons(["show", "--json", "--stream", "stderr"]);
+    assert!(seqs.iter().any(|record| record["seq"] == errors[0]["seq"]), "{errors:?} {seqs:?}");
+    assert_eq!(errors[0]["message"], "ERROR it broke");
+}
+
+#[test]
+fn on_a_full_disk_it_goes_on_and_takes_up_what_it_could_not() {
+    let disk = SmallDisk::new("4m");
+    let (logboom, first, late) =
+        (Logboom::in_dir(disk.path().join("logs")), Container::named("disk-first"), Container::named("disk-late"));
+    let label = format!("disk={}", first.name);
+    let mut following = follow(&logboom, &["--label", &label, "--until-exit", "--quiet"]);
+    wait_for_session(&logboom);
+    first.run(&["--label", &label], "seq 1 10; while [ ! -e /go ]; do sleep 0.1; done; seq 11 20");
+    wait_until(|| messages(&logboom, "stdout").len() == 10);
+    disk.fill();
+    late.run(&["--label", &label], "seq 1 10");
+    docker(&["wait", &late.name]);
+    let mut errors = following.stderr.take().unwrap();
+    let mut said = [0; 4096];
+    let length = errors.read(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said[..length]).into_owned();
+    assert!(said.contains("it is tried again"), "{said}");
+    disk.make_room();
+    wait_until(|| messages(&logboom, "stdout").len() == 20);
+    docker(&["exec", &first.name, "sh", "-c", ": > /go"]);
+    assert_eq!(following.wait().unwrap().code(), Some(0), "{said}");
+    let of = |container: &Container| logboom.text(["show", "--raw", "--run", &container.name]);
+    let numbers = |to: u32| (1..=to).map(|number| format!("{number}\n")).collect::<String>();
+    assert_eq!((of(&first), of(&late)), (numbers(20), numbers(10)));
+    logboom.run(["verify"]).expect(0);
+}
+
+#[test]
+fn a_running_container_whose_log_cannot_be_read_is_attached_to() {
+    let (logboom, container) = (Logboom::new(), Container::named("unreadable"));
+    let driver =
+        ["--log-driver", "syslog", "--log-opt", "syslog-address=udp://127.0.0.1:9", "--log-opt", "cache-disabled=true"];
+    container.run(&driver, "echo before; while [ ! -e /go ]; do sleep 0.1; done; echo after");
+    let mut following = follow(&logboom, &["--container", &container.name, "--until-exit", "--quiet"]);
+    wait_until(|| logboom.run(["show", "--json"]).stdout.windows(4).any(|bytes| bytes == b"gap\""));
+    docker(&["exec", &container.name, "sh", "-c", ": > /go"]);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert_eq!(logboom.run(["show", "--raw", "--stream", "stdout"]).expect(1).text(), "after\n");
 }
 
 #[test]

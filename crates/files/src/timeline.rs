@@ -122,11 +122,16 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<String>,
     },
-    /// A container was started.
+    /// A container was started for the first time.
     Started {
         /// Its id, the first twelve digits.
         container: String,
-        /// How often it had been started before.
+    },
+    /// A container was started that had been started before.
+    Restarted {
+        /// Its id, the first twelve digits.
+        container: String,
+        /// How often the engine has done so by the container's restart policy.
         #[serde(default)]
         restarts: u32,
     },
@@ -160,12 +165,15 @@ pub enum What {
         /// As the builder says it.
         step: String,
     },
-    /// A service printed an error.
+    /// A service printed an error. Of those that follow each other within a second only the first is an event.
     ErrorLine {
         /// The record.
         seq: u64,
-        /// The beginning of what it says.
+        /// The beginning of what it says, at most 200 characters.
         message: String,
+        /// How many error lines there were since the event before that are no events.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        passed_over: u64,
     },
     /// The engine could not be reached any more.
     EngineLost {
@@ -177,6 +185,11 @@ pub enum What {
     /// An event of a newer logboom: its name and members.
     #[serde(untagged)]
     Other(Map<String, Value>),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a timeline holds.

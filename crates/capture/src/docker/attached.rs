@@ -7,7 +7,12 @@
 //! was started again, or logboom was killed, the log is read from its beginning, and as many lines of each stream as
 //! were taken are left out. A log that rotates may have lost its beginning: then the clock has to do, and a gap says so.
 
-use std::{collections::HashMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use logboom_files::with_causes;
 use logboom_record::Time;
@@ -37,9 +42,10 @@ const END_WAIT: Duration = Duration::from_secs(2);
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const LOOKS_MAX: u32 = 250;
 
-const BLIND: &str = "its log driver is `none`, so what it printed before now cannot be had; to have all of it start logboom before the \
-                     container, or create it with --log-driver json-file";
-const BLIND_AGAIN: &str = "its log driver is `none`, so what it printed while logboom was not attached is lost";
+const BLIND: &str = "its log driver keeps nothing to read, so what it printed before now cannot be had; to have all of it start logboom \
+                     before the container, or create it with --log-driver json-file";
+const BLIND_AGAIN: &str =
+    "its log driver keeps nothing to read, so what it printed while logboom was not attached is lost";
 const LATE: &str = "it was started before logboom could attach, so what it printed first may be lost";
 const GONE: &str = "it was removed before it could be read";
 const ROTATED: &str =
@@ -56,12 +62,20 @@ pub(super) struct Attached {
     deferred: HashMap<String, Vec<Event>>,
     /// When the follower before this one last wrote something.
     written_ns: i64,
+    /// Those whose logs the engine has refused to read, as it does with drivers that keep nothing.
+    unreadable: HashSet<ContainerId>,
 }
 
 impl Attached {
     /// Nothing yet; a follower before this one last wrote something at this time.
     pub fn after(written_ns: i64) -> Attached {
-        Attached { whole: HashMap::new(), early: None, deferred: HashMap::new(), written_ns }
+        Attached {
+            whole: HashMap::new(),
+            early: None,
+            deferred: HashMap::new(),
+            written_ns,
+            unreadable: HashSet::new(),
+        }
     }
 
     /// The stream is not wanted now: a container whose stream nobody reads would wait.
@@ -73,6 +87,11 @@ impl Attached {
     fn has_whole(&self, container: &Container) -> bool {
         facts::is_over(&container.state.status)
             && self.whole.get(&id_of(container)) == Some(&container.state.started_at_ns)
+    }
+
+    /// Whether nothing of what it prints can be read later.
+    fn is_blind(&self, container: &Container) -> bool {
+        container.log_driver == "none" || self.unreadable.contains(&id_of(container))
     }
 
     fn note_whole(&mut self, container: &Container) {
@@ -177,7 +196,7 @@ impl Containers {
             return Ok(None);
         }
         match left {
-            _ if is_blind(&container) || is_new => self.attach(at, container, engine).await,
+            _ if self.attached.is_blind(&container) || is_new => self.attach(at, container, engine).await,
             Some(_) if self.attached.has_whole(&container) => Ok(None),
             Some(SourceKind::Attached) => {
                 self.go_on_attached(at, container, engine).await?;
@@ -185,6 +204,16 @@ impl Containers {
             }
             _ => Ok(Some(container)),
         }
+    }
+
+    /// The engine refuses to read the log of the container that is being read: attaches to it instead.
+    pub async fn attach_instead(&mut self, at: usize, reached: Reached, engine: &Engine) -> Result<(), StreamError> {
+        let Some(reading) = &self.services[at].reading else { return Ok(()) };
+        let container = reading.container.clone();
+        self.attached.unreadable.insert(id_of(&container));
+        self.put_aside(at, Left::at(reached));
+        self.left.remove(&id_of(&container));
+        self.attach(at, container, engine).await.map(drop)
     }
 
     /// Attaches, and looks what can have been missed.
@@ -204,7 +233,7 @@ impl Containers {
             },
         };
         let is_from_start = was_from_start || now.state.status == "created" || self.attached.has_whole(&now);
-        if !is_from_start && !is_blind(&now) {
+        if !is_from_start && !self.attached.is_blind(&now) {
             return Ok(Some(container));
         }
         let was_there = self.left.remove(&id_of(&now)).is_some();
@@ -245,7 +274,7 @@ impl Containers {
                 self.miss(at, GONE);
                 None
             }
-            _ if !is_blind(&container) => Some(container),
+            _ if !self.attached.is_blind(&container) => Some(container),
             // Paused, or about to be started again: there will be an event.
             EngineError::Conflict { .. } => None,
             other => {
@@ -320,7 +349,7 @@ impl Containers {
         }
         match now.state.status.as_str() {
             _ if is_finishing && !is_over => self.go_on(at, left, engine).await,
-            _ if is_blind(&now) => self.detached_blind(at, now, &detached, engine).await,
+            _ if self.attached.is_blind(&now) => self.detached_blind(at, now, &detached, engine).await,
             // It could not be started; somebody may try again.
             "created" => {
                 self.put_aside(at, left);
@@ -442,11 +471,6 @@ impl Containers {
 
 fn id_of(container: &Container) -> ContainerId {
     ContainerId::parse(&container.id).unwrap_or_default()
-}
-
-/// Whether nothing of what it prints is kept anywhere.
-fn is_blind(container: &Container) -> bool {
-    container.log_driver == "none"
 }
 
 /// What an event tells of a container that is gone.

@@ -11,6 +11,7 @@ use logboom_files::{
     session::{ContainerMeta, Counts, Durable, RunMeta, started},
     textlog::TextWriter,
     timeline::{self, What},
+    with_causes,
 };
 use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
 use tokio::sync::mpsc;
@@ -39,9 +40,17 @@ pub(super) struct Service {
     pub id: ServiceId,
     run: RunId,
     pub containers: Vec<ContainerMeta>,
+    /// The session's files do not say so yet.
+    is_unsaved: bool,
     pub reading: Option<Reading>,
     /// The container that takes the place of the one being read.
     pub next: Option<Box<Container>>,
+}
+
+impl Service {
+    fn new(key: ServiceKey, run: RunId, id: ServiceId, containers: Vec<ContainerMeta>) -> Service {
+        Service { key, id, run, containers, is_unsaved: false, reading: None, next: None }
+    }
 }
 
 /// A container that is read.
@@ -74,6 +83,9 @@ pub(super) struct Containers {
     pub attached: Attached,
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
+    starts: facts::Starts,
+    /// How far the engine's clock is ahead of ours.
+    pub ahead_ns: i64,
 }
 
 impl Containers {
@@ -81,6 +93,7 @@ impl Containers {
     pub fn begin(
         session: Session,
         follow: &Follow,
+        ahead_ns: i64,
         said: mpsc::UnboundedSender<Said>,
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
@@ -101,10 +114,10 @@ impl Containers {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
             let (id, containers) = (writer.add(left.service)?, run.containers.clone());
-            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None });
+            services.push(Service::new(key, run.run.id, id, containers));
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
-        let (since, parent) = (Since::of(follow), meta.run.id);
+        let (since, parent) = (Since::of(follow, ahead_ns), meta.run.id);
         Ok(Containers {
             session,
             parent,
@@ -116,6 +129,8 @@ impl Containers {
             left: left_at,
             attached,
             root: None,
+            starts: facts::Starts::default(),
+            ahead_ns,
         })
     }
 
@@ -162,8 +177,9 @@ impl Containers {
             _ => self.look(&event.id, engine).await?,
         }
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
-        if let Some(what) = facts::what_of(event, self.services[at].containers.last(), was_known) {
-            self.note(at, Time::from_micros(event.time_ns / 1_000), what);
+        let is_again = event.action == Action::Started && self.starts.hear(event);
+        if let Some(what) = facts::what_of(event, &self.services[at].containers, is_again, was_known) {
+            self.note(at, Time::from_micros(event.time_ns.saturating_sub(self.ahead_ns) / 1_000), what);
         }
         if let Action::Died { .. } = event.action {
             self.make_room(at);
@@ -180,6 +196,7 @@ impl Containers {
         if is_new && self.since.skips(&container) {
             return Ok(());
         }
+        self.starts.see(&container);
         self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
@@ -187,7 +204,8 @@ impl Containers {
             Some(at) => at,
             None => self.add(key, &container)?,
         };
-        self.update(at, facts::meta_of(&container))?;
+        // Where that cannot be saved its output may have room all the same.
+        let saved = self.update(at, facts::meta_of(&container));
         let service = &mut self.services[at];
         match &service.reading {
             Some(reading) if reading.container.id == container.id => {}
@@ -198,7 +216,7 @@ impl Containers {
             None => self.read(at, Box::new(container), engine).await?,
         }
         self.attached.forget_early();
-        Ok(())
+        Ok(saved?)
     }
 
     /// Finishes with a container that has ended where another takes its place.
@@ -215,9 +233,11 @@ impl Containers {
     }
 
     fn add(&mut self, key: ServiceKey, container: &Container) -> Result<usize, StreamError> {
+        self.writer.room_for_one()?;
         let now = Time::now();
         let (file, text) = self.session.claim_named(&key.name())?;
-        let writer = TextWriter::new(file, &self.session.dir().join(&text));
+        let path = self.session.dir().join(&text);
+        let writer = TextWriter::new(file, &path);
         let run = Run {
             parent: Some(self.parent),
             labels: key.labels(),
@@ -225,10 +245,12 @@ impl Containers {
             ..started(RunId::new(now), Kind::Service, key.name(), now)
         };
         let (text, boom) = (Some(text), Some(self.boom.clone()));
-        self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) })?;
+        self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) }).inspect_err(|_| {
+            // It is tried again by another name: an empty file that stays harms nobody.
+            let _ = std::fs::remove_file(&path);
+        })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
-        let (containers, reading, next) = (Vec::new(), None, None);
-        self.services.push(Service { key, id, run: run.id, containers, reading, next });
+        self.services.push(Service::new(key, run.id, id, Vec::new()));
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });
         Ok(at)
@@ -238,9 +260,19 @@ impl Containers {
     fn update(&mut self, at: usize, container: ContainerMeta) -> Result<(), FilesError> {
         let service = &mut self.services[at];
         match service.containers.iter_mut().find(|known| known.id == container.id) {
-            Some(known) if *known == container => return Ok(()),
+            Some(known) if *known == container => return self.save(at),
             Some(known) => *known = container,
             None => service.containers.push(container),
+        }
+        service.is_unsaved = true;
+        self.save(at)
+    }
+
+    /// Has the session's files say what is known of a service's containers, if they do not yet.
+    fn save(&mut self, at: usize) -> Result<(), FilesError> {
+        let service = &mut self.services[at];
+        if !service.is_unsaved {
+            return Ok(());
         }
         let (run, containers) = (service.run, service.containers.clone());
         self.session.update(Durable::Soon, |meta| {
@@ -249,7 +281,9 @@ impl Containers {
                 entry.containers = containers;
             }
             Ok(())
-        })
+        })?;
+        service.is_unsaved = false;
+        Ok(())
     }
 
     fn note_removed(&mut self, id: &str) -> Result<(), FilesError> {
@@ -361,8 +395,11 @@ impl Containers {
         match why {
             Some(error) if error.is_lost() => {}
             Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
+            Some(EngineError::LogsUnreadable { .. }) if !reading.finishing => {
+                return self.attach_instead(at, reached, engine).await;
+            }
             Some(error) => {
-                let why = logboom_files::with_causes(&error);
+                let why = with_causes(&error);
                 self.lose(at, &why, reached, watcher);
                 return self.go_on(at, Left::at(reached), engine).await;
             }
@@ -428,8 +465,9 @@ impl Containers {
         }
     }
 
-    /// Ends the services, and the session where nobody else adds to it.
-    pub async fn end(self) -> Result<Streamed, StreamError> {
+    /// Ends the services, and the session where nobody else adds to it. What the session's files have no room for is in the boom file.
+    pub async fn end(mut self) -> Result<Streamed, StreamError> {
+        let saved: Result<Vec<()>, _> = (0..self.services.len()).map(|at| self.save(at)).collect();
         let Containers { session, writer, sources, services, boom, .. } = self;
         sources.stop().await;
         let (now, mut streamed) = (Time::now(), Streamed::default());
@@ -439,19 +477,15 @@ impl Containers {
             streamed.outcomes.insert(service.key.name(), end.outcome);
             ends.push((service.run, end.clone(), writer.end(service.id, end)));
         }
-        let meta = session.meta()?;
-        let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
-            && session.written_booms().iter().all(|written| *written == boom);
-        if meta.run.end.is_none() && !meta.open && is_alone {
-            session.end(&facts::end_of_all(&streamed.outcomes, now))?;
-        }
+        let mut noted = saved.and_then(|_| end_session(&session, &boom, &facts::end_of_all(&streamed.outcomes, now)));
         for (run, end, ending) in ends {
             let counts = ending.wait()?.counts;
             streamed.counts = [streamed.counts, counts].into_iter().sum();
             note_end(&session, run, &end, counts);
-            session.end_run(run, &end, counts)?;
+            noted = noted.and(session.end_run(run, &end, counts));
         }
         streamed.trouble = Arc::into_inner(writer).and_then(|writer| writer.finish().trouble);
+        streamed.trouble = streamed.trouble.or(noted.err().map(|error| with_causes(&error)));
         Ok(streamed)
     }
 
@@ -477,13 +511,14 @@ impl Containers {
             .iter()
             .filter_map(|service| service.reading.as_ref())
             .map(|reading| reading.container.id.clone());
+        let mut looked = Ok(());
         for id in ids.collect::<Vec<_>>() {
-            self.look(&id, engine).await?;
+            looked = looked.and(self.look(&id, engine).await);
         }
         for at in 0..self.services.len() {
-            self.ask_again(at, engine).await?;
+            looked = looked.and(self.ask_again(at, engine).await).and(self.save(at).map_err(StreamError::from));
         }
-        Ok(())
+        looked
     }
 }
 
@@ -493,6 +528,17 @@ fn id_of(container: &Container) -> ContainerId {
 
 pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
+}
+
+/// Ends a session to which nobody else adds.
+fn end_session(session: &Session, boom: &str, end: &RunEnd) -> Result<(), FilesError> {
+    let meta = session.meta()?;
+    let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
+        && session.written_booms().iter().all(|written| *written == boom);
+    match meta.run.end.is_none() && !meta.open && is_alone {
+        true => session.end(end),
+        false => Ok(()),
+    }
 }
 
 fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {

@@ -1,6 +1,6 @@
 //! What the session's files say of a container, out of what the engine says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use logboom_files::{session::ContainerMeta, timeline::What};
 use logboom_record::{Outcome, RunEnd, Time};
@@ -45,12 +45,42 @@ fn word(health: Health) -> &'static str {
     }
 }
 
-/// What the timeline says of an event.
-pub(super) fn what_of(event: &Event, known: Option<&ContainerMeta>, was_known: bool) -> Option<What> {
-    let container = event.id.chars().take(SHORT_ID).collect();
+/// When containers were started, to tell their first start from others.
+#[derive(Debug, Default)]
+pub(super) struct Starts(HashMap<String, i64>);
+
+impl Starts {
+    /// An event can be that of the start that was seen if it is no later than this.
+    const EVENT_DELAY_NS: i64 = 1_000_000_000;
+
+    /// Takes note of how a container is, the first time that it is looked at.
+    pub fn see(&mut self, container: &Container) {
+        if let Some(started_at_ns) = container.state.started_at_ns {
+            self.0.entry(container.id.clone()).or_insert(started_at_ns.saturating_add(Self::EVENT_DELAY_NS));
+        }
+    }
+
+    /// Takes note of a start. Whether there was one before.
+    pub fn hear(&mut self, event: &Event) -> bool {
+        self.0.insert(event.id.clone(), i64::MIN).is_some_and(|until_ns| event.time_ns > until_ns)
+    }
+}
+
+/// The id as the timeline has it.
+fn short(id: &str) -> String {
+    id.chars().take(SHORT_ID).collect()
+}
+
+/// What the timeline says of an event of a service that has these containers; `is_again` of one that was started before.
+pub(super) fn what_of(event: &Event, containers: &[ContainerMeta], is_again: bool, was_known: bool) -> Option<What> {
+    let (container, at) = (short(&event.id), containers.iter().position(|known| known.id == event.id)?);
     Some(match event.action {
-        Action::Created => What::Created { container, image: event.image().to_owned(), replaces: None },
-        Action::Started => What::Started { container, restarts: known.map_or(0, |known| known.restarts) },
+        Action::Created => {
+            let replaces = at.checked_sub(1).map(|before| short(&containers[before].id));
+            What::Created { container, image: event.image().to_owned(), replaces }
+        }
+        Action::Started if is_again => What::Restarted { container, restarts: containers[at].restarts },
+        Action::Started => What::Started { container },
         Action::Died { exit_code } => What::Died { container, exit_code },
         Action::Oom => What::Oom { container },
         Action::Removed if was_known => What::Removed { container },

@@ -16,9 +16,9 @@ pub(super) struct Since {
 }
 
 impl Since {
-    /// As it is asked for.
-    pub fn of(follow: &Follow) -> Since {
-        let ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000));
+    /// As it is asked for, of an engine whose clock is so far ahead of ours.
+    pub fn of(follow: &Follow, ahead_ns: i64) -> Since {
+        let ns = follow.since.map(|time| time.as_micros().saturating_mul(1_000).saturating_add(ahead_ns));
         Since { ns, skips_ended: !follow.until_exit, there: HashSet::new() }
     }
 
@@ -51,7 +51,7 @@ mod tests {
     fn since(micros: Option<i64>, until_exit: bool) -> Since {
         let host: Host = "unix:///x.sock".parse().unwrap();
         let follow = Follow { host, selection: Selection::default(), since: micros.map(Time::from_micros), until_exit };
-        let mut since = Since::of(&follow);
+        let mut since = Since::of(&follow, 0);
         since.note_there("old");
         since
     }
@@ -61,6 +61,16 @@ mod tests {
         container.state.status = status.to_owned();
         container.state.finished_at_ns = Some(finished_at_ns);
         container
+    }
+
+    #[test]
+    fn it_is_compared_with_the_engines_clock() {
+        let host: Host = "unix:///x.sock".parse().unwrap();
+        let selection = Selection::default();
+        let follow = Follow { host, selection, since: Some(Time::from_micros(7)), until_exit: true };
+        let mut since = Since::of(&follow, -3_000);
+        since.note_there("old");
+        assert_eq!(since.ns_of(&container("old", "running", 0)), Some(4_000));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt, io, sync::mpsc::SyncSender, thread, time::
 
 use logboom_files::{FilesError, Session, session::Counts, timeline::What, with_causes};
 use logboom_record::{Level, Outcome, Time};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 use super::{containers::Containers, select::Selection, sources::Said};
 use crate::{
@@ -128,12 +131,13 @@ impl LogStreamer {
         watcher: impl Watcher + Clone + 'static,
     ) -> Result<LogStreamer, StreamError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StreamError::Start)?;
-        let engine = runtime.block_on(reach(&follow))?;
+        let (engine, ahead_ns) = runtime.block_on(reach(&follow))?;
         let (stop, stopped) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         // What reads and writes asks for a runtime to be there.
         let entered = runtime.enter();
-        let following = Following { ready: Some(ready), ..Following::begin(session.clone(), engine, follow, watcher)? };
+        let following =
+            Following { ready: Some(ready), ..Following::begin(session.clone(), (engine, ahead_ns), follow, watcher)? };
         drop(entered);
         let thread = thread::Builder::new().name("containers".to_owned());
         let thread = thread.spawn(move || runtime.block_on(following.run(stopped))).map_err(StreamError::Start)?;
@@ -159,16 +163,17 @@ impl LogStreamer {
     /// Waits until it ends: because it was stopped, or with [`Follow::until_exit`] because all containers have ended.
     ///
     /// # Errors
-    /// [`StreamError::Files`] where the ends cannot be noted.
+    /// [`StreamError::Services`] if its writer failed.
     pub fn wait(self) -> Result<Streamed, StreamError> {
         let panicked = || StreamError::Start(io::Error::other("its thread failed"));
         self.thread.join().map_err(|_| panicked())?
     }
 }
 
-/// Connects, and looks for what must be there.
-async fn reach(follow: &Follow) -> Result<Engine, StreamError> {
+/// Connects, asks how far the engine's clock is ahead, and looks for what must be there.
+async fn reach(follow: &Follow) -> Result<(Engine, i64), StreamError> {
     let engine = Engine::connect(&follow.host).await?;
+    let ahead_ns = engine.clock_ahead_ns().await?;
     if follow.until_exit {
         for wanted in &follow.selection.containers {
             match engine.inspect(wanted).await {
@@ -179,7 +184,7 @@ async fn reach(follow: &Follow) -> Result<Engine, StreamError> {
             }
         }
     }
-    Ok(engine)
+    Ok((engine, ahead_ns))
 }
 
 struct Following {
@@ -190,6 +195,8 @@ struct Following {
     watcher: Box<dyn Watcher>,
     /// Events from here on have not been heard.
     heard_ns: Option<i64>,
+    /// What could not be done, as it was said, and when it is tried again.
+    failed: Option<(String, Instant)>,
     /// Held until the containers that are there are known, and those to come will be told.
     ready: Option<SyncSender<()>>,
 }
@@ -197,16 +204,16 @@ struct Following {
 impl Following {
     fn begin(
         session: Session,
-        engine: Engine,
+        (engine, ahead_ns): (Engine, i64),
         follow: Follow,
         watcher: impl Watcher + Clone + 'static,
     ) -> Result<Following, StreamError> {
         let (say, said) = mpsc::unbounded_channel();
         let mut warner = watcher.clone();
         let warn = move |why: &str| warner.say(&format!("not all output can be kept: {why}; the containers go on"));
-        let containers = Containers::begin(session, &follow, say, Box::new(warn))?;
-        let heard_ns = Some(now_ns());
-        Ok(Following { follow, engine, containers, said, watcher: Box::new(watcher), heard_ns, ready: None })
+        let containers = Containers::begin(session, &follow, ahead_ns, say, Box::new(warn))?;
+        let (heard_ns, watcher) = (Some(now_ns().saturating_add(ahead_ns)), Box::new(watcher));
+        Ok(Following { follow, engine, containers, said, watcher, heard_ns, failed: None, ready: None })
     }
 
     async fn run(mut self, mut stopped: mpsc::UnboundedReceiver<Stop>) -> Result<Streamed, StreamError> {
@@ -214,11 +221,7 @@ impl Following {
         loop {
             let followed = self.follow_engine(&mut stopped, &mut retry).await;
             self.ready = None;
-            let why = match followed {
-                Ok(()) => break,
-                Err(StreamError::Engine(error)) if error.is_lost() => error,
-                Err(other) => return Err(other),
-            };
+            let Err(why) = followed else { break };
             let why = with_causes(&why);
             self.note_engine(Level::Warn, &format!("the engine is gone: {why}"), What::EngineLost { why });
             if !self.wait_for_engine(&mut stopped, &mut retry).await {
@@ -229,35 +232,75 @@ impl Following {
         }
         self.catch_up().await;
         self.drain().await;
-        self.containers.end().await
+        let failed = self.failed.map(|(why, _)| why);
+        let streamed = self.containers.end().await?;
+        Ok(Streamed { trouble: streamed.trouble.or(failed), ..streamed })
     }
 
-    /// Until it is to end. The events are asked for first, so that none is missed between the list and them.
+    /// Until it is to end, or the engine is gone. The events are asked for first, so that none is missed between the list and them.
     async fn follow_engine(
         &mut self,
         stopped: &mut mpsc::UnboundedReceiver<Stop>,
         retry: &mut Duration,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), EngineError> {
         let mut events = self.engine.events(self.heard_ns, None).await?;
         self.take_stock().await?;
         self.ready = None;
         *retry = RETRY_MIN;
         loop {
-            if self.follow.until_exit && self.containers.all_ended() {
+            if self.follow.until_exit && self.have_all_ended().await? {
                 self.containers.finish_all();
                 if !self.containers.is_reading() {
                     return Ok(());
                 }
             }
+            let again_at = self.failed.as_ref().map_or_else(Instant::now, |(_, at)| *at);
             tokio::select! {
-                event = next_event(&mut events) => self.hear(event?).await?,
-                said = self.said.recv() => match said {
-                    Some(said) => self.containers.take(said, &self.engine, &mut *self.watcher).await?,
-                    None => return Ok(()),
-                },
+                event = next_event(&mut events) => {
+                    let heard = self.hear(event?).await;
+                    self.done(heard)?;
+                }
+                said = self.said.recv() => {
+                    let Some(said) = said else { return Ok(()) };
+                    let taken = self.containers.take(said, &self.engine, &mut *self.watcher).await;
+                    self.done(taken)?;
+                }
+                () = sleep_until(again_at), if self.failed.is_some() => self.try_again().await?,
                 _ = stopped.recv() => return Ok(()),
             }
         }
+    }
+
+    /// Whether there is nothing to wait for: what could not be done before is tried for the last time.
+    async fn have_all_ended(&mut self) -> Result<bool, EngineError> {
+        if self.containers.all_ended() && self.failed.is_some() {
+            self.try_again().await?;
+        }
+        Ok(self.containers.all_ended())
+    }
+
+    /// Something was done, or not: only that the engine is gone ends following it. Whatever else fails, as where a full disk has no
+    /// room for the session's files, is said once, and tried again until it can be done; the engine keeps what is printed meanwhile.
+    fn done(&mut self, result: Result<(), StreamError>) -> Result<(), EngineError> {
+        let why = match result {
+            Ok(()) => return Ok(()),
+            Err(StreamError::Engine(error)) if error.is_lost() => return Err(error),
+            Err(other) => with_causes(&other),
+        };
+        if self.failed.as_ref().is_none_or(|(said, _)| *said != why) {
+            self.watcher.say(&format!("{why}; it is tried again"));
+        }
+        self.failed = Some((why, Instant::now() + RETRY_MAX));
+        Ok(())
+    }
+
+    async fn try_again(&mut self) -> Result<(), EngineError> {
+        let before = self.failed.clone();
+        self.take_stock().await?;
+        if self.failed == before {
+            self.failed = None;
+        }
+        Ok(())
     }
 
     fn note_engine(&mut self, level: Level, message: &str, what: What) {
@@ -266,9 +309,14 @@ impl Following {
     }
 
     /// Everything that is there now.
-    async fn take_stock(&mut self) -> Result<(), StreamError> {
+    async fn take_stock(&mut self) -> Result<(), EngineError> {
         let query = ListQuery { labels: Vec::new(), all: true };
-        for listed in self.engine.list(&query).await? {
+        let listed = self.engine.list(&query).await.map_err(StreamError::from);
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.done(Err(error)),
+        };
+        for listed in listed {
             let selection = &self.follow.selection;
             // Of all containers those that run: what ended long ago is of no interest unless it is asked for.
             let is_wanted = selection.has(&listed.id, &listed.name, &listed.labels)
@@ -277,10 +325,12 @@ impl Following {
                 self.containers.note_there(&listed.id);
             }
             if is_wanted || self.containers.has(&listed.id) {
-                self.containers.look(&listed.id, &self.engine).await?;
+                let looked = self.containers.look(&listed.id, &self.engine).await;
+                self.done(looked)?;
             }
         }
-        self.containers.look_at_known(&self.engine).await
+        let looked = self.containers.look_at_known(&self.engine).await;
+        self.done(looked)
     }
 
     async fn hear(&mut self, event: Event) -> Result<(), StreamError> {
@@ -310,11 +360,13 @@ impl Following {
     /// Hears what happened so far: how containers ended that have just ended. An engine that does not tell now has no more to say.
     async fn catch_up(&mut self) {
         let hear_all = async {
-            let mut events = self.engine.events(self.heard_ns, Some(now_ns())).await?;
+            let mut events =
+                self.engine.events(self.heard_ns, Some(now_ns().saturating_add(self.containers.ahead_ns))).await?;
             while let Some(event) = events.next().await? {
-                self.hear(event).await?;
+                let heard = self.hear(event).await;
+                self.done(heard)?;
             }
-            Ok::<_, StreamError>(())
+            Ok::<_, EngineError>(())
         };
         let _ = tokio::time::timeout(CATCH_UP_MAX, hear_all).await;
     }
@@ -322,7 +374,7 @@ impl Following {
     /// Reads what there is.
     async fn drain(&mut self) {
         self.containers.finish_all();
-        let until = tokio::time::Instant::now() + DRAIN_MAX;
+        let until = Instant::now() + DRAIN_MAX;
         while self.containers.is_reading() {
             let said = tokio::time::timeout_at(until, self.said.recv()).await;
             let Ok(Some(said)) = said else { return self.containers.give_up(&mut *self.watcher) };

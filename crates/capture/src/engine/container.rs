@@ -169,7 +169,7 @@ fn listed_of(wire: WireListed) -> Listed {
 }
 
 /// Nanoseconds since 1970 of a time stamp; `None` of the year 1, by which engines say never.
-fn nanos(text: &str) -> Option<i64> {
+pub(super) fn nanos(text: &str) -> Option<i64> {
     let time = text.parse::<jiff::Timestamp>().ok()?;
     i64::try_from(time.as_nanosecond()).ok()
 }

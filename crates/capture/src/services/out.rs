@@ -4,6 +4,8 @@
 //! before whatever may make the boom file write a block. It also says how far the text logs go, which may be behind: what is
 //! missing there is made from the records after a kill, and what is beyond it is of no record.
 
+use std::path::Path;
+
 use logboom_boom as boom;
 use logboom_files::{session::Counts, with_causes};
 use logboom_record::{Flags, Kind, Level, RunEnd, RunId, Stream, Time};
@@ -11,6 +13,7 @@ use logboom_record::{Flags, Kind, Level, RunEnd, RunId, Stream, Time};
 use super::{
     NewService, Written,
     checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
+    errors::{ErrorLines, Pace},
     feed::{Delivery, Lost, Piece, Place, Reached, Source},
     queue::Answer,
     syncs::{Synced, TextSyncs},
@@ -57,6 +60,7 @@ pub(super) struct Out {
     checkpoint: Vec<u8>,
     spare: Vec<u8>,
     boot: Boot,
+    error_lines: ErrorLines,
     pub(super) trouble: Trouble,
     /// What the services came to that have ended.
     pub(super) ended: Vec<(RunId, Counts)>,
@@ -77,6 +81,7 @@ struct Service {
     passed: Place,
     is_dirty: bool,
     is_unsynced: bool,
+    errors: Pace,
 }
 
 impl Service {
@@ -107,7 +112,9 @@ impl Service {
 
 impl Out {
     pub(super) fn new(boom: boom::Writer, text_syncs: TextSyncs, trouble: Trouble) -> Out {
+        let error_lines = ErrorLines::new(boom.path().parent().unwrap_or(Path::new(".")));
         Out {
+            error_lines,
             boom,
             services: Vec::new(),
             live: Vec::new(),
@@ -149,6 +156,7 @@ impl Out {
             passed: Place::default(),
             is_dirty: false,
             is_unsynced: false,
+            errors: Pace::default(),
         };
         self.services.resize_with(number as usize + 1, || None);
         self.services[number as usize] = Some(Box::new(service));
@@ -210,7 +218,21 @@ impl Out {
         let Stamp { time, origin_ns: origin_time_ns } = part.time;
         let record =
             boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message: part.message, fields: None };
+        let level = *level;
         self.push(number, &record, Some(track));
+        if part.starts_line && level >= Level::Error {
+            self.note_error(number, time, part.message);
+        }
+    }
+
+    /// The last record is an error line.
+    #[cold]
+    fn note_error(&mut self, number: u32, time: Time, message: &[u8]) {
+        let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
+        if !self.boom.is_dropping() {
+            let seq = self.boom.next_seq(service.slot) - 1;
+            self.error_lines.push(&mut service.errors, (service.place.run, seq), time, message);
+        }
     }
 
     /// Adds a line of logboom's own.
@@ -301,6 +323,7 @@ impl Out {
         self.set_checkpoint();
         let flushed = self.boom.flush();
         self.trouble.check(flushed);
+        self.error_lines.write();
     }
 
     /// Before the boom file may write a block: what is in it is in the checkpoint then. While records are dropped there is

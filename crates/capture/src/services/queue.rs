@@ -113,18 +113,22 @@ pub(super) fn queue() -> (Hand, Outlet) {
 pub(super) struct Hand(Arc<Shared>);
 
 impl Hand {
+    /// Whether there may be one more.
+    ///
+    /// # Errors
+    /// [`ServicesError::TooMany`].
+    pub(super) fn room_for_one(&self) -> Result<(), ServicesError> {
+        self.0.lock().room_for_one()
+    }
+
     /// Adds a service, and gives its number.
     ///
     /// # Errors
     /// [`ServicesError::TooMany`].
     pub(super) fn add(&self, service: NewService) -> Result<u32, ServicesError> {
         let mut waiting = self.0.lock();
+        waiting.room_for_one()?;
         let number = waiting.lanes.len();
-        for (count, max) in [(number - waiting.ended, SERVICES_MAX), (number, SERVICES_EVER_MAX)] {
-            if count >= max {
-                return Err(ServicesError::TooMany { max });
-            }
-        }
         waiting.lanes.push(Lane::default());
         self.0.push(waiting, number as u32, Item::Add(Box::new(service)), 0);
         Ok(number as u32)
@@ -220,6 +224,15 @@ impl Shared {
 }
 
 impl Waiting {
+    fn room_for_one(&self) -> Result<(), ServicesError> {
+        let number = self.lanes.len();
+        let counts = [(number - self.ended, SERVICES_MAX), (number, SERVICES_EVER_MAX)];
+        match counts.into_iter().find(|(count, max)| count >= max) {
+            Some((_, max)) => Err(ServicesError::TooMany { max }),
+            None => Ok(()),
+        }
+    }
+
     fn is_full(&self, service: u32, bytes: usize) -> bool {
         let has_own = self.lanes.get(service as usize).is_some_and(|lane| lane.bytes > 0);
         has_own && self.bytes + bytes > BYTES_MAX
