@@ -26,8 +26,8 @@ use crate::{
     },
 };
 
-/// How much of what a stream printed last is remembered.
-const LAST_BYTES: usize = 16 << 10;
+/// How much of what a stream printed last is remembered at least; less only where it printed less.
+pub(super) const LAST_BYTES: usize = 64 << 10;
 
 /// How it ended.
 #[derive(Debug)]

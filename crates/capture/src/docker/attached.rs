@@ -20,7 +20,7 @@ use logboom_record::Time;
 use super::{
     attach::Detached,
     containers::{Containers, Reading, token},
-    counted::normal,
+    counted::{Counter, normal},
     early::Early,
     ending::{has_beginning, tail_of},
     facts,
@@ -421,7 +421,8 @@ impl Containers {
         let (of, service) = (Asked { follow: !is_over, ..Asked::of(engine, &now) }, &mut self.services[at]);
         let (container, kind) = (Box::new(now), SourceKind::Attached);
         service.reading = Some(Reading::new(container, kind, is_over));
-        self.sources.read_counted(token(at), service.id, &of, &left.reached);
+        let counter = Counter::again(&left.reached, Some(&detached.last));
+        self.sources.read_counted(token(at), service.id, &of, counter);
         Ok(())
     }
 
@@ -456,7 +457,7 @@ impl Containers {
         if kind == SourceKind::Attached {
             let reached = normal(&left.reached);
             self.writer.begin(service, Source { reached, ..left });
-            self.sources.read_counted(token(at), service, &of, &reached);
+            self.sources.read_counted(token(at), service, &of, Counter::again(&reached, None));
         } else {
             let from = Place { part: u64::try_from(self.attached.written_ns).unwrap_or(0), offset: 0 };
             let from = StreamPlace { at: from, ..StreamPlace::default() };

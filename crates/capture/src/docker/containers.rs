@@ -21,7 +21,7 @@ use super::{
     facts,
     select::ServiceKey,
     since::Since,
-    sources::{Asked, Left, Said, Sources, kind_of},
+    sources::{Asked, Left, LogsEnd, Said, Sources, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
 };
@@ -347,7 +347,7 @@ impl Containers {
                 watcher.say(&format!("{}: {why}", service.key.name()));
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
-            Said::Ended(token, reached, why) => self.log_ended(token, reached, why, engine, watcher).await?,
+            Said::Ended(token, end) => self.log_ended(token, end, engine, watcher).await?,
             Said::Early(early) => self.take_early(*early, engine).await?,
             Said::Detached(token, detached) => self.detached(token, *detached, engine, watcher).await?,
         }
@@ -383,8 +383,7 @@ impl Containers {
     async fn log_ended(
         &mut self,
         token: Token,
-        reached: Reached,
-        why: Option<EngineError>,
+        LogsEnd { reached, followed, why }: LogsEnd,
         engine: &Engine,
         watcher: &mut dyn Watcher,
     ) -> Result<(), StreamError> {
@@ -403,7 +402,7 @@ impl Containers {
                 self.lose(at, &why, reached, watcher);
                 return self.go_on(at, Left::at(reached), engine).await;
             }
-            None if reading.finishing => return self.go_on(at, Left::at(reached), engine).await,
+            None if reading.finishing && !followed => return self.go_on(at, Left::at(reached), engine).await,
             None => {}
         }
         // If the engine is gone, that is found out now, and it is asked again when it is back.
@@ -423,12 +422,11 @@ impl Containers {
             other => other?,
         };
         // One last time without waiting, since what it said last may have come behind the end of the answer.
-        let is_over = facts::is_over(&state.state.status);
-        if let Some(reading) = self.services[at].reading.as_mut() {
-            (reading.finishing, reading.broken_off) = (is_over, None);
-            *reading.container = state;
-        }
-        self.sources.ask_again(token(at), &Asked { follow: !is_over, ..of }, reached);
+        let Some(reading) = self.services[at].reading.as_mut() else { return Ok(()) };
+        reading.finishing |= facts::is_over(&state.state.status);
+        (reading.broken_off, *reading.container) = (None, state);
+        let follow = !reading.finishing;
+        self.sources.ask_again(token(at), &Asked { follow, ..of }, reached);
         Ok(())
     }
 

@@ -4,10 +4,15 @@
 //! know. Lines, because a log may hold other bytes than were printed: `json-file` puts U+FFFD where there is no UTF-8. Only
 //! within a line whose beginning was recorded before its end came do bytes count; there, and only if what was printed is
 //! no UTF-8, the count may be off by some bytes. The count begins with the log, so it is of use where the log still has its
-//! beginning ([`beginning`]). No I/O.
+//! beginning ([`beginning`]).
+//!
+//! An engine that is killed loses what it has read and not written to its log, but part of that may have come by an attached stream: the
+//! log has fewer lines than came, and new ones stand where those would. So the last lines that came are compared with the
+//! log's; from the first one that differs on the log is new, and counts are its own. No I/O.
 
 use logboom_record::Stream;
 
+use super::attach::LAST_BYTES;
 use crate::{
     engine::Container,
     services::feed::{Delivery, Piece, Place, Reached, StreamPlace},
@@ -22,24 +27,57 @@ pub(super) struct Counter {
     streams: [Count; 2],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Count {
     /// The place of what comes next.
     at: Place,
     /// All before it is handed over.
     done: Place,
+    /// The end of what is handed over, while the log has to be compared with it.
+    known: Option<Known>,
+}
+
+/// The last lines of a stream.
+#[derive(Clone, Debug)]
+struct Known {
+    text: Vec<u8>,
+    /// The number of its first line.
+    first: u64,
+    /// The line that is compared, and where it starts.
+    line: u64,
+    start: usize,
+}
+
+/// What the entries of a log become.
+#[derive(Debug)]
+pub(super) enum Placed {
+    /// They are new.
+    Delivery(Delivery),
+    /// The log lacks what came last, so that places are others from here on.
+    Anew {
+        /// What is handed over, in the new places.
+        reached: Reached,
+        /// All that is known to have come last is missing in the log, and maybe what came before.
+        is_doubtful: bool,
+    },
 }
 
 impl Counter {
-    /// Reads a log from its beginning of which all before `reached` is in records.
-    pub fn again(reached: &Reached) -> Counter {
-        let count = |stream: &StreamPlace| Count { at: Place::default(), done: taken(stream) };
-        Counter { streams: [count(&reached.stdout), count(&reached.stderr)] }
+    /// Reads a log from its beginning of which all before `reached` is in records. What each stream printed last before that, if
+    /// it is known, is compared with the log.
+    pub fn again(reached: &Reached, last: Option<&[Vec<u8>; 2]>) -> Counter {
+        let count = |stream: &StreamPlace, last: Option<&[u8]>| {
+            let done = taken(stream);
+            Count { at: Place::default(), done, known: last.and_then(|last| Known::before(done, last)) }
+        };
+        let [stdout, stderr] = [0, 1].map(|stream| last.map(|last| &last[stream][..]));
+        Counter { streams: [count(&reached.stdout, stdout), count(&reached.stderr, stderr)] }
     }
 
     /// How far it is handed over.
     pub fn reached(&self) -> Reached {
-        let [stdout, stderr] = self.streams.map(|count| StreamPlace { at: count.done, ..StreamPlace::default() });
+        let [stdout, stderr] =
+            self.streams.each_ref().map(|count| StreamPlace { at: count.done, ..StreamPlace::default() });
         Reached { stdout, stderr }
     }
 
@@ -68,19 +106,64 @@ impl Counter {
     }
 
     /// Puts the pieces of entries of a log to their places by count.
-    pub fn place(&mut self, entries: &Delivery) -> Delivery {
-        let mut placed = Delivery { time: entries.time, ..Delivery::default() };
+    pub fn place(&mut self, entries: &Delivery) -> Vec<Placed> {
+        let (mut placed, mut delivery) = (Vec::new(), Delivery { time: entries.time, ..Delivery::default() });
         let mut rest = &entries.bytes[..];
         for piece in &entries.pieces {
             let (text, later) = rest.split_at_checked(piece.len as usize).unwrap_or((rest, &[]));
             rest = later;
-            self.push_entry(piece.stream, piece.origin_time_ns, text, &mut placed);
+            if let Some(is_doubtful) = self.streams[usize::from(piece.stream == Stream::Stderr)].begin_anew(text) {
+                let before = Delivery { time: entries.time, ..Delivery::default() };
+                placed.push(Placed::Delivery(std::mem::replace(&mut delivery, before)));
+                placed.push(Placed::Anew { reached: self.reached(), is_doubtful });
+            }
+            self.push_entry(piece.stream, piece.origin_time_ns, text, &mut delivery);
         }
+        placed.push(Placed::Delivery(delivery));
         placed
     }
 }
 
+impl Known {
+    /// The last lines of a stream whose text before `end` ends with `last`; nothing if that has no line from its beginning on.
+    fn before(end: Place, last: &[u8]) -> Option<Known> {
+        let newlines = memchr::memchr_iter(b'\n', last).count() as u64;
+        let (first, start) = match end.part.checked_sub(newlines)? {
+            0 if last.len() < LAST_BYTES => (0, 0),
+            first => (first + 1, memchr::memchr(b'\n', last)? + 1),
+        };
+        Some(Known { text: last[start..].to_vec(), first, line: first, start: 0 })
+    }
+
+    /// Whether an entry of the log at this place is what came; also where that cannot be told, as where bytes are no UTF-8.
+    fn has(&mut self, at: Place, entry: &[u8]) -> bool {
+        while self.line < at.part {
+            let Some(end) = memchr::memchr(b'\n', &self.text[self.start..]) else { return true };
+            (self.line, self.start) = (self.line + 1, self.start + end + 1);
+        }
+        let (rest, entry) = (&self.text[self.start..], entry.strip_suffix(b"\n").unwrap_or(entry));
+        let end = memchr::memchr(b'\n', rest);
+        let line = &rest[..end.unwrap_or(rest.len())];
+        if self.line > at.part || at.offset > 0 || line.len() >= TEXT_BYTES_MAX || std::str::from_utf8(line).is_err() {
+            return true;
+        }
+        line == entry || (end.is_none() && entry.starts_with(line))
+    }
+}
+
 impl Count {
+    /// Whether this entry of the log, which is to be taken next, stands where another line came. It is new then, with all that
+    /// follows it. If so, whether that may be true already of what was left out.
+    fn begin_anew(&mut self, entry: &[u8]) -> Option<bool> {
+        let known = self.known.as_mut().filter(|_| self.at < self.done)?;
+        if known.has(self.at, entry) {
+            return None;
+        }
+        let is_doubtful = known.first > 0 && self.at.part == known.first;
+        (self.done, self.known) = (self.at, None);
+        Some(is_doubtful)
+    }
+
     /// Takes bytes of one line, with its newline or without.
     fn take(&mut self, stream: Stream, origin_time_ns: Option<i64>, bytes: &[u8], into: &mut Delivery) {
         let Place { part, offset } = self.at;
@@ -235,6 +318,47 @@ mod tests {
         assert_eq!(of("journald", &[]), Beginning::Unknown);
     }
 
+    /// What is delivered of a log with these lines where `came` came before, of which `last` is remembered; and whether there is doubt.
+    fn after(came: &str, last: &str, log: &str) -> (String, Option<bool>) {
+        let mut attached = Counter::default();
+        attached.push(Stream::Stdout, None, came.as_bytes(), &mut Delivery::default());
+        let last = [last.as_bytes().to_vec(), Vec::new()];
+        let mut again = Counter::again(&attached.reached(), Some(&last));
+        let mut entries = Delivery::default();
+        for entry in self::entries(log.as_bytes()) {
+            entries.bytes.extend_from_slice(entry);
+            let len = entry.len() as u32;
+            entries.pieces.push(Piece { stream: Stream::Stdout, len, origin_time_ns: None, at: Place::default() });
+        }
+        let (mut delivered, mut doubt, mut last_at) = (Vec::new(), None, None);
+        for placed in again.place(&entries) {
+            match placed {
+                Placed::Delivery(delivery) => {
+                    assert!(delivery.pieces.iter().all(|piece| Some(piece.at) > last_at || last_at.is_none()));
+                    last_at = delivery.pieces.last().map(|piece| piece.at);
+                    delivered.push(delivery);
+                }
+                Placed::Anew { is_doubtful, .. } => (doubt, last_at) = (Some(is_doubtful), None),
+            }
+        }
+        assert_eq!(
+            again.reached().stdout.at.part,
+            log.matches('\n').count().max(again.streams[0].at.part as usize) as u64
+        );
+        (String::from_utf8(text(&delivered, Stream::Stdout)).unwrap(), doubt)
+    }
+
+    #[test]
+    fn what_a_log_has_in_the_place_of_lines_that_came_is_new() {
+        let came = "a\nb\nc\nd\n";
+        assert_eq!(after(came, came, "a\nb\nc\nd\ne\n"), ("e\n".to_owned(), None), "all is in the log");
+        assert_eq!(after(came, came, "a\nb\nx\ny\nz\n"), ("x\ny\nz\n".to_owned(), Some(false)));
+        assert_eq!(after(came, "b\nc\nd\n", "a\nb\nx\n"), ("x\n".to_owned(), Some(true)), "b may be another");
+        assert_eq!(after(came, "c\nd\n", "a\nb\nc\nx\n"), ("x\n".to_owned(), Some(true)));
+        assert_eq!(after("a\nbc", "a\nbc", "a\nbcd\n"), ("d\n".to_owned(), None), "the rest of a line");
+        assert_eq!(after("a\nbc", "a\nbc", "a\nx\n"), ("x\n".to_owned(), Some(false)));
+    }
+
     proptest! {
         #[test]
         fn what_attaching_has_not_given_comes_from_the_log_and_nothing_twice(
@@ -253,7 +377,7 @@ mod tests {
             }
             let mut places: Vec<Place> =
                 first.pieces.iter().filter(|piece| piece.stream == Stream::Stdout).map(|piece| piece.at).collect();
-            let (mut again, mut second) = (Counter::again(&attached.reached()), Delivery::default());
+            let (mut again, mut second) = (Counter::again(&attached.reached(), None), Delivery::default());
             for entry in entries(&printed) {
                 again.push_entry(Stream::Stdout, Some(1), entry, &mut second);
             }

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     attach::{Attachment, Detached, Outlet},
-    counted::Counter,
+    counted::{Counter, Placed},
     early::Early,
     logfile::{LogFile, Resume},
     logs::{self, Entries},
@@ -30,7 +30,7 @@ use crate::{
     engine::{BlockingFrames, Container, Engine, EngineError, Framing, LogsQuery},
     services::{
         Feed, ServiceId, ServiceWriter, Source,
-        feed::{Delivery, FileMark, Lost, Reached, SourceKind, StreamPlace},
+        feed::{ContainerId, Delivery, FileMark, Lost, Place, Reached, SourceKind, StreamPlace},
     },
 };
 
@@ -41,6 +41,9 @@ const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How long a source waits that must not hold up the runtime, where the writer has too much already.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
+const LACKS: &str =
+    "the engine's log lacks so much of what came before that some of what it has since may be taken for that";
+
 /// What a source has to say.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -48,12 +51,23 @@ pub(super) enum Said {
     Drained(Token, Left),
     /// It cannot be read at the moment, or in part; for a person.
     Trouble(Token, String),
-    /// The logs API ended or broke off; how far it had come, and why if it was no end.
-    Ended(Token, Reached, Option<EngineError>),
+    /// An answer of the logs API ended or broke off.
+    Ended(Token, LogsEnd),
     /// A container that was just created is attached to, if that could be done.
     Early(Box<Early>),
     /// A container that was attached to has ended, or the connection broke; all that came is handed over.
     Detached(Token, Box<Detached>),
+}
+
+/// How an answer of the logs API ended.
+#[derive(Debug)]
+pub(super) struct LogsEnd {
+    /// How far it had come.
+    pub reached: Reached,
+    /// Whether it was to go on with what comes. Engines end such an answer when the container ends, maybe before all was said.
+    pub followed: bool,
+    /// Why it broke off, if it did.
+    pub why: Option<EngineError>,
 }
 
 /// Where a source was left, to be gone on with.
@@ -138,8 +152,8 @@ impl Sources {
     }
 
     /// Reads by the logs API from the beginning of the log what is not handed over yet of a source that began as attached streams.
-    pub fn read_counted(&mut self, token: Token, service: ServiceId, of: &Asked, reached: &Reached) {
-        let counter = Some(Arc::new(Mutex::new(Counter::again(reached))));
+    pub fn read_counted(&mut self, token: Token, service: ServiceId, of: &Asked, counter: Counter) {
+        let counter = Some(Arc::new(Mutex::new(counter)));
         let target =
             Target { service, feed: self.writer.feed(service), since_ns: None, left: Left::default(), counter };
         lock(&self.targets).insert(token, target);
@@ -205,9 +219,16 @@ impl Sources {
 
     fn ask(&mut self, token: Token, of: &Asked, reached: Reached, pause: Duration) {
         let Some(target) = lock(&self.targets).get(&token).cloned() else { return };
-        let to_now = Arc::new(Notify::new());
-        let task =
-            Task { token, target, reached, of: of.clone(), said: self.said.clone(), to_now: Arc::clone(&to_now) };
+        let (to_now, writer) = (Arc::new(Notify::new()), Arc::clone(&self.writer));
+        let task = Task {
+            token,
+            target,
+            reached,
+            of: of.clone(),
+            said: self.said.clone(),
+            to_now: Arc::clone(&to_now),
+            writer,
+        };
         self.tasks.insert(token, (tokio::spawn(task.run_after(pause)), to_now));
     }
 
@@ -298,7 +319,7 @@ impl Asked {
     }
 }
 
-/// How an answer of the logs API ended.
+/// Why nothing comes of an answer any more.
 enum Ended {
     /// The engine ended it.
     ByEngine,
@@ -314,20 +335,21 @@ struct Task {
     said: mpsc::UnboundedSender<Said>,
     /// Ends the waiting for more.
     to_now: Arc<Notify>,
+    writer: Arc<ServiceWriter>,
 }
 
 impl Task {
     async fn run_after(self, pause: Duration) {
         tokio::time::sleep(pause).await;
         let mut entries = Entries::new(self.of.framing, self.reached);
-        let mut ended = self.read(&mut entries, self.of.follow).await;
+        let (mut followed, mut ended) = (self.of.follow, self.read(&mut entries, self.of.follow).await);
         if let Ok(Ended::ToNow) = ended {
             // What was on its way comes by an answer that ends.
             entries = Entries::new(self.of.framing, entries.reached());
-            ended = self.read(&mut entries, false).await;
+            (followed, ended) = (false, self.read(&mut entries, false).await);
         }
-        let ended = ended.err();
-        let _ = self.said.send(Said::Ended(self.token, entries.reached(), ended));
+        let end = LogsEnd { reached: entries.reached(), followed, why: ended.err() };
+        let _ = self.said.send(Said::Ended(self.token, end));
     }
 
     async fn read(&self, entries: &mut Entries, follow: bool) -> Result<Ended, EngineError> {
@@ -368,10 +390,28 @@ impl Task {
     }
 
     async fn hand_over(&self, delivery: &mut Delivery) {
-        let mut full = mem::take(delivery);
-        if let Some(counter) = &self.target.counter {
-            full = counter.lock().unwrap_or_else(PoisonError::into_inner).place(&full);
+        let entries = mem::take(delivery);
+        let Some(counter) = &self.target.counter else { return self.push(entries).await };
+        let placed = counter.lock().unwrap_or_else(PoisonError::into_inner).place(&entries);
+        for placed in placed {
+            match placed {
+                Placed::Delivery(delivery) => self.push(delivery).await,
+                Placed::Anew { reached, is_doubtful } => self.begin_anew(reached, is_doubtful),
+            }
         }
+    }
+
+    /// The log lacks what came last by attached streams.
+    fn begin_anew(&self, reached: Reached, is_doubtful: bool) {
+        let container = ContainerId::parse(&self.of.container).unwrap_or_default();
+        self.writer.begin(self.target.service, Source { reached, ..Source::new(container, SourceKind::Attached) });
+        if is_doubtful {
+            let (time, why) = (Time::now(), LACKS.to_owned());
+            self.writer.gap(self.target.service, Lost { time, count: None, why, reached: Place::default() });
+        }
+    }
+
+    async fn push(&self, mut full: Delivery) {
         while !full.pieces.is_empty()
             && let Err(back) = self.target.feed.try_push(full)
         {
