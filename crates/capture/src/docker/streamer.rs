@@ -30,6 +30,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// How long sources have to read what there is, once all is to end.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
+/// Nobody can tell how much that is: the engine tells of no end of its own, and numbers nothing.
+const BACK: &str = "the engine is back; if it had ended, it has lost what it had read and not written to its logs yet";
+
 /// What to follow.
 #[derive(Clone, Debug)]
 pub struct Follow {
@@ -227,7 +230,7 @@ impl Following {
             if !self.wait_for_engine(&mut stopped, &mut retry).await {
                 break;
             }
-            self.note_engine(Level::Info, "the engine is back", What::EngineBack {});
+            self.note_engine(Level::Info, BACK, What::EngineBack {});
             tokio::time::sleep(SETTLE).await;
         }
         self.catch_up().await;
