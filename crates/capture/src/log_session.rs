@@ -191,6 +191,14 @@ impl LogSession {
         Ok(ServiceLog { session: self, run, outputs })
     }
 
+    /// Makes all that was handed over so far for services survive a power cut.
+    ///
+    /// # Errors
+    /// [`ServicesError::NotDurable`], [`ServicesError::WriterGone`].
+    pub fn flush(&self) -> Result<(), LogSessionError> {
+        self.writing().as_ref().map_or(Ok(()), |writing| Ok(writing.writer.flush()?))
+    }
+
     /// Ends the session, and before it the services that have not ended. A streamer that follows into it is to be stopped first.
     ///
     /// # Errors
@@ -203,8 +211,9 @@ impl LogSession {
 
     fn end(&self, outcome: Outcome) -> Result<(), LogSessionError> {
         let writing = self.writing().take();
-        let trouble = writing.map(|writing| writing.end(&self.session)).transpose()?.flatten();
-        self.session.end(&ended(outcome, Time::now()))?;
+        let (noted, trouble) = writing.map_or((Ok(()), None), |writing| writing.end(&self.session));
+        let ended = self.session.end(&ended(outcome, Time::now()));
+        noted.and(ended.map_err(LogSessionError::from))?;
         trouble.map_or(Ok(()), |why| Err(LogSessionError::NotWhole { why }))
     }
 
@@ -234,6 +243,7 @@ impl Writing {
     }
 
     fn add(&mut self, session: &Session, name: &str) -> Result<(RunId, ServiceId), LogSessionError> {
+        self.writer.room_for_one()?;
         let now = Time::now();
         let (file, text) = session.claim_named(name)?;
         let writer = TextWriter::new(file, &session.dir().join(&text));
@@ -260,13 +270,13 @@ impl Writing {
         Ok(counts)
     }
 
-    /// Ends all; tells why not everything was kept.
-    fn end(mut self, session: &Session) -> Result<Option<String>, LogSessionError> {
-        let end = ended(Outcome::Interrupted, Time::now());
+    /// Ends all; tells what could not be noted, and why not everything was kept.
+    fn end(mut self, session: &Session) -> (Result<(), LogSessionError>, Option<String>) {
+        let (end, mut noted) = (ended(Outcome::Interrupted, Time::now()), Ok(()));
         for (run, _) in self.services.clone() {
-            self.end_service(session, run, &end)?;
+            noted = noted.and(self.end_service(session, run, &end).map(drop));
         }
-        Ok(self.writer.finish().trouble)
+        (noted, self.writer.finish().trouble)
     }
 }
 
@@ -320,7 +330,8 @@ impl ServiceLog<'_> {
 }
 
 /// One stream of a service. What is written has the time of the call; a line may take several. Waits while the writer has more
-/// than [`BYTES_MAX`](crate::services::BYTES_MAX) to write; never fails.
+/// than [`BYTES_MAX`](crate::services::BYTES_MAX) to write; never fails. It is in the files some milliseconds later, and survives a
+/// power cut after [`LogSession::flush`].
 #[derive(Clone, Debug)]
 pub struct Output {
     stream: Stream,

@@ -370,6 +370,40 @@ fn what_is_resumed_is_what_nobody_writes_and_has_not_ended() {
     assert_eq!(other.source, Some(self::source(3)));
 }
 
+#[test]
+fn a_service_that_was_not_come_to_before_a_kill_keeps_its_place() {
+    let mut services = Services::start(2);
+    services.print(0, Stream::Stdout, b"a\n");
+    services.print(1, Stream::Stdout, b"b\n");
+    let Services { session, writer, runs, _dir, .. } = services;
+    writer.finish();
+    for round in 1..=2 {
+        let resumed = resume(&session).unwrap();
+        let boom = boom::Writer::create_in(session.dir(), "records", boom::Options::default()).unwrap();
+        resumed.name_boom(&boom).unwrap();
+        let places: Vec<_> =
+            resumed.services.iter().map(|left| left.source.as_ref().map(|it| it.reached.stdout.at)).collect();
+        assert_eq!(places, [Some(at(1 + round)), Some(at(2))], "{round}");
+        let writer = ServiceWriter::start(boom, Box::new(|_| {})).unwrap();
+        let mut sources = Vec::new();
+        let ids: Vec<_> = resumed
+            .services
+            .into_iter()
+            .map(|left| {
+                sources.push(left.source.unwrap());
+                writer.add(left.service).unwrap()
+            })
+            .collect();
+        // The second has a line of logboom's own, but is not come to.
+        writer.note(ids[1], Time::from_micros(1), Level::Warn, "the engine is gone".into());
+        writer.begin(ids[0], sources.swap_remove(0));
+        writer.feed(ids[0]).push(delivery(Stream::Stdout, b"c", at(1 + round), at(2 + round))).unwrap();
+        writer.flush().unwrap();
+        writer.finish();
+    }
+    assert_eq!(runs.len(), 2);
+}
+
 /// Starts the writer of many services, or goes on with it.
 fn writer(dir: &Path, services: u32, groups: u64) -> Child {
     let mut program = driver::program();

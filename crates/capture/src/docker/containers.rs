@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 
 use super::{
     attached::{Attached, written_ns},
-    facts,
+    counted, facts,
     select::ServiceKey,
     since::Since,
-    sources::{Asked, Left, LogsEnd, Said, Sources, kind_of},
+    sources::{Asked, Left, LocalLog, LogsEnd, Said, Sources, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
 };
@@ -316,9 +316,13 @@ impl Containers {
         let since_ns = self.since.ns_of(&container).filter(|_| resumed.is_none());
         let source = resumed.unwrap_or_else(|| Source::new(id, kind));
         let (of, service_id) = (Asked::of(engine, &container), service.id);
+        let bytes_max = counted::file_bytes_max(&container);
         service.reading = Some(Reading::new(container, kind, false));
         match path {
-            Some(path) => self.sources.read_file(token(at), service_id, &path, source, since_ns),
+            Some(path) => {
+                let file = LocalLog { path, bytes_max };
+                self.sources.read_file(token(at), service_id, file, source, since_ns);
+            }
             None => self.sources.read_logs(token(at), service_id, &of, source, since_ns),
         }
         Ok(())

@@ -235,6 +235,11 @@ pub(super) fn beginning(container: &Container) -> Beginning {
     kept.map_or(Beginning::Unknown, |kept| Beginning::KeptUpTo(kept / 2))
 }
 
+/// The size at which the engine rotates the log of a container, if it does.
+pub(super) fn file_bytes_max(container: &Container) -> Option<u64> {
+    container.log_options.get("max-size").and_then(|size| bytes_of(size))
+}
+
 /// The most bytes that an entry of so much text takes in a log file, with what stands around it; in JSON all may be escaped.
 pub(super) fn entry_bytes_max(container: &Container, text_bytes: usize) -> u64 {
     let each = if container.log_driver == "local" { 1 } else { 6 };

@@ -3,7 +3,7 @@
 use logboom_record::{Stream, Time};
 
 use super::{
-    attach::Detached,
+    attach::{Detached, LAST_BYTES},
     counted::{Beginning, Counter, beginning, entry_bytes_max},
     logs::{self, Entries},
 };
@@ -94,10 +94,10 @@ fn lines(counter: &Counter) -> [u64; 2] {
     [stdout, stderr].map(|stream| stream.at.part + u64::from(stream.at.offset > 0))
 }
 
-/// Whether the shorter is the end of the longer. A log in JSON has U+FFFD for what is no UTF-8; that may come out as different,
-/// and then the log is read.
-fn ends_alike(one: &[u8], other: &[u8]) -> bool {
-    one.ends_with(other) || other.ends_with(one)
+/// Whether a log that ends with `tail` ends as what came, of which `last` is remembered: all of it if it is less than
+/// [`LAST_BYTES`]. A log in JSON has U+FFFD for what is no UTF-8; that may come out as different, and then the log is read.
+fn ends_alike(tail: &[u8], last: &[u8]) -> bool {
+    last.ends_with(tail) || (last.len() >= LAST_BYTES && tail.ends_with(last))
 }
 
 /// Whether the last lines are the same as those before them, so that nobody can see whether some of them are missing.
@@ -114,6 +114,14 @@ mod tests {
 
     fn text(of: &[&str]) -> Vec<u8> {
         of.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect()
+    }
+
+    #[test]
+    fn a_stream_on_which_less_came_than_the_log_has_is_not_whole() {
+        let long = vec![b'x'; LAST_BYTES];
+        assert!(ends_alike(b"a\nb\n", b"a\nb\n") && ends_alike(b"b\n", b"a\nb\n") && ends_alike(b"", b""));
+        assert!(!ends_alike(b"a\nfatal\n", b"") && !ends_alike(b"a\nb\n", b"b\n"));
+        assert!(ends_alike(&[b"a", &long[..]].concat(), &long));
     }
 
     #[test]

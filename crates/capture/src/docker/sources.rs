@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     io, mem,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -96,6 +96,13 @@ impl Left {
     }
 }
 
+/// The engine's log of a container on this machine.
+pub(super) struct LocalLog {
+    pub path: PathBuf,
+    /// The size at which the engine rotates it.
+    pub bytes_max: Option<u64>,
+}
+
 /// What one container's output is read for.
 #[derive(Clone)]
 struct Target {
@@ -132,11 +139,18 @@ impl Sources {
     }
 
     /// Reads the engine's log file, from where `source` has come to.
-    pub fn read_file(&mut self, token: Token, service: ServiceId, path: &Path, source: Source, since_ns: Option<i64>) {
+    pub fn read_file(
+        &mut self,
+        token: Token,
+        service: ServiceId,
+        file: LocalLog,
+        source: Source,
+        since_ns: Option<i64>,
+    ) {
         let Source { reached, files, .. } = &source;
         self.aim(token, service, since_ns, Left { reached: *reached, files: files.clone() });
         let resume = (!files.is_empty()).then_some(Resume { reached: *reached, files });
-        let log = LogFile::new(path, resume);
+        let log = LogFile::new(&file.path, resume).with_file_bytes_max(file.bytes_max);
         self.writer.begin(service, source);
         if let Some(tailer) = &self.tailer {
             tailer.add(token, log);

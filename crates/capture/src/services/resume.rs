@@ -144,6 +144,8 @@ struct Known {
     counts: Counts,
     end: Option<RunEnd>,
     place: Option<ServicePlace>,
+    /// How far its source was read by an earlier writer than that of the last file.
+    earlier: Option<Source>,
     /// The last file that has something of it.
     boom: PathBuf,
 }
@@ -169,7 +171,7 @@ fn add(all: &mut HashMap<RunId, Known>, reader: &Reader) -> Result<(), FilesErro
         known.end.clone_from(&summary.end);
         known.boom = reader.path().to_owned();
         // Its records go on from there: if this file does not say how far, nobody knows.
-        known.place = None;
+        known.earlier = known.place.take().and_then(|place| place.source).or(known.earlier.take());
     }
     let Some(bytes) = reader.checkpoint()? else { return Ok(()) };
     let read = checkpoint::decode(&bytes);
@@ -178,6 +180,9 @@ fn add(all: &mut HashMap<RunId, Known>, reader: &Reader) -> Result<(), FilesErro
     for mut place in read.services {
         place.text = place.text.filter(|_| is_same_boot);
         let known: &mut Known = all.entry(place.run).or_default();
+        // This writer was killed before it came to read the service's container.
+        let earlier = known.place.take().and_then(|place| place.source).or(known.earlier.take());
+        place.source = place.source.or(earlier);
         known.place = Some(place);
     }
     Ok(())
