@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use logboom_capture::{
     RawMode,
     command::{OutputSink, write_all},
-    docker::exec::{Ended, InContainer, Resizer},
+    docker::exec::{Ended, InContainer, Resizer, Running},
     engine::{ExecConfig, Host, Input},
 };
 use logboom_files::config::Config;
@@ -25,7 +25,7 @@ use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use rustix::{
     io::{Errno, read},
     stdio::{stderr, stdin, stdout},
-    termios::tcgetwinsize,
+    termios::{Winsize, isatty, tcgetwinsize},
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGWINCH},
@@ -37,7 +37,7 @@ use crate::{
     options::{Keeping, Naming},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
-    say::say,
+    say::{self, say},
     supervise::not_passed_on,
     visible,
 };
@@ -104,6 +104,7 @@ impl Inside {
             working_dir: self.workdir.clone().unwrap_or_default(),
             tty: self.terminal,
             stdin: self.input,
+            size: our_size().filter(|_| self.terminal).map(|size| [size.ws_row, size.ws_col]),
         })
     }
 }
@@ -182,11 +183,10 @@ impl InsideRun<'_> {
     fn supervise(&self, ready: InContainer, sink: &dyn OutputSink) -> Result<Over> {
         let stop = Arc::new(AtomicI32::new(0));
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH]).context("cannot wait for signals")?;
-        let running = ready.start()?;
-        sink.started(running.pid, Time::now());
-        let resizer = self.inside.terminal.then(|| running.resizer());
-        resizer.iter().for_each(resize);
+        let resizer = self.inside.terminal.then(|| ready.resizer());
         let raw = RawMode::enter_if(self.inside.terminal && self.inside.input);
+        let running = start(ready, resizer.clone())?;
+        sink.started(running.pid, Time::now());
         let (stopper, noted) = (running.stopper()?, Arc::clone(&stop));
         watch(signals, resizer, move |signal| {
             noted.store(signal, Ordering::SeqCst);
@@ -195,7 +195,7 @@ impl InsideRun<'_> {
         if self.inside.input {
             pass_input(running.input()?)?;
         }
-        let mut passing = Passing { quiet: self.keeping.quiet, failed: [None, None] };
+        let mut passing = Passing { quiet: self.keeping.quiet, failed: [None, None], mid_line: false };
         let (stopper, noted) = (running.stopper()?, Arc::clone(&stop));
         let take = |stream, bytes: &[u8]| {
             sink.push(stream, Time::now(), bytes);
@@ -206,6 +206,9 @@ impl InsideRun<'_> {
         };
         let ended = running.read(take, || stop.load(Ordering::SeqCst) != 0);
         drop(raw);
+        if passing.mid_line && self.keeping.may_speak() && isatty(stderr()) {
+            say::end_line();
+        }
         passing.failed.iter().flatten().for_each(|why| say(visible::plain(why)));
         Ok(Over { ended: ended?, signal: stop.load(Ordering::SeqCst) })
     }
@@ -245,6 +248,19 @@ fn end_of(ended: &Result<Over>, container: &str, words: &[OsString]) -> (RunEnd,
     }
 }
 
+/// Runs it. An engine that cannot be told the size of its terminal beforehand is told at the same time, since a command looks at it first
+/// thing; it may still come too late, and is then a change of the size.
+fn start(ready: InContainer, resizer: Option<Resizer>) -> Result<Running> {
+    let resizing =
+        resizer.map(|resizer| thread::Builder::new().name("resize".to_owned()).spawn(move || resize(&resizer)));
+    let running = ready.start()?;
+    if let Some(Ok(resizing)) = resizing {
+        // It has no result.
+        let _ = resizing.join();
+    }
+    Ok(running)
+}
+
 /// Calls `stop` with the signals that end us; the size of our terminal becomes that of the command's.
 fn watch(mut signals: Signals, resizer: Option<Resizer>, stop: impl Fn(i32) + Send + 'static) -> Result<()> {
     let watch = move || {
@@ -261,11 +277,16 @@ fn watch(mut signals: Signals, resizer: Option<Resizer>, stop: impl Fn(i32) + Se
 }
 
 fn resize(resizer: &Resizer) {
-    let size = [stdout(), stdin(), stderr()].into_iter().find_map(|terminal| tcgetwinsize(terminal).ok());
-    if let Some(size) = size.filter(|size| size.ws_row > 0 && size.ws_col > 0) {
+    if let Some(size) = our_size() {
         // A command that has ended has no terminal any more; another size than it has is no harm.
         let _ = resizer.resize(size.ws_row, size.ws_col);
     }
+}
+
+/// That of our terminal, if we have one and it has a size.
+fn our_size() -> Option<Winsize> {
+    let size = [stdout(), stdin(), stderr()].into_iter().find_map(|terminal| tcgetwinsize(terminal).ok());
+    size.filter(|size| size.ws_row > 0 && size.ws_col > 0)
 }
 
 /// Passes our standard input on, by a thread that ends with its end, or with the process.
@@ -290,6 +311,8 @@ struct Passing {
     quiet: bool,
     /// Why a stream is not passed on any more.
     failed: [Option<String>; 2],
+    /// The last byte on a terminal was no newline.
+    mid_line: bool,
 }
 
 impl Passing {
@@ -300,7 +323,11 @@ impl Passing {
         if self.quiet || failed.is_some() {
             return true;
         }
-        match write_all(if is_stderr { stderr() } else { stdout() }, bytes) {
+        let to = if is_stderr { stderr() } else { stdout() };
+        if isatty(to) {
+            self.mid_line = bytes.last().is_some_and(|last| *last != b'\n');
+        }
+        match write_all(to, bytes) {
             Ok(()) => true,
             Err(Errno::PIPE) => false,
             Err(error) => {
