@@ -66,14 +66,11 @@ impl Engine {
     pub async fn exec_create(&self, container: &str, config: &ExecConfig) -> Result<Exec, EngineError> {
         let call = self.call(format!("run {:?} in container {container}", config.cmd)).of_container(container)?;
         let about = call.about.clone();
-        let size = config.size.filter(|_| self.version() >= KNOWS_SIZE);
-        let tty = config.tty;
-        let config = ExecConfig { size, ..config.clone() };
-        let wanted = CreateExec { attach_stdout: true, attach_stderr: true, config };
+        let wanted = CreateExec::of(config, self.version());
         let body = serde_json::to_string(&wanted).map_err(|error| about.clone().unreadable(error))?;
         let json = call.post(&format!("/containers/{container}/exec"), body).json().await?;
         let created: CreatedExec = json_of(&json, about)?;
-        Ok(Exec { id: created.id, framing: Framing::of_tty(tty) })
+        Ok(Exec { id: created.id, framing: Framing::of_tty(config.tty) })
     }
 
     /// Runs the command; the stream is what it prints, and ends when it does.
@@ -119,8 +116,30 @@ struct CreateExec {
     config: ExecConfig,
 }
 
+impl CreateExec {
+    /// In the words of this API.
+    fn of(config: &ExecConfig, version: ApiVersion) -> CreateExec {
+        let size = config.size.filter(|_| version >= KNOWS_SIZE);
+        CreateExec { attach_stdout: true, attach_stderr: true, config: ExecConfig { size, ..config.clone() } }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreatedExec {
     id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_is_told_to_engines_that_know_it() {
+        let config = ExecConfig { size: Some([30, 110]), tty: true, ..ExecConfig::default() };
+        let told = |minor| serde_json::to_value(CreateExec::of(&config, ApiVersion { major: 1, minor })).unwrap();
+        assert_eq!(told(42)["ConsoleSize"], serde_json::json!([30, 110]));
+        assert!(told(41).get("ConsoleSize").is_none());
+        assert_eq!((&told(41)["Tty"], &told(41)["AttachStdin"]), (&true.into(), &false.into()));
+    }
 }
