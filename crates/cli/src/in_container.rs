@@ -18,7 +18,7 @@ use logboom_capture::{
     RawMode,
     command::{OutputSink, write_all},
     docker::exec::{Ended, InContainer, Resizer, Running},
-    engine::{ExecConfig, Host, Input},
+    engine::{ExecConfig, Input},
 };
 use logboom_files::config::Config;
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
@@ -34,7 +34,7 @@ use signal_hook::{
 
 use crate::{
     exit::{Exit, WRAPPER_FAILED},
-    options::{Keeping, Naming},
+    options::{EngineAt, Keeping, Naming},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
     say::{self, say},
@@ -48,6 +48,7 @@ const INPUT_BYTES: usize = 64 << 10;
 
 /// In which container a command is to run, and how.
 #[derive(clap::Args, Clone)]
+#[command(mut_arg("host", |host| host.requires("container").help_heading("In a container")))]
 pub struct Inside {
     /// Run it in this container that runs: its name, its id, or the first digits of that
     #[arg(
@@ -76,22 +77,14 @@ pub struct Inside {
     /// Run it in this directory
     #[arg(short, long, value_name = "DIR", requires = "container", help_heading = "In a container")]
     workdir: Option<String>,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL", requires = "container", help_heading = "In a container")]
-    host: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
 }
 
 impl Inside {
     /// The container, if there is to be one.
     pub fn container(&self) -> Option<&str> {
         self.container.as_deref()
-    }
-
-    fn host(&self) -> Result<Host> {
-        Ok(match &self.host {
-            Some(host) => host.parse()?,
-            None => Host::from_environment()?,
-        })
     }
 
     fn config(&self, words: &[OsString]) -> Result<ExecConfig> {
@@ -135,7 +128,7 @@ impl InsideRun<'_> {
     /// # Errors
     /// Where nothing was run: there is no such container, or it does not run.
     pub fn run(self, container: &str, config: &Config, target: Target, now: Time) -> Result<Exit> {
-        let (host, exec) = (self.inside.host()?, self.inside.config(self.words)?);
+        let (host, exec) = (self.inside.engine.host()?, self.inside.config(self.words)?);
         let ready = InContainer::create(&host, container, &exec)?;
         let recording = self.record(&ready, config, target, now);
         if let (Some(file), Some(recording)) = (&self.naming.id_file, &recording) {

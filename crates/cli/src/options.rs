@@ -1,4 +1,4 @@
-//! The options that `run`, `exec` and `pipe` share.
+//! The options that several commands share.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::Args;
-use logboom_capture::command::{self, PassThrough, TimeLimit};
+use logboom_capture::{
+    command::{self, PassThrough, TimeLimit},
+    engine::{Host, HostError},
+};
 use logboom_files::{
     config::{Config, Drain, Flags, OnTerminal},
     session::Counts,
@@ -33,6 +36,24 @@ pub struct Naming {
     /// Write the session's id to this file as soon as there is one
     #[arg(long, value_name = "FILE")]
     pub id_file: Option<PathBuf>,
+}
+
+/// Which engine.
+#[derive(Args, Clone)]
+pub struct EngineAt {
+    /// The engine: unix://PATH or tcp://HOST:PORT [DOCKER_HOST, else docker's context, else unix:///var/run/docker.sock]
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+}
+
+impl EngineAt {
+    /// The one that is meant.
+    pub fn host(&self) -> Result<Host, HostError> {
+        match &self.host {
+            Some(host) => Host::given(host, &|name| std::env::var_os(name)),
+            None => Host::from_environment(),
+        }
+    }
 }
 
 /// What is kept, and what is said at the end.

@@ -15,7 +15,7 @@ use logboom_capture::{
     compose::{
         arguments::Arguments,
         project::{self, World},
-        table::{Flavour, V1, V2},
+        table::{FindsEngine, Flavour, V1, V2},
     },
     docker::{
         select::Selection,
@@ -30,7 +30,7 @@ use crate::{
     args::Global,
     commands::{exec::given, run::target},
     exit::Exit,
-    options::{Keeping, Naming, Running},
+    options::{EngineAt, Keeping, Naming, Running},
     recording::{Recording, Target, warn},
     say::say,
     services::{Services, ServicesSink},
@@ -68,9 +68,8 @@ pub struct Compose {
     /// Name of the project [as compose finds it]
     #[arg(short, long, value_name = "PROJECT", help_heading = "Which project")]
     project: Option<OsString>,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
-    host: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
     #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
     session: Option<SessionRef>,
@@ -99,7 +98,7 @@ impl Compose {
         let arguments = Arguments::of(&words);
         let project = arguments.concerns_services().then(|| self.project_of(flavour, &arguments)).flatten();
         self.naming.labels.extend(project.iter().map(|project| (PROJECT.to_owned(), project.clone())));
-        let beside = Beside { flavour, arguments, project, host: self.host.clone(), now };
+        let beside = Beside { flavour, arguments, project, host: self.engine.host.clone(), now };
         let command = flavour.command(words);
         let Compose { naming, keeping, running, .. } = &self;
         let supervise = Supervise { global, naming, keeping, running, called: Some(CALLED), words: &command };
@@ -135,7 +134,7 @@ impl Compose {
     fn project_of(&self, flavour: &Flavour, arguments: &Arguments) -> Option<String> {
         if let Some(ask) = flavour.tell_project {
             let words = arguments.globals().iter().map(OsString::from).chain(ask.iter().map(OsString::from));
-            return name_in(&output_of(flavour.command(words), self.host.as_deref())?);
+            return name_in(&output_of(flavour.command(words), self.engine.host.as_deref())?);
         }
         let cwd = env::current_dir().ok()?;
         project::name(arguments, World { cwd: &cwd, env: &|name| env::var(name).ok() })
@@ -240,11 +239,31 @@ impl Beside {
         }
     }
 
+    /// The engine that compose uses.
     fn host(&self) -> Result<Host, StreamError> {
-        let given = self.arguments.values(&["--host", "-H"]).last().map(|host| (*host).to_owned());
-        match given.or_else(|| self.host.clone()) {
-            Some(host) => Ok(host.parse()?),
-            None => Ok(Host::from_environment()?),
+        let env: &dyn Fn(&str) -> Option<OsString> = &|name| self.variable(name);
+        let last = |names: &[&str]| self.arguments.values(names).last().map(|value| (*value).to_owned());
+        let host = match (last(&["--host", "-H"]), last(&["--context", "-c"])) {
+            (Some(host), _) => Host::given(&host, env)?,
+            (None, Some(context)) => Host::of_context(&context, "--context", env)?,
+            (None, None) => match &self.host {
+                Some(host) => Host::given(host, env)?,
+                None => Host::of_client(env)?,
+            },
+        };
+        Ok(host)
+    }
+
+    /// A variable as compose has it when it looks for the engine.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        match (self.flavour.engine, name) {
+            (FindsEngine::AsPython, "DOCKER_CONTEXT") => None,
+            (FindsEngine::AsPython, DOCKER_HOST | "DOCKER_TLS_VERIFY") => {
+                let cwd = env::current_dir().ok()?;
+                let world = World { cwd: &cwd, env: &|name| env::var(name).ok() };
+                project::variable(&self.arguments, world, name).map(OsString::from)
+            }
+            _ => env::var_os(name),
         }
     }
 

@@ -27,6 +27,7 @@ use crate::{
     commands::tail::Followed,
     exit::Exit,
     human,
+    options::EngineAt,
     output::{Look, Out, OutputError},
     place,
     reading::{Reading, open_store},
@@ -44,6 +45,9 @@ const FOLLOWS: &str = "follows";
 /// Follows the containers that are there and those to come, each as a run of one session, until Ctrl-C. A container that replaces
 /// another under the same compose service, or the same name, goes on in that one's log. If logboom was killed, the same command goes
 /// on in the same session, behind the last line it has.
+///
+/// The engine is the one that docker itself would use: --host, else DOCKER_HOST, else the context that DOCKER_CONTEXT or `docker
+/// context use` says, else the usual socket.
 #[derive(clap::Args)]
 pub struct Docker {
     /// Container to follow: its name, its id, or the first digits of that (may be given more than once)
@@ -64,9 +68,8 @@ pub struct Docker {
     /// End when all of them have ended; exits 1 if one of them failed
     #[arg(long)]
     until_exit: bool,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
-    host: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
     #[arg(long, value_name = "SESSION", conflicts_with = "name")]
     session: Option<SessionRef>,
@@ -88,7 +91,7 @@ impl Docker {
         let data = config.data_dir();
         let follow = self.follow(now)?;
         let stop = Signals::new(TERM_SIGNALS).context("cannot wait for signals")?;
-        let session = self.session(&data, now)?;
+        let session = self.session(&data, &follow.host, now)?;
         let shown = (!self.quiet).then(|| Shown::from_here(&data, &session)).transpose()?;
         let streamer = LogStreamer::start(&session, follow, warn)?;
         if let Some(file) = &self.id_file {
@@ -116,20 +119,17 @@ impl Docker {
         if selection.is_all() && !self.all {
             anyhow::bail!("say which containers: --container, --label, --project or --all");
         }
-        let host = match &self.host {
-            Some(host) => host.parse()?,
-            None => Host::from_environment()?,
-        };
+        let host = self.engine.host()?;
         let since = self.since.map(|since| since.at(now));
         Ok(Follow { host, selection, since, until_exit: self.until_exit })
     }
 
     /// The session that was asked for, or that a killed one followed the same containers into, or a new one.
-    fn session(&self, data: &DataDir, now: Time) -> Result<Session> {
+    fn session(&self, data: &DataDir, host: &Host, now: Time) -> Result<Session> {
         if let Some(reference) = &self.session {
             return place::find_session(data, reference, now);
         }
-        let follows = self.follows();
+        let follows = self.follows(host);
         if let Some(session) = killed(data, &follows, now) {
             say(format_args!("going on in session {}, whose writer was killed", session.id().short()));
             return Ok(session);
@@ -140,14 +140,14 @@ impl Docker {
     }
 
     /// Which containers these options pick, in words by which the same ones are known again.
-    fn follows(&self) -> String {
+    fn follows(&self, host: &Host) -> String {
         let mut words: Vec<String> = self.containers.iter().map(|name| format!("--container {name}")).collect();
         words.extend(self.labels.iter().map(|(key, value)| match value {
             Some(value) => format!("--label {key}={value}"),
             None => format!("--label {key}"),
         }));
         words.extend(self.project.iter().map(|project| format!("--project {project}")));
-        words.extend(self.host.iter().map(|host| format!("--host {host}")));
+        words.extend((*host != Host::usual()).then(|| format!("--host {host}")));
         words.extend(self.all.then(|| "--all".to_owned()));
         words.sort();
         words.join(" ")
