@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     attached::{Attached, written_ns},
     facts,
+    refused::{self, Refused, end_refused},
     select::ServiceKey,
     since::Since,
     sources::{Asked, Left, Said, Sources, kind_of},
@@ -37,11 +38,13 @@ use crate::{
 pub(super) struct Service {
     pub key: ServiceKey,
     pub id: ServiceId,
-    run: RunId,
+    pub run: RunId,
     pub containers: Vec<ContainerMeta>,
     pub reading: Option<Reading>,
     /// The container that takes the place of the one being read.
     pub next: Option<Box<Container>>,
+    /// It is not read: how it ended when that was said.
+    pub refused: Option<Refused>,
 }
 
 /// A container that is read.
@@ -101,7 +104,7 @@ impl Containers {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
             let (id, containers) = (writer.add(left.service)?, run.containers.clone());
-            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None });
+            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None, refused: None });
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
         let (since, parent) = (Since::of(follow), meta.run.id);
@@ -188,8 +191,12 @@ impl Containers {
             None => self.add(key, &container)?,
         };
         self.update(at, facts::meta_of(&container))?;
+        if known.is_none() && !refused::has_room() {
+            self.refuse(at)?;
+        }
         let service = &mut self.services[at];
         match &service.reading {
+            _ if service.refused.is_some() => {}
             Some(reading) if reading.container.id == container.id => {}
             Some(_) => {
                 service.next = Some(Box::new(container));
@@ -227,8 +234,8 @@ impl Containers {
         let (text, boom) = (Some(text), Some(self.boom.clone()));
         self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
-        let (containers, reading, next) = (Vec::new(), None, None);
-        self.services.push(Service { key, id, run: run.id, containers, reading, next });
+        let (containers, reading, next, refused) = (Vec::new(), None, None, None);
+        self.services.push(Service { key, id, run: run.id, containers, reading, next, refused });
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });
         Ok(at)
@@ -309,7 +316,9 @@ impl Containers {
         match said {
             Said::Trouble(Token(at), why) => {
                 let Some(service) = self.services.get(at as usize) else { return Ok(()) };
-                self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
+                if service.refused.is_none() {
+                    self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
+                }
                 watcher.say(&format!("{}: {why}", service.key.name()));
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
@@ -434,11 +443,12 @@ impl Containers {
         sources.stop().await;
         let (now, mut streamed) = (Time::now(), Streamed::default());
         let mut ends = Vec::new();
-        for service in &services {
+        for service in services.iter().filter(|service| service.refused.is_none()) {
             let end = facts::end_of(service.containers.last(), now);
             streamed.outcomes.insert(service.key.name(), end.outcome);
             ends.push((service.run, end.clone(), writer.end(service.id, end)));
         }
+        end_refused(&session, &services, &mut streamed)?;
         let meta = session.meta()?;
         let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
             && session.written_booms().iter().all(|written| *written == boom);
@@ -463,8 +473,8 @@ impl Containers {
 
     /// The engine cannot be reached, or can be again: in the timeline and in every log.
     pub fn note_engine(&self, level: Level, message: &str, what: &What) {
-        for at in 0..self.services.len() {
-            self.writer.note(self.services[at].id, Time::now(), level, message.to_owned());
+        for service in self.services.iter().filter(|service| service.refused.is_none()) {
+            self.writer.note(service.id, Time::now(), level, message.to_owned());
         }
         let event = timeline::Event { time: Time::now(), run: self.parent, what: what.clone() };
         let _ = timeline::append(self.session.dir(), &[event]);
@@ -495,7 +505,7 @@ pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
 }
 
-fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
+pub(super) fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
     let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
     let Counts { lines, errors, lost, .. } = counts;
     let what = What::End { outcome, exit_code, signal, lines, errors, lost };

@@ -22,6 +22,7 @@ use logboom_capture::{
         streamer::{Follow, LogStreamer, StreamError},
     },
     engine::{EngineError, Host},
+    open_files::OpenFiles,
 };
 use logboom_files::{config::Config, list::SessionRef};
 use logboom_record::Time;
@@ -201,6 +202,7 @@ impl Beside {
         let mut spec = spec.clone();
         spec.env.extend(self.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
         let Some(recording) = recording else { return command::run(&spec, sink) };
+        spec.open_files = Some(OpenFiles::raise());
         let streamer = self.follow(recording)?;
         let services = streamer.as_ref().zip(self.project.clone());
         let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {

@@ -9,6 +9,7 @@ use logboom_capture::{
         streamer::{Follow, LogStreamer, Stopper, Streamed},
     },
     engine::Host,
+    open_files::OpenFiles,
 };
 use logboom_files::{
     DataDir, Session,
@@ -91,6 +92,7 @@ impl Docker {
         let data = config.data_dir();
         let follow = self.follow(now)?;
         let stop = Signals::new(TERM_SIGNALS).context("cannot wait for signals")?;
+        OpenFiles::raise();
         let session = self.session(&data, &follow.host, now)?;
         let shown = (!self.quiet).then(|| Shown::from_here(&data, &session)).transpose()?;
         let streamer = LogStreamer::start(&session, follow, warn)?;
