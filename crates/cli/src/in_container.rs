@@ -36,7 +36,7 @@ use crate::{
     exit::{Exit, WRAPPER_FAILED},
     options::{EngineAt, Keeping, Naming},
     place,
-    recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
+    recording::{NewRun, Recording, Target, Unrecorded, warn},
     say::{self, say},
     supervise::not_passed_on,
     visible,
@@ -131,10 +131,7 @@ impl InsideRun<'_> {
         let (host, exec) = (self.inside.engine.host()?, self.inside.config(self.words)?);
         let ready = InContainer::create(&host, container, &exec)?;
         let recording = self.record(&ready, config, target, now);
-        if let (Some(file), Some(recording)) = (&self.naming.id_file, &recording) {
-            // The command matters more than whoever wants to know its session.
-            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
-        }
+        recording.iter().for_each(|recording| self.naming.id_file.try_write(recording));
         let name = ready.container.clone();
         let sink: Arc<dyn OutputSink> = match &recording {
             Some(recording) => recording.sink(),

@@ -24,15 +24,13 @@ use logboom_capture::{
     engine::{EngineError, Host},
     open_files::OpenFiles,
 };
-use logboom_files::{config::Config, list::SessionRef};
 use logboom_record::Time;
 
 use crate::{
     args::Global,
-    commands::{exec::given, run::target},
     exit::Exit,
-    options::{EngineAt, Keeping, Naming, Running},
-    recording::{Recording, Target, warn},
+    options::{EngineAt, Joining, Keeping, Naming, Running},
+    recording::{Recording, warn},
     say::say,
     services::{Services, ServicesSink},
     supervise::Supervise,
@@ -71,12 +69,8 @@ pub struct Compose {
     project: Option<OsString>,
     #[command(flatten)]
     engine: EngineAt,
-    /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
-    #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
-    session: Option<SessionRef>,
-    /// Start a new session, also inside another one
-    #[arg(long)]
-    new_session: bool,
+    #[command(flatten)]
+    joining: Joining,
     #[command(flatten)]
     naming: Naming,
     #[command(flatten)]
@@ -105,7 +99,7 @@ impl Compose {
         let supervise = Supervise { global, naming, keeping, running, called: Some(CALLED), words: &command };
         let exit = supervise.run_by(
             Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
-            |config| self.target(config, now),
+            |config| self.joining.target(config, now),
             now,
         )?;
         if let (Exit::Code(0), true, Some(project)) = (exit, beside.arguments.is_detached(), &beside.project)
@@ -122,13 +116,6 @@ impl Compose {
         let files = self.files.iter().flat_map(|file| option("--file", file));
         let project = self.project.iter().flat_map(|project| option("--project-name", project));
         files.chain(project).chain(self.command.iter().cloned()).collect()
-    }
-
-    fn target(&self, config: &Config, now: Time) -> Result<Target> {
-        match &self.session {
-            Some(session) => given(Some(session), config, now),
-            None => Ok(target(self.new_session, config)),
-        }
     }
 
     /// The project's name, where there is one: a file with an error has none, and compose says so.

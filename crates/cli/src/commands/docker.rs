@@ -1,6 +1,6 @@
 //! `logboom docker`: what containers print, in a session.
 
-use std::{path::PathBuf, thread};
+use std::thread;
 
 use anyhow::{Context, Result};
 use logboom_capture::{
@@ -28,11 +28,10 @@ use crate::{
     commands::tail::Followed,
     exit::Exit,
     human,
-    options::EngineAt,
+    options::{EngineAt, IdFile},
     output::{Look, Out, OutputError},
     place,
     reading::{Reading, open_store},
-    recording::write_id_file,
     say::say,
     visible,
     when::When,
@@ -77,9 +76,8 @@ pub struct Docker {
     /// What to call the session [docker]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Write the session's id to this file as soon as there is one
-    #[arg(long, value_name = "FILE")]
-    id_file: Option<PathBuf>,
+    #[command(flatten)]
+    id_file: IdFile,
     /// Only keep the lines, do not show them
     #[arg(short, long)]
     quiet: bool,
@@ -96,9 +94,7 @@ impl Docker {
         let session = self.session(&data, &follow.host, now)?;
         let shown = (!self.quiet).then(|| Shown::from_here(&data, &session)).transpose()?;
         let streamer = LogStreamer::start(&session, follow, warn)?;
-        if let Some(file) = &self.id_file {
-            write_id_file(file, session.id())?;
-        }
+        self.id_file.write(session.id())?;
         stop_on_signal(stop, streamer.stopper())?;
         let shown = shown.map(|shown| shown.start(global.color)).transpose()?;
         let streamed = streamer.wait()?;
