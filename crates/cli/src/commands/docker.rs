@@ -15,7 +15,7 @@ use logboom_files::{
     DataDir, Session,
     config::{Flags, OnTerminal},
     list::{SessionRef, Sessions},
-    session::{NewSession, Status},
+    session::{NewSession, Status, ended},
     with_causes,
 };
 use logboom_record::{Outcome, SessionId, Time};
@@ -91,13 +91,22 @@ impl Docker {
         let follow = self.follow(now)?;
         let stop = Signals::new(TERM_SIGNALS).context("cannot wait for signals")?;
         OpenFiles::raise();
-        let session = self.session(&data, &follow.host, now)?;
-        let shown = (!self.quiet).then(|| Shown::from_here(&data, &session)).transpose()?;
-        let streamer = LogStreamer::start(&session, follow, warn)?;
+        let (session, is_new) = self.session(&data, &follow.host, now)?;
+        let begun = self.begin(&data, &session, follow);
+        if begun.is_err() && is_new {
+            // Nothing was captured, and the first error says more than this one could.
+            let _ = session.clone().discard();
+        }
+        let (shown, streamer) = begun?;
         self.id_file.write(session.id())?;
         stop_on_signal(stop, streamer.stopper())?;
         let shown = shown.map(|shown| shown.start(global.color)).transpose()?;
-        let streamed = streamer.wait()?;
+        let streamed = streamer.wait();
+        if streamed.is_err() && is_new && session.meta()?.runs.is_empty() {
+            // It is over, and nobody is to go on with it.
+            session.end(&ended(Outcome::Failed, Time::now()))?;
+        }
+        let streamed = streamed?;
         if let Some(shown) = shown {
             // What failed there was said there, and what was captured stays.
             let _ = shown.join();
@@ -106,6 +115,11 @@ impl Docker {
         place::tidy(&config, Time::now());
         let failed = streamed.outcomes.values().any(|outcome| *outcome == Outcome::Failed);
         Ok(if self.until_exit && failed { Exit::No } else { Exit::Done })
+    }
+
+    fn begin(&self, data: &DataDir, session: &Session, follow: Follow) -> Result<(Option<Shown>, LogStreamer)> {
+        let shown = (!self.quiet).then(|| Shown::from_here(data, session)).transpose()?;
+        Ok((shown, LogStreamer::start(session, follow, warn)?))
     }
 
     fn follow(&self, now: Time) -> Result<Follow> {
@@ -122,19 +136,19 @@ impl Docker {
         Ok(Follow { host, selection, since, until_exit: self.until_exit })
     }
 
-    /// The session that was asked for, or that a killed one followed the same containers into, or a new one.
-    fn session(&self, data: &DataDir, host: &Host, now: Time) -> Result<Session> {
+    /// The session that was asked for, or that a killed one followed the same containers into, or a new one, and whether it is new.
+    fn session(&self, data: &DataDir, host: &Host, now: Time) -> Result<(Session, bool)> {
         if let Some(reference) = &self.session {
-            return place::find_session(data, reference, now);
+            return Ok((place::find_session(data, reference, now)?, false));
         }
         let follows = self.follows(host);
         if let Some(session) = killed(data, &follows, now) {
             say(format_args!("going on in session {}, whose writer was killed", session.id().short()));
-            return Ok(session);
+            return Ok((session, false));
         }
         let name = self.name.clone().unwrap_or_else(|| "docker".to_owned());
         let labels = [(FOLLOWS.to_owned(), follows)].into();
-        Ok(Session::create(data, NewSession { name, labels, open: false, user: place::user(), now })?)
+        Ok((Session::create(data, NewSession { name, labels, open: false, user: place::user(), now })?, true))
     }
 
     /// Which containers these options pick, in words by which the same ones are known again.
