@@ -21,7 +21,7 @@ use super::{
     refused::{self, Refused, end_refused},
     select::ServiceKey,
     since::Since,
-    sources::{Asked, Left, Said, Sources, kind_of},
+    sources::{Asked, Left, Said, Sources, is_json_file, kind_of},
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
 };
@@ -301,7 +301,8 @@ impl Containers {
     /// does not say where it will be: beside what it has of the container.
     async fn log_file(&mut self, container: &Container, engine: &Engine) -> Result<Option<PathBuf>, StreamError> {
         if let Some(path) = &container.log_path {
-            return Ok(std::fs::File::open(path).is_ok().then(|| path.clone()));
+            let is_ours = is_json_file(path) && std::fs::File::open(path).is_ok();
+            return Ok(is_ours.then(|| path.clone()));
         }
         if self.root.is_none() {
             self.root = engine.root_dir().await?;
