@@ -33,7 +33,7 @@ use self::{
     spawn::Wires,
     watch::{Surroundings, Watch},
 };
-use crate::pty::RawMode;
+use crate::{open_files::OpenFiles, pty::RawMode};
 
 /// Takes what a command prints. Called by one thread per stream, for each stream in the order of its bytes.
 pub trait OutputSink: Send + Sync {
@@ -97,6 +97,8 @@ pub struct Spec {
     pub time_limit: Option<TimeLimit>,
     /// How long to read on after its end.
     pub drain: Drain,
+    /// The limit of open files that it is to have; ours if left out.
+    pub open_files: Option<OpenFiles>,
 }
 
 impl Spec {
@@ -110,6 +112,7 @@ impl Spec {
             pass_through: PassThrough::default(),
             time_limit: None,
             drain: Drain::For(Duration::from_secs(2)),
+            open_files: None,
         }
     }
 }

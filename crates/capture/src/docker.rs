@@ -15,6 +15,7 @@ mod facts;
 pub mod jsonfile;
 pub mod logfile;
 pub mod logs;
+mod refused;
 pub mod select;
 mod since;
 mod sources;

@@ -10,6 +10,7 @@
 
 mod call;
 mod container;
+mod context;
 mod error;
 mod events;
 mod exec;

@@ -383,7 +383,7 @@ fn a_service_that_was_not_come_to_before_a_kill_keeps_its_place() {
         resumed.name_boom(&boom).unwrap();
         let places: Vec<_> =
             resumed.services.iter().map(|left| left.source.as_ref().map(|it| it.reached.stdout.at)).collect();
-        assert_eq!(places, [Some(at(1 + round)), Some(at(2))], "{round}");
+        assert_eq!(places, [Some(at(2 * round)), Some(at(2))], "{round}");
         let writer = ServiceWriter::start(boom, Box::new(|_| {})).unwrap();
         let mut sources = Vec::new();
         let ids: Vec<_> = resumed
@@ -397,7 +397,7 @@ fn a_service_that_was_not_come_to_before_a_kill_keeps_its_place() {
         // The second has a line of logboom's own, but is not come to.
         writer.note(ids[1], Time::from_micros(1), Level::Warn, "the engine is gone".into());
         writer.begin(ids[0], sources.swap_remove(0));
-        writer.feed(ids[0]).push(delivery(Stream::Stdout, b"c", at(1 + round), at(2 + round))).unwrap();
+        writer.feed(ids[0]).push(delivery(Stream::Stdout, b"c\n", at(2 * round), at(2 * round + 2))).unwrap();
         writer.flush().unwrap();
         writer.finish();
     }

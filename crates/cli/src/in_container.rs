@@ -17,15 +17,15 @@ use anyhow::{Context, Result};
 use logboom_capture::{
     RawMode,
     command::{OutputSink, write_all},
-    docker::exec::{Ended, InContainer, Resizer},
-    engine::{ExecConfig, Host, Input},
+    docker::exec::{Ended, InContainer, Resizer, Running},
+    engine::{ExecConfig, Input},
 };
 use logboom_files::config::Config;
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use rustix::{
     io::{Errno, read},
     stdio::{stderr, stdin, stdout},
-    termios::tcgetwinsize,
+    termios::{Winsize, isatty, tcgetwinsize},
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGWINCH},
@@ -34,10 +34,10 @@ use signal_hook::{
 
 use crate::{
     exit::{Exit, WRAPPER_FAILED},
-    options::{Keeping, Naming},
+    options::{EngineAt, Keeping, Naming},
     place,
-    recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
-    say::say,
+    recording::{NewRun, Recording, Target, Unrecorded, warn},
+    say::{self, say},
     supervise::not_passed_on,
     visible,
 };
@@ -48,6 +48,7 @@ const INPUT_BYTES: usize = 64 << 10;
 
 /// In which container a command is to run, and how.
 #[derive(clap::Args, Clone)]
+#[command(mut_arg("host", |host| host.requires("container").help_heading("In a container")))]
 pub struct Inside {
     /// Run it in this container that runs: its name, its id, or the first digits of that
     #[arg(
@@ -76,22 +77,14 @@ pub struct Inside {
     /// Run it in this directory
     #[arg(short, long, value_name = "DIR", requires = "container", help_heading = "In a container")]
     workdir: Option<String>,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL", requires = "container", help_heading = "In a container")]
-    host: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
 }
 
 impl Inside {
     /// The container, if there is to be one.
     pub fn container(&self) -> Option<&str> {
         self.container.as_deref()
-    }
-
-    fn host(&self) -> Result<Host> {
-        Ok(match &self.host {
-            Some(host) => host.parse()?,
-            None => Host::from_environment()?,
-        })
     }
 
     fn config(&self, words: &[OsString]) -> Result<ExecConfig> {
@@ -104,6 +97,7 @@ impl Inside {
             working_dir: self.workdir.clone().unwrap_or_default(),
             tty: self.terminal,
             stdin: self.input,
+            size: our_size().filter(|_| self.terminal).map(|size| [size.ws_row, size.ws_col]),
         })
     }
 }
@@ -134,13 +128,10 @@ impl InsideRun<'_> {
     /// # Errors
     /// Where nothing was run: there is no such container, or it does not run.
     pub fn run(self, container: &str, config: &Config, target: Target, now: Time) -> Result<Exit> {
-        let (host, exec) = (self.inside.host()?, self.inside.config(self.words)?);
+        let (host, exec) = (self.inside.engine.host()?, self.inside.config(self.words)?);
         let ready = InContainer::create(&host, container, &exec)?;
         let recording = self.record(&ready, config, target, now);
-        if let (Some(file), Some(recording)) = (&self.naming.id_file, &recording) {
-            // The command matters more than whoever wants to know its session.
-            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
-        }
+        recording.iter().for_each(|recording| self.naming.id_file.try_write(recording));
         let name = ready.container.clone();
         let sink: Arc<dyn OutputSink> = match &recording {
             Some(recording) => recording.sink(),
@@ -182,11 +173,10 @@ impl InsideRun<'_> {
     fn supervise(&self, ready: InContainer, sink: &dyn OutputSink) -> Result<Over> {
         let stop = Arc::new(AtomicI32::new(0));
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH]).context("cannot wait for signals")?;
-        let running = ready.start()?;
-        sink.started(running.pid, Time::now());
-        let resizer = self.inside.terminal.then(|| running.resizer());
-        resizer.iter().for_each(resize);
+        let resizer = self.inside.terminal.then(|| ready.resizer());
         let raw = RawMode::enter_if(self.inside.terminal && self.inside.input);
+        let running = start(ready, resizer.clone())?;
+        sink.started(running.pid, Time::now());
         let (stopper, noted) = (running.stopper()?, Arc::clone(&stop));
         watch(signals, resizer, move |signal| {
             noted.store(signal, Ordering::SeqCst);
@@ -195,7 +185,7 @@ impl InsideRun<'_> {
         if self.inside.input {
             pass_input(running.input()?)?;
         }
-        let mut passing = Passing { quiet: self.keeping.quiet, failed: [None, None] };
+        let mut passing = Passing { quiet: self.keeping.quiet, failed: [None, None], mid_line: false };
         let (stopper, noted) = (running.stopper()?, Arc::clone(&stop));
         let take = |stream, bytes: &[u8]| {
             sink.push(stream, Time::now(), bytes);
@@ -206,6 +196,9 @@ impl InsideRun<'_> {
         };
         let ended = running.read(take, || stop.load(Ordering::SeqCst) != 0);
         drop(raw);
+        if passing.mid_line && self.keeping.may_speak() && isatty(stderr()) {
+            say::end_line();
+        }
         passing.failed.iter().flatten().for_each(|why| say(visible::plain(why)));
         Ok(Over { ended: ended?, signal: stop.load(Ordering::SeqCst) })
     }
@@ -245,6 +238,19 @@ fn end_of(ended: &Result<Over>, container: &str, words: &[OsString]) -> (RunEnd,
     }
 }
 
+/// Runs it. An engine that cannot be told the size of its terminal beforehand is told at the same time, since a command looks at it first
+/// thing; it may still come too late, and is then a change of the size.
+fn start(ready: InContainer, resizer: Option<Resizer>) -> Result<Running> {
+    let resizing =
+        resizer.map(|resizer| thread::Builder::new().name("resize".to_owned()).spawn(move || resize(&resizer)));
+    let running = ready.start()?;
+    if let Some(Ok(resizing)) = resizing {
+        // It has no result.
+        let _ = resizing.join();
+    }
+    Ok(running)
+}
+
 /// Calls `stop` with the signals that end us; the size of our terminal becomes that of the command's.
 fn watch(mut signals: Signals, resizer: Option<Resizer>, stop: impl Fn(i32) + Send + 'static) -> Result<()> {
     let watch = move || {
@@ -261,11 +267,16 @@ fn watch(mut signals: Signals, resizer: Option<Resizer>, stop: impl Fn(i32) + Se
 }
 
 fn resize(resizer: &Resizer) {
-    let size = [stdout(), stdin(), stderr()].into_iter().find_map(|terminal| tcgetwinsize(terminal).ok());
-    if let Some(size) = size.filter(|size| size.ws_row > 0 && size.ws_col > 0) {
+    if let Some(size) = our_size() {
         // A command that has ended has no terminal any more; another size than it has is no harm.
         let _ = resizer.resize(size.ws_row, size.ws_col);
     }
+}
+
+/// That of our terminal, if we have one and it has a size.
+fn our_size() -> Option<Winsize> {
+    let size = [stdout(), stdin(), stderr()].into_iter().find_map(|terminal| tcgetwinsize(terminal).ok());
+    size.filter(|size| size.ws_row > 0 && size.ws_col > 0)
 }
 
 /// Passes our standard input on, by a thread that ends with its end, or with the process.
@@ -290,6 +301,8 @@ struct Passing {
     quiet: bool,
     /// Why a stream is not passed on any more.
     failed: [Option<String>; 2],
+    /// The last byte on a terminal was no newline.
+    mid_line: bool,
 }
 
 impl Passing {
@@ -300,7 +313,11 @@ impl Passing {
         if self.quiet || failed.is_some() {
             return true;
         }
-        match write_all(if is_stderr { stderr() } else { stdout() }, bytes) {
+        let to = if is_stderr { stderr() } else { stdout() };
+        if isatty(to) {
+            self.mid_line = bytes.last().is_some_and(|last| *last != b'\n');
+        }
+        match write_all(to, bytes) {
             Ok(()) => true,
             Err(Errno::PIPE) => false,
             Err(error) => {

@@ -1,15 +1,20 @@
-//! The options that `run`, `exec` and `pipe` share.
+//! The options that several commands share.
 
 use std::{
     io::{IsTerminal, stderr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+use anyhow::Result;
 use clap::Args;
-use logboom_capture::command::{self, PassThrough, TimeLimit};
+use logboom_capture::{
+    command::{self, PassThrough, TimeLimit},
+    engine::{Host, HostError},
+};
 use logboom_files::{
     config::{Config, Drain, Flags, OnTerminal},
+    list::SessionRef,
     session::Counts,
     units::parse_duration,
 };
@@ -17,7 +22,9 @@ use logboom_record::{RunEnd, SessionId, Time};
 
 use crate::{
     args::{Global, label, on_terminal},
+    commands::exec::given,
     human,
+    recording::{Recording, Target, warn, write_id_file},
     say::say,
 };
 
@@ -30,9 +37,84 @@ pub struct Naming {
     /// Note a fact about it (may be given more than once)
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Where its session is told.
+    #[command(flatten)]
+    pub id_file: IdFile,
+}
+
+/// Where the session is told.
+#[derive(Args, Clone)]
+pub struct IdFile {
     /// Write the session's id to this file as soon as there is one
     #[arg(long, value_name = "FILE")]
-    pub id_file: Option<PathBuf>,
+    id_file: Option<PathBuf>,
+}
+
+impl IdFile {
+    /// Writes it.
+    pub fn write(&self, session: &SessionId) -> Result<()> {
+        self.id_file.as_ref().map_or(Ok(()), |file| write_id_file(file, session))
+    }
+
+    /// Writes it, or warns: what is captured matters more than whoever wants to know its session.
+    pub fn try_write(&self, recording: &Recording) {
+        self.write(recording.session().id()).unwrap_or_else(|error| warn(&error));
+    }
+}
+
+/// Whether the session around us is left.
+#[derive(Args, Clone, Copy)]
+pub struct Apart {
+    /// Start a new session, also inside another one
+    #[arg(long)]
+    new_session: bool,
+}
+
+impl Apart {
+    /// The session around us, unless it was not asked for: by `--new-session`, or by `--dir` with another data dir.
+    pub fn target(self, config: &Config) -> Target {
+        let around = std::env::var_os("LOGBOOM_DIR");
+        let elsewhere = around.is_some_and(|dir| Path::new(&dir) != config.dir.value);
+        if self.new_session || elsewhere { Target::New } else { Target::of_environment() }
+    }
+}
+
+/// To which session it is added.
+#[derive(Args, Clone)]
+pub struct Joining {
+    /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
+    #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
+    session: Option<SessionRef>,
+    #[command(flatten)]
+    apart: Apart,
+}
+
+impl Joining {
+    /// The session that was asked for, which must be there and go on; else the one around us, or a new one.
+    pub fn target(&self, config: &Config, now: Time) -> Result<Target> {
+        match &self.session {
+            Some(session) => given(Some(session), config, now),
+            None => Ok(self.apart.target(config)),
+        }
+    }
+}
+
+/// Which engine.
+#[derive(Args, Clone)]
+pub struct EngineAt {
+    /// The engine: unix://PATH or tcp://HOST:PORT [DOCKER_HOST, else docker's context, else unix:///var/run/docker.sock]
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+}
+
+impl EngineAt {
+    /// The one that is meant.
+    pub fn host(&self) -> std::result::Result<Host, HostError> {
+        match &self.host {
+            Some(host) => Host::given(host, &|name| std::env::var_os(name)),
+            None => Host::from_environment(),
+        }
+    }
 }
 
 /// What is kept, and what is said at the end.

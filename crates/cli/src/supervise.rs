@@ -19,7 +19,7 @@ use crate::{
     exit::Exit,
     options::{Keeping, Naming, Running},
     place,
-    recording::{NewRun, Recording, Target, Unrecorded, warn, write_id_file},
+    recording::{NewRun, Recording, Target, Unrecorded, warn},
     say::{self, say},
 };
 
@@ -90,7 +90,7 @@ impl Supervise<'_> {
         if let Some(recording) = &recording {
             spec.env = recording.environment();
             sink = recording.sink();
-            self.write_id_file(recording);
+            self.naming.id_file.try_write(recording);
         }
         let started_at = Time::now();
         let finished = runner(spec, sink, recording.as_ref());
@@ -112,13 +112,6 @@ impl Supervise<'_> {
             self.keeping.summarize(&session, started_at, &end, &counts);
         }
         exit
-    }
-
-    fn write_id_file(&self, recording: &Recording) {
-        if let Some(file) = &self.naming.id_file {
-            // The command matters more than whoever wants to know its session.
-            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
-        }
     }
 
     /// What happened on the way, for the timeline.

@@ -211,13 +211,17 @@ fn steps_of_a_build_are_on_the_timeline() {
 
 #[test]
 fn a_build_that_fails_fails_the_session() {
-    let project = built("fail", "echo 'no such luck' && false");
-    let done = project.compose(&["build"]);
+    let mark = format!("of test {}", std::process::id());
+    let project = built("fail", &format!("echo 'no such luck' && false {mark}"));
+    // Else the container of the step that fails stays behind.
+    let done = project.compose(&["build", "--force-rm"]);
     assert!(done.code != Some(0) && done.stderr.contains("returned a non-zero code: 1"), "{}", done.stderr);
     assert_eq!(project.logboom.latest()["outcome"], "failed");
     let own = project.log("exec_compose.log");
     assert!(own.contains(&"no such luck".to_owned()), "{own:?}");
     assert_eq!(project.runs().len(), 1);
+    let left = docker(&["ps", "-a", "--no-trunc", "--format", "{{.Command}}"]);
+    assert!(!left.contains(&mark), "{left}");
 }
 
 #[test]

@@ -61,6 +61,22 @@ fn an_engine_that_is_too_old_is_to_be_upgraded() {
 }
 
 #[test]
+fn where_nothing_can_be_followed_no_session_is_left() {
+    let (logboom, dir) = (Logboom::new(), tempfile::tempdir().unwrap());
+    let socket = fake_engine(dir.path(), &[("/_ping", 200, "1.41")]);
+    let host = format!("unix://{}", socket.display());
+    let nowhere = format!("unix://{}", dir.path().join("nowhere.sock").display());
+    expect_line(logboom.run(["docker", "--all", "--host", &nowhere]), &["no Docker engine at", "nowhere.sock"]);
+    let args = ["docker", "--container", "nobody", "--until-exit", "--quiet", "--host", &host];
+    expect_line(logboom.run(args), &["no container is called nobody"]);
+    assert_eq!(logboom.jsons(["sessions", "--json"]), [] as [serde_json::Value; 0]);
+    // One that was there stays.
+    let id = logboom.run(["session", "start"]).expect(0).text();
+    logboom.run([&args[..], &["--session", id.trim()]].concat()).expect(2);
+    assert_eq!(logboom.jsons(["sessions", "--json"]).len(), 1);
+}
+
+#[test]
 fn a_socket_that_is_not_ours_needs_its_group() {
     let (logboom, dir) = (Logboom::new(), tempfile::tempdir().unwrap());
     let socket = fake_engine(dir.path(), &[("/_ping", 200, "1.41")]);
@@ -85,4 +101,5 @@ fn an_engine_that_refuses_is_quoted() {
     let socket = fake_engine(dir.path(), answers);
     let done = logboom.run(["docker", "--all", "--host", &format!("unix://{}", socket.display())]);
     expect_line(done, &["cannot follow the events", "out of sorts", "(500)", "the engine's own log may say more"]);
+    assert_eq!(logboom.latest()["outcome"], "failed");
 }

@@ -10,7 +10,11 @@ use std::{
     thread,
 };
 
-use common::{Done, Logboom, engine::Container, wait_until};
+use common::{
+    Done, Logboom,
+    engine::{Container, docker},
+    wait_until,
+};
 use serde_json::Value;
 
 /// A container that runs, and a session to add to.
@@ -157,6 +161,18 @@ fn a_signal_ends_logboom_alone_and_that_is_said() {
     let run = &around.runs()[0];
     assert_eq!((&run["end"]["outcome"], &run["end"]["signal"]), (&Value::from("interrupted"), &Value::from(2)));
     assert!(around.exec(&["--", "sh", "-c", "cat /proc/[0-9]*/cmdline"]).expect(0).text().contains("sleep\u{0}300"));
+}
+
+#[test]
+fn a_signal_is_heard_also_when_the_command_prints_no_more() {
+    let around = Around::new("xclosed");
+    let child =
+        around.command(&["--", "sh", "-c", "exec >/dev/null 2>&1 </dev/null; : >/closed; sleep 300"]).spawn().unwrap();
+    let closed = ["exec", around.container.name.as_str(), "sh", "-c", "until [ -e /closed ]; do sleep 0.1; done"];
+    docker(&closed);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let done = Done::from(child.wait_with_output().unwrap());
+    assert_eq!(done.signal, Some(2), "{}", done.stderr);
 }
 
 #[test]

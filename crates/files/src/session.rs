@@ -120,6 +120,14 @@ impl Session {
         Ok(session)
     }
 
+    /// Removes a session in which nothing was captured: what it was made for could not begin.
+    ///
+    /// # Errors
+    /// Those that name the directory.
+    pub fn discard(self) -> Result<(), FilesError> {
+        fs::remove_dir_all(&self.dir).map_err(FilesError::at("delete", &self.dir))
+    }
+
     fn claim_dir(data: &DataDir, now: Time) -> Result<(Session, RunId), FilesError> {
         for _ in 0..NAME_TRIES_MAX {
             let run = RunId::new(now);

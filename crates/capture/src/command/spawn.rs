@@ -138,12 +138,19 @@ pub(super) fn spawn(spec: &Spec, wires: Wires) -> Result<Running, CommandError> 
 }
 
 fn start(spec: &Spec, ends: &Ends) -> io::Result<Pid> {
-    match start_program(&spec.program, &[], spec, ends) {
+    match limited(spec, || start_program(&spec.program, &[], spec, ends)) {
         Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
             let script = find(&spec.program).unwrap_or_else(|| PathBuf::from(&spec.program));
-            start_program(OsStr::new("/bin/sh"), &[script.as_os_str()], spec, ends)
+            limited(spec, || start_program(OsStr::new("/bin/sh"), &[script.as_os_str()], spec, ends))
         }
         other => other,
+    }
+}
+
+fn limited(spec: &Spec, start: impl FnOnce() -> io::Result<Pid>) -> io::Result<Pid> {
+    match &spec.open_files {
+        Some(limit) => limit.start(start),
+        None => start(),
     }
 }
 

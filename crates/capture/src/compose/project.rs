@@ -21,25 +21,37 @@ pub struct World<'a> {
 
 /// The project that compose v1 has these arguments for; `None` where there is no compose file, which compose says.
 pub fn name(arguments: &Arguments, world: World<'_>) -> Option<String> {
-    let given = arguments.values(&["--file", "-f"]).first().map(|file| (*file).to_owned());
-    let variable = || (world.env)("COMPOSE_FILE").filter(|files| !files.is_empty());
-    let separator = (world.env)("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned());
-    let file = given.or_else(|| variable()?.split(separator.as_str()).next().map(str::to_owned));
-    let directory = arguments.values(&["--project-directory"]).first().map(PathBuf::from);
-    let directory = directory.or_else(|| file.as_deref().map(directory_of));
-    let env_file = match arguments.values(&["--env-file"]).first() {
-        Some(file) => world.cwd.join(file),
-        None => world.cwd.join(directory.as_deref().unwrap_or(Path::new(""))).join(".env"),
-    };
-    let env = |name: &str| (world.env)(name).or_else(|| of_env_file(&env_file, name)).filter(|value| !value.is_empty());
+    let env = |name: &str| variable(arguments, world, name);
     let named = arguments.values(&["--project-name", "-p"]).last().map(|name| (*name).to_owned());
     if let Some(name) = named.filter(|name| !name.is_empty()).or_else(|| env("COMPOSE_PROJECT_NAME")) {
         return Some(normalized(&name));
     }
-    let of_env_file = || env("COMPOSE_FILE")?.split(separator.as_str()).next().map(directory_of);
-    let directory = directory.or_else(of_env_file).map(|directory| world.cwd.join(directory));
+    let of_env_file = || env("COMPOSE_FILE")?.split(separator(world).as_str()).next().map(directory_of);
+    let directory = directory(arguments, world).or_else(of_env_file).map(|directory| world.cwd.join(directory));
     let directory = directory.or_else(|| nearest(world.cwd))?;
     Some(of_directory(&directory))
+}
+
+/// A variable as compose v1 has it: of the environment, else of the project's `.env` file.
+pub fn variable(arguments: &Arguments, world: World<'_>, name: &str) -> Option<String> {
+    let env_file = match arguments.values(&["--env-file"]).first() {
+        Some(file) => world.cwd.join(file),
+        None => world.cwd.join(directory(arguments, world).unwrap_or_default()).join(".env"),
+    };
+    (world.env)(name).or_else(|| of_env_file(&env_file, name)).filter(|value| !value.is_empty())
+}
+
+/// The directory that the arguments and the environment name.
+fn directory(arguments: &Arguments, world: World<'_>) -> Option<PathBuf> {
+    let variable = || (world.env)("COMPOSE_FILE").filter(|files| !files.is_empty());
+    let given = arguments.values(&["--file", "-f"]).first().map(|file| (*file).to_owned());
+    let file = given.or_else(|| variable()?.split(separator(world).as_str()).next().map(str::to_owned));
+    let directory = arguments.values(&["--project-directory"]).first().map(PathBuf::from);
+    directory.or_else(|| file.as_deref().map(directory_of))
+}
+
+fn separator(world: World<'_>) -> String {
+    (world.env)("COMPOSE_PATH_SEPARATOR").unwrap_or_else(|| ":".to_owned())
 }
 
 /// `-` is standard input.

@@ -15,6 +15,17 @@ pub struct Flavour {
     pub separator: char,
     /// Arguments, behind those that choose the project, on which it prints the project as JSON, `name` among it.
     pub tell_project: Option<&'static [&'static str]>,
+    /// How it finds the engine.
+    pub engine: FindsEngine,
+}
+
+/// How compose finds the engine where its arguments do not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindsEngine {
+    /// As docker's client does, which it is a part of.
+    AsClient,
+    /// As docker's library for Python does: `DOCKER_CONTEXT` is nothing to it, but variables may stand in the `.env` file.
+    AsPython,
 }
 
 /// The plugin of docker's client.
@@ -23,11 +34,17 @@ pub const V2: Flavour = Flavour {
     version: &["version", "--short"],
     separator: '-',
     tell_project: Some(&["config", "--format", "json"]),
+    engine: FindsEngine::AsClient,
 };
 
 /// The program in Python.
-pub const V1: Flavour =
-    Flavour { words: &["docker-compose"], version: &["version", "--short"], separator: '_', tell_project: None };
+pub const V1: Flavour = Flavour {
+    words: &["docker-compose"],
+    version: &["version", "--short"],
+    separator: '_',
+    tell_project: None,
+    engine: FindsEngine::AsPython,
+};
 
 /// v2 as a program of its own, under the name of v1.
 pub const V2_ALONE: Flavour = Flavour { words: V1.words, ..V2 };

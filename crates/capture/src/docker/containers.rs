@@ -18,10 +18,18 @@ use tokio::sync::mpsc;
 
 use super::{
     attached::{Attached, written_ns},
+<<<<<<< HEAD
     counted, facts,
     select::ServiceKey,
     since::Since,
     sources::{Asked, Left, LocalLog, LogsEnd, Said, Sources, kind_of},
+=======
+    facts,
+    refused::{self, Refused, end_refused},
+    select::ServiceKey,
+    since::Since,
+    sources::{Asked, Left, Said, Sources, is_json_file, kind_of},
+>>>>>>> d-left
     streamer::{Follow, StreamError, Streamed, Watcher},
     tailer::Token,
 };
@@ -38,13 +46,15 @@ use crate::{
 pub(super) struct Service {
     pub key: ServiceKey,
     pub id: ServiceId,
-    run: RunId,
+    pub run: RunId,
     pub containers: Vec<ContainerMeta>,
     /// The session's files do not say so yet.
     is_unsaved: bool,
     pub reading: Option<Reading>,
     /// The container that takes the place of the one being read.
     pub next: Option<Box<Container>>,
+    /// It is not read: how it ended when that was said.
+    pub refused: Option<Refused>,
 }
 
 impl Service {
@@ -114,7 +124,11 @@ impl Containers {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
             let (id, containers) = (writer.add(left.service)?, run.containers.clone());
+<<<<<<< HEAD
             services.push(Service::new(key, run.run.id, id, containers));
+=======
+            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None, refused: None });
+>>>>>>> d-left
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
         let (since, parent) = (Since::of(follow, ahead_ns), meta.run.id);
@@ -204,10 +218,18 @@ impl Containers {
             Some(at) => at,
             None => self.add(key, &container)?,
         };
+<<<<<<< HEAD
         // Where that cannot be saved its output may have room all the same.
         let saved = self.update(at, facts::meta_of(&container));
+=======
+        self.update(at, facts::meta_of(&container))?;
+        if known.is_none() && !refused::has_room() {
+            self.refuse(at)?;
+        }
+>>>>>>> d-left
         let service = &mut self.services[at];
         match &service.reading {
+            _ if service.refused.is_some() => {}
             Some(reading) if reading.container.id == container.id => {}
             Some(_) => {
                 service.next = Some(Box::new(container));
@@ -250,7 +272,12 @@ impl Containers {
             let _ = std::fs::remove_file(&path);
         })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
+<<<<<<< HEAD
         self.services.push(Service::new(key, run.id, id, Vec::new()));
+=======
+        let (containers, reading, next, refused) = (Vec::new(), None, None, None);
+        self.services.push(Service { key, id, run: run.id, containers, reading, next, refused });
+>>>>>>> d-left
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });
         Ok(at)
@@ -332,7 +359,8 @@ impl Containers {
     /// does not say where it will be: beside what it has of the container.
     async fn log_file(&mut self, container: &Container, engine: &Engine) -> Result<Option<PathBuf>, StreamError> {
         if let Some(path) = &container.log_path {
-            return Ok(std::fs::File::open(path).is_ok().then(|| path.clone()));
+            let is_ours = is_json_file(path) && std::fs::File::open(path).is_ok();
+            return Ok(is_ours.then(|| path.clone()));
         }
         if self.root.is_none() {
             self.root = engine.root_dir().await?;
@@ -347,7 +375,9 @@ impl Containers {
         match said {
             Said::Trouble(Token(at), why) => {
                 let Some(service) = self.services.get(at as usize) else { return Ok(()) };
-                self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
+                if service.refused.is_none() {
+                    self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
+                }
                 watcher.say(&format!("{}: {why}", service.key.name()));
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
@@ -474,12 +504,22 @@ impl Containers {
         sources.stop().await;
         let (now, mut streamed) = (Time::now(), Streamed::default());
         let mut ends = Vec::new();
-        for service in &services {
+        for service in services.iter().filter(|service| service.refused.is_none()) {
             let end = facts::end_of(service.containers.last(), now);
             streamed.outcomes.insert(service.key.name(), end.outcome);
             ends.push((service.run, end.clone(), writer.end(service.id, end)));
         }
+<<<<<<< HEAD
         let mut noted = saved.and_then(|_| end_session(&session, &boom, &facts::end_of_all(&streamed.outcomes, now)));
+=======
+        end_refused(&session, &services, &mut streamed)?;
+        let meta = session.meta()?;
+        let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
+            && session.written_booms().iter().all(|written| *written == boom);
+        if meta.run.end.is_none() && !meta.open && is_alone {
+            session.end(&facts::end_of_all(&streamed.outcomes, now))?;
+        }
+>>>>>>> d-left
         for (run, end, ending) in ends {
             let counts = ending.wait()?.counts;
             streamed.counts = [streamed.counts, counts].into_iter().sum();
@@ -499,8 +539,8 @@ impl Containers {
 
     /// The engine cannot be reached, or can be again: in the timeline and in every log.
     pub fn note_engine(&self, level: Level, message: &str, what: &What) {
-        for at in 0..self.services.len() {
-            self.writer.note(self.services[at].id, Time::now(), level, message.to_owned());
+        for service in self.services.iter().filter(|service| service.refused.is_none()) {
+            self.writer.note(service.id, Time::now(), level, message.to_owned());
         }
         let event = timeline::Event { time: Time::now(), run: self.parent, what: what.clone() };
         let _ = timeline::append(self.session.dir(), &[event]);
@@ -532,6 +572,7 @@ pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
 }
 
+<<<<<<< HEAD
 /// Ends a session to which nobody else adds.
 fn end_session(session: &Session, boom: &str, end: &RunEnd) -> Result<(), FilesError> {
     let meta = session.meta()?;
@@ -544,6 +585,9 @@ fn end_session(session: &Session, boom: &str, end: &RunEnd) -> Result<(), FilesE
 }
 
 fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
+=======
+pub(super) fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
+>>>>>>> d-left
     let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
     let Counts { lines, errors, lost, .. } = counts;
     let what = What::End { outcome, exit_code, signal, lines, errors, lost };

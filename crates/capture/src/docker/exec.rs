@@ -31,6 +31,9 @@ pub enum ExecError {
         /// How it is.
         status: String,
     },
+    /// The container went while the command ran, and the engine has forgotten the command with it.
+    #[error("container {0} was removed while the command ran: how that ended is not known")]
+    Removed(String),
     /// The system.
     #[error("cannot run a command in a container")]
     System(#[source] std::io::Error),
@@ -97,6 +100,11 @@ impl InContainer {
         Ok(InContainer { container: found.name, id: found.id, runtime, engine, exec })
     }
 
+    /// The hand on its terminal, also before it runs.
+    pub fn resizer(&self) -> Resizer {
+        Resizer { engine: self.engine.clone(), exec: self.exec.clone() }
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -130,11 +138,6 @@ impl Running {
         Ok(self.frames.stopper()?)
     }
 
-    /// The hand on its terminal.
-    pub fn resizer(&self) -> Resizer {
-        Resizer { engine: self.of.engine.clone(), exec: self.of.exec.clone() }
-    }
-
     /// Hands out all that it prints, as it comes, and tells how it ended. `is_left` tells whether the stream ends because it was
     /// stopped.
     ///
@@ -161,7 +164,7 @@ impl Running {
                 Err(error) => return Err(error.into()),
             }
         }
-        let code = self.exit_code()?;
+        let Some(code) = self.exit_code(is_left)? else { return Ok(Ended::Left) };
         match first {
             Some(said) if code == 126 || code == 127 => Ok(not_started(&said)),
             held => {
@@ -171,15 +174,21 @@ impl Running {
         }
     }
 
-    fn exit_code(&self) -> Result<i32, ExecError> {
-        let InContainer { runtime, engine, exec, .. } = &self.of;
+    /// Nothing if we are told to stop before there is one.
+    fn exit_code(&self, is_left: impl Fn() -> bool) -> Result<Option<i32>, ExecError> {
+        let InContainer { runtime, engine, exec, container, .. } = &self.of;
         runtime.block_on(async {
             // A command may close its streams long before its end.
             let mut pause = std::time::Duration::from_millis(1);
             loop {
-                let state = engine.exec_inspect(exec).await?;
-                if let (false, Some(code)) = (state.running, state.exit_code) {
-                    return Ok(code);
+                let state = match engine.exec_inspect(exec).await {
+                    Err(EngineError::Said { status: 404, .. }) => return Err(ExecError::Removed(container.clone())),
+                    state => state?,
+                };
+                match state.exit_code {
+                    Some(code) if !state.running => return Ok(Some(code)),
+                    _ if is_left() => return Ok(None),
+                    _ => {}
                 }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(std::time::Duration::from_millis(100));
@@ -201,7 +210,7 @@ fn not_started(said: &[u8]) -> Ended {
 }
 
 impl Resizer {
-    /// Tells the command how large its terminal is.
+    /// Tells the command how large its terminal is; waits until there is a command.
     ///
     /// # Errors
     /// [`ExecError`].

@@ -446,6 +446,11 @@ pub(super) fn kind_of(log_driver: &str, has_file: bool) -> SourceKind {
     }
 }
 
+/// Whether a log is called as the engine calls its json-files. Podman says `json-file` of its own, which are of another kind (`ctr.log`).
+pub(super) fn is_json_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(b"-json.log"))
+}
+
 /// Leaves out what was printed before.
 fn leave_out_before(delivery: &mut Delivery, since_ns: Option<i64>) {
     let Some(since_ns) = since_ns else { return };
@@ -461,4 +466,17 @@ fn leave_out_before(delivery: &mut Delivery, since_ns: Option<i64>) {
     }
     delivery.bytes.truncate(to);
     delivery.pieces = kept;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podmans_logs_are_no_json_files() {
+        assert!(is_json_file(Path::new("/var/lib/docker/containers/0123/0123-json.log")));
+        for other in ["/var/lib/containers/storage/overlay-containers/0123/userdata/ctr.log", "/", ""] {
+            assert!(!is_json_file(Path::new(other)), "{other}");
+        }
+    }
 }

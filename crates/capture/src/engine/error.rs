@@ -170,6 +170,10 @@ impl About {
         let About { host, action, container } = self;
         match (status, container) {
             (404, Some(container)) => EngineError::NoSuchContainer { host, container },
+            // Podman, of one that is being removed.
+            (500, Some(container)) if message.ends_with("no such container") => {
+                EngineError::NoSuchContainer { host, container }
+            }
             (409, _) => EngineError::Conflict { host, action, message },
             (501, Some(_)) => EngineError::LogsUnreadable { host, action, message },
             _ => EngineError::Said { host, action, status, message },
@@ -197,4 +201,21 @@ fn in_full(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_is_gone_is_known_by_podmans_words_too() {
+        let refused = |status, message: &str, container: Option<&str>| {
+            let (action, container) = ("inspect container c".to_owned(), container.map(str::to_owned));
+            About { host: Host::usual(), action, container }.refused(status, message.to_owned())
+        };
+        let said = "container c does not exist in database: no such container";
+        assert!(matches!(refused(500, said, Some("c")), EngineError::NoSuchContainer { .. }));
+        assert!(matches!(refused(500, said, None), EngineError::Said { status: 500, .. }));
+        assert!(matches!(refused(500, "out of sorts", Some("c")), EngineError::Said { status: 500, .. }));
+    }
 }

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Engine, EngineError, Frames, Framing,
+    ApiVersion, Engine, EngineError, Frames, Framing,
     call::{Call, json_of},
 };
+
+/// The first API by which a terminal has its size from the beginning.
+const KNOWS_SIZE: ApiVersion = ApiVersion { major: 1, minor: 42 };
 
 /// A command to run in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +30,10 @@ pub struct ExecConfig {
     /// Whether what is written to [`BlockingFrames::input`](super::BlockingFrames::input) is its standard input; else that is empty.
     #[serde(rename = "AttachStdin")]
     pub stdin: bool,
+    /// Rows and columns of its terminal. Engines before API 1.42 do not know it: the terminal has no size then until
+    /// [`exec_resize`](Engine::exec_resize) gives it one.
+    #[serde(rename = "ConsoleSize", skip_serializing_if = "Option::is_none")]
+    pub size: Option<[u16; 2]>,
 }
 
 /// A command that was created in a container, and how to read it.
@@ -59,7 +66,7 @@ impl Engine {
     pub async fn exec_create(&self, container: &str, config: &ExecConfig) -> Result<Exec, EngineError> {
         let call = self.call(format!("run {:?} in container {container}", config.cmd)).of_container(container)?;
         let about = call.about.clone();
-        let wanted = CreateExec { attach_stdout: true, attach_stderr: true, config };
+        let wanted = CreateExec::of(config, self.version());
         let body = serde_json::to_string(&wanted).map_err(|error| about.clone().unreadable(error))?;
         let json = call.post(&format!("/containers/{container}/exec"), body).json().await?;
         let created: CreatedExec = json_of(&json, about)?;
@@ -86,7 +93,7 @@ impl Engine {
         json_of(&call.get(&format!("/exec/{}/json", exec.id)).json().await?, about)
     }
 
-    /// Sets the size of the command's terminal.
+    /// Sets the size of the command's terminal. For a command that is not started yet the engine waits some seconds that it is.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -102,15 +109,37 @@ impl Engine {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct CreateExec<'a> {
+struct CreateExec {
     attach_stdout: bool,
     attach_stderr: bool,
     #[serde(flatten)]
-    config: &'a ExecConfig,
+    config: ExecConfig,
+}
+
+impl CreateExec {
+    /// In the words of this API.
+    fn of(config: &ExecConfig, version: ApiVersion) -> CreateExec {
+        let size = config.size.filter(|_| version >= KNOWS_SIZE);
+        CreateExec { attach_stdout: true, attach_stderr: true, config: ExecConfig { size, ..config.clone() } }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct CreatedExec {
     id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_is_told_to_engines_that_know_it() {
+        let config = ExecConfig { size: Some([30, 110]), tty: true, ..ExecConfig::default() };
+        let told = |minor| serde_json::to_value(CreateExec::of(&config, ApiVersion { major: 1, minor })).unwrap();
+        assert_eq!(told(42)["ConsoleSize"], serde_json::json!([30, 110]));
+        assert!(told(41).get("ConsoleSize").is_none());
+        assert_eq!((&told(41)["Tty"], &told(41)["AttachStdin"]), (&true.into(), &false.into()));
+    }
 }

@@ -1,13 +1,10 @@
-//! Where an engine listens, as `DOCKER_HOST` and `--host` say it.
+//! Where an engine listens, as `--host`, `DOCKER_HOST` and the contexts of docker's client say it.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fmt,
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
-const USUAL_SOCKET: &str = "/var/run/docker.sock";
+use super::context::{self, variable};
+
+pub(super) const USUAL_SOCKET: &str = "/var/run/docker.sock";
 /// The port of an engine that listens without TLS.
 const USUAL_PORT: u16 = 2375;
 /// The longest path that fits the address of a unix socket.
@@ -56,6 +53,48 @@ pub enum HostError {
         /// The host as it was given.
         host: Host,
     },
+    /// A context has certificates.
+    #[error(
+        "cannot use docker context {name:?} ({host}): it is spoken to with TLS, and logboom speaks none; bring its socket here \
+         with `ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST` and use --host unix:///tmp/docker.sock"
+    )]
+    ContextTls {
+        /// The context.
+        name: String,
+        /// Its host.
+        host: Host,
+    },
+    /// A context's host is none that logboom can use.
+    #[error("docker context {name:?} ({}): {source}", .path.display())]
+    InContext {
+        /// The context.
+        name: String,
+        /// Where it stands.
+        path: PathBuf,
+        /// What is wrong with its host.
+        source: Box<HostError>,
+    },
+    /// A context is named that is not there.
+    #[error(
+        "there is no docker context {name:?}, which {named_by} names, in {}: `docker context ls` lists those there are, and \
+         --host or DOCKER_HOST go before it", .dir.display()
+    )]
+    NoContext {
+        /// The context.
+        name: String,
+        /// What names it.
+        named_by: String,
+        /// Where the contexts are.
+        dir: PathBuf,
+    },
+    /// A file of docker's client cannot be read.
+    #[error("cannot read {}: {why}; mend it, or say which engine by --host or DOCKER_HOST", .path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The rest is not what its scheme takes.
     #[error("{host:?} is not an engine's host: {why}; write unix:///path/of/socket or tcp://host:port")]
     Malformed {
@@ -67,25 +106,49 @@ pub enum HostError {
 }
 
 impl Host {
-    /// What `DOCKER_HOST` says; `unix:///var/run/docker.sock` if that is unset or empty.
+    /// The one that docker's client would use: as `DOCKER_HOST` says, else of the context that `DOCKER_CONTEXT` names, else of the
+    /// client's current context, else `unix:///var/run/docker.sock`.
     ///
     /// # Errors
-    /// [`HostError`] if `DOCKER_HOST` is no host that logboom can use, or `DOCKER_TLS_VERIFY` asks for TLS on a TCP
-    /// port.
+    /// [`HostError`] if it is no host that logboom can use, or `DOCKER_TLS_VERIFY` asks for TLS on the TCP port that `DOCKER_HOST`
+    /// names.
     pub fn from_environment() -> Result<Host, HostError> {
-        Host::from_variables(std::env::var_os("DOCKER_HOST"), std::env::var_os("DOCKER_TLS_VERIFY"))
+        Host::of_client(&|name| std::env::var_os(name))
     }
 
-    fn from_variables(host: Option<OsString>, tls: Option<OsString>) -> Result<Host, HostError> {
-        let is_set = |value: &Option<OsString>| value.as_deref().is_some_and(|value| value != OsStr::new(""));
-        if !is_set(&host) {
-            return Ok(Host::Unix(PathBuf::from(USUAL_SOCKET)));
+    /// The same, for an environment.
+    ///
+    /// # Errors
+    /// Those of [`Host::from_environment`].
+    pub fn of_client(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Host, HostError> {
+        match variable(env, "DOCKER_HOST") {
+            Some(host) => Host::given(&host.to_string_lossy(), env),
+            None => Ok(context::current(env)?.unwrap_or_else(Host::usual)),
         }
-        let host: Host = host.unwrap_or_default().to_string_lossy().parse()?;
-        match host {
-            Host::Tcp { .. } if is_set(&tls) => Err(HostError::Tls { host }),
+    }
+
+    /// The one that an option or a variable says.
+    ///
+    /// # Errors
+    /// Those of [`Host::from_environment`].
+    pub fn given(host: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Host, HostError> {
+        match host.parse()? {
+            host @ Host::Tcp { .. } if variable(env, "DOCKER_TLS_VERIFY").is_some() => Err(HostError::Tls { host }),
             host => Ok(host),
         }
+    }
+
+    /// That of a context of docker's client, which the option `named_by` names.
+    ///
+    /// # Errors
+    /// [`HostError`].
+    pub fn of_context(name: &str, named_by: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Host, HostError> {
+        Ok(context::named(name, named_by, env)?.unwrap_or_else(Host::usual))
+    }
+
+    /// `unix:///var/run/docker.sock`.
+    pub fn usual() -> Host {
+        Host::Unix(PathBuf::from(USUAL_SOCKET))
     }
 
     /// Whether it is a socket of this machine, so that paths that the engine names may be paths of ours.
@@ -190,10 +253,16 @@ mod tests {
 
     #[test]
     fn the_environment_says_where() {
-        let from = |host: &str, tls: &str| Host::from_variables(Some(host.into()), Some(tls.into()));
-        let usual = Ok(Host::Unix(PathBuf::from(USUAL_SOCKET)));
-        assert_eq!(Host::from_variables(None, None), usual);
-        assert_eq!(Host::from_variables(None, Some("1".into())), usual);
+        let from = |host: &str, tls: &str| {
+            Host::of_client(&|name| match name {
+                "DOCKER_HOST" => Some(host.into()),
+                "DOCKER_TLS_VERIFY" => Some(tls.into()),
+                _ => None,
+            })
+        };
+        let usual = Ok(Host::usual());
+        assert_eq!(Host::of_client(&|_| None), usual);
+        assert_eq!(from("", "1"), usual);
         assert_eq!(from("", ""), usual);
         assert_eq!(from("tcp://host:1", ""), Ok(tcp("host", 1)));
         assert_eq!(from("tcp://host:1", "1"), Err(HostError::Tls { host: tcp("host", 1) }));

@@ -15,23 +15,22 @@ use logboom_capture::{
     compose::{
         arguments::Arguments,
         project::{self, World},
-        table::{Flavour, V1, V2},
+        table::{FindsEngine, Flavour, V1, V2},
     },
     docker::{
         select::Selection,
         streamer::{Follow, LogStreamer, StreamError},
     },
     engine::{EngineError, Host},
+    open_files::OpenFiles,
 };
-use logboom_files::{config::Config, list::SessionRef};
 use logboom_record::Time;
 
 use crate::{
     args::Global,
-    commands::{exec::given, run::target},
     exit::Exit,
-    options::{Keeping, Naming, Running},
-    recording::{Recording, Target, warn},
+    options::{EngineAt, Joining, Keeping, Naming, Running},
+    recording::{Recording, warn},
     say::say,
     services::{Services, ServicesSink},
     supervise::Supervise,
@@ -68,15 +67,10 @@ pub struct Compose {
     /// Name of the project [as compose finds it]
     #[arg(short, long, value_name = "PROJECT", help_heading = "Which project")]
     project: Option<OsString>,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
-    host: Option<String>,
-    /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
-    #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
-    session: Option<SessionRef>,
-    /// Start a new session, also inside another one
-    #[arg(long)]
-    new_session: bool,
+    #[command(flatten)]
+    engine: EngineAt,
+    #[command(flatten)]
+    joining: Joining,
     #[command(flatten)]
     naming: Naming,
     #[command(flatten)]
@@ -99,13 +93,13 @@ impl Compose {
         let arguments = Arguments::of(&words);
         let project = arguments.concerns_services().then(|| self.project_of(flavour, &arguments)).flatten();
         self.naming.labels.extend(project.iter().map(|project| (PROJECT.to_owned(), project.clone())));
-        let beside = Beside { flavour, arguments, project, host: self.host.clone(), now };
+        let beside = Beside { flavour, arguments, project, host: self.engine.host.clone(), now };
         let command = flavour.command(words);
         let Compose { naming, keeping, running, .. } = &self;
         let supervise = Supervise { global, naming, keeping, running, called: Some(CALLED), words: &command };
         let exit = supervise.run_by(
             Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
-            |config| self.target(config, now),
+            |config| self.joining.target(config, now),
             now,
         )?;
         if let (Exit::Code(0), true, Some(project)) = (exit, beside.arguments.is_detached(), &beside.project)
@@ -124,18 +118,11 @@ impl Compose {
         files.chain(project).chain(self.command.iter().cloned()).collect()
     }
 
-    fn target(&self, config: &Config, now: Time) -> Result<Target> {
-        match &self.session {
-            Some(session) => given(Some(session), config, now),
-            None => Ok(target(self.new_session, config)),
-        }
-    }
-
     /// The project's name, where there is one: a file with an error has none, and compose says so.
     fn project_of(&self, flavour: &Flavour, arguments: &Arguments) -> Option<String> {
         if let Some(ask) = flavour.tell_project {
             let words = arguments.globals().iter().map(OsString::from).chain(ask.iter().map(OsString::from));
-            return name_in(&output_of(flavour.command(words), self.host.as_deref())?);
+            return name_in(&output_of(flavour.command(words), self.engine.host.as_deref())?);
         }
         let cwd = env::current_dir().ok()?;
         project::name(arguments, World { cwd: &cwd, env: &|name| env::var(name).ok() })
@@ -202,6 +189,7 @@ impl Beside {
         let mut spec = spec.clone();
         spec.env.extend(self.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
         let Some(recording) = recording else { return command::run(&spec, sink) };
+        spec.open_files = Some(OpenFiles::raise());
         let streamer = self.follow(recording)?;
         let services = streamer.as_ref().zip(self.project.clone());
         let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
@@ -240,11 +228,31 @@ impl Beside {
         }
     }
 
+    /// The engine that compose uses.
     fn host(&self) -> Result<Host, StreamError> {
-        let given = self.arguments.values(&["--host", "-H"]).last().map(|host| (*host).to_owned());
-        match given.or_else(|| self.host.clone()) {
-            Some(host) => Ok(host.parse()?),
-            None => Ok(Host::from_environment()?),
+        let env: &dyn Fn(&str) -> Option<OsString> = &|name| self.variable(name);
+        let last = |names: &[&str]| self.arguments.values(names).last().map(|value| (*value).to_owned());
+        let host = match (last(&["--host", "-H"]), last(&["--context", "-c"])) {
+            (Some(host), _) => Host::given(&host, env)?,
+            (None, Some(context)) => Host::of_context(&context, "--context", env)?,
+            (None, None) => match &self.host {
+                Some(host) => Host::given(host, env)?,
+                None => Host::of_client(env)?,
+            },
+        };
+        Ok(host)
+    }
+
+    /// A variable as compose has it when it looks for the engine.
+    fn variable(&self, name: &str) -> Option<OsString> {
+        match (self.flavour.engine, name) {
+            (FindsEngine::AsPython, "DOCKER_CONTEXT") => None,
+            (FindsEngine::AsPython, DOCKER_HOST | "DOCKER_TLS_VERIFY") => {
+                let cwd = env::current_dir().ok()?;
+                let world = World { cwd: &cwd, env: &|name| env::var(name).ok() };
+                project::variable(&self.arguments, world, name).map(OsString::from)
+            }
+            _ => env::var_os(name),
         }
     }
 

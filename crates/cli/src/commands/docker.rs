@@ -1,6 +1,6 @@
 //! `logboom docker`: what containers print, in a session.
 
-use std::{path::PathBuf, thread};
+use std::thread;
 
 use anyhow::{Context, Result};
 use logboom_capture::{
@@ -9,12 +9,13 @@ use logboom_capture::{
         streamer::{Follow, LogStreamer, Stopper, Streamed},
     },
     engine::Host,
+    open_files::OpenFiles,
 };
 use logboom_files::{
     DataDir, Session,
     config::{Flags, OnTerminal},
     list::{SessionRef, Sessions},
-    session::{NewSession, Status},
+    session::{NewSession, Status, ended},
     with_causes,
 };
 use logboom_record::{Outcome, SessionId, Time};
@@ -27,10 +28,10 @@ use crate::{
     commands::tail::Followed,
     exit::Exit,
     human,
+    options::{EngineAt, IdFile},
     output::{Look, Out, OutputError},
     place,
     reading::{Reading, open_store},
-    recording::write_id_file,
     say::say,
     visible,
     when::When,
@@ -44,6 +45,9 @@ const FOLLOWS: &str = "follows";
 /// Follows the containers that are there and those to come, each as a run of one session, until Ctrl-C. A container that replaces
 /// another under the same compose service, or the same name, goes on in that one's log. If logboom was killed, the same command goes
 /// on in the same session, behind the last line it has.
+///
+/// The engine is the one that docker itself would use: --host, else DOCKER_HOST, else the context that DOCKER_CONTEXT or `docker
+/// context use` says, else the usual socket.
 #[derive(clap::Args)]
 pub struct Docker {
     /// Container to follow: its name, its id, or the first digits of that (may be given more than once)
@@ -64,18 +68,16 @@ pub struct Docker {
     /// End when all of them have ended; exits 1 if one of them failed
     #[arg(long)]
     until_exit: bool,
-    /// The engine [DOCKER_HOST, else unix:///var/run/docker.sock]
-    #[arg(long, value_name = "URL")]
-    host: Option<String>,
+    #[command(flatten)]
+    engine: EngineAt,
     /// Add to this session instead of a new one: id, its 8 hex digits or the first of them, or name
     #[arg(long, value_name = "SESSION", conflicts_with = "name")]
     session: Option<SessionRef>,
     /// What to call the session [docker]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Write the session's id to this file as soon as there is one
-    #[arg(long, value_name = "FILE")]
-    id_file: Option<PathBuf>,
+    #[command(flatten)]
+    id_file: IdFile,
     /// Only keep the lines, do not show them
     #[arg(short, long)]
     quiet: bool,
@@ -88,15 +90,23 @@ impl Docker {
         let data = config.data_dir();
         let follow = self.follow(now)?;
         let stop = Signals::new(TERM_SIGNALS).context("cannot wait for signals")?;
-        let session = self.session(&data, now)?;
-        let shown = (!self.quiet).then(|| Shown::from_here(&data, &session)).transpose()?;
-        let streamer = LogStreamer::start(&session, follow, warn)?;
-        if let Some(file) = &self.id_file {
-            write_id_file(file, session.id())?;
+        OpenFiles::raise();
+        let (session, is_new) = self.session(&data, &follow.host, now)?;
+        let begun = self.begin(&data, &session, follow);
+        if begun.is_err() && is_new {
+            // Nothing was captured, and the first error says more than this one could.
+            let _ = session.clone().discard();
         }
+        let (shown, streamer) = begun?;
+        self.id_file.write(session.id())?;
         stop_on_signal(stop, streamer.stopper())?;
         let shown = shown.map(|shown| shown.start(global.color)).transpose()?;
-        let streamed = streamer.wait()?;
+        let streamed = streamer.wait();
+        if streamed.is_err() && is_new && session.meta()?.runs.is_empty() {
+            // It is over, and nobody is to go on with it.
+            session.end(&ended(Outcome::Failed, Time::now()))?;
+        }
+        let streamed = streamed?;
         if let Some(shown) = shown {
             // What failed there was said there, and what was captured stays.
             let _ = shown.join();
@@ -105,6 +115,11 @@ impl Docker {
         place::tidy(&config, Time::now());
         let failed = streamed.outcomes.values().any(|outcome| *outcome == Outcome::Failed);
         Ok(if self.until_exit && failed { Exit::No } else { Exit::Done })
+    }
+
+    fn begin(&self, data: &DataDir, session: &Session, follow: Follow) -> Result<(Option<Shown>, LogStreamer)> {
+        let shown = (!self.quiet).then(|| Shown::from_here(data, session)).transpose()?;
+        Ok((shown, LogStreamer::start(session, follow, warn)?))
     }
 
     fn follow(&self, now: Time) -> Result<Follow> {
@@ -116,38 +131,35 @@ impl Docker {
         if selection.is_all() && !self.all {
             anyhow::bail!("say which containers: --container, --label, --project or --all");
         }
-        let host = match &self.host {
-            Some(host) => host.parse()?,
-            None => Host::from_environment()?,
-        };
+        let host = self.engine.host()?;
         let since = self.since.map(|since| since.at(now));
         Ok(Follow { host, selection, since, until_exit: self.until_exit })
     }
 
-    /// The session that was asked for, or that a killed one followed the same containers into, or a new one.
-    fn session(&self, data: &DataDir, now: Time) -> Result<Session> {
+    /// The session that was asked for, or that a killed one followed the same containers into, or a new one, and whether it is new.
+    fn session(&self, data: &DataDir, host: &Host, now: Time) -> Result<(Session, bool)> {
         if let Some(reference) = &self.session {
-            return place::find_session(data, reference, now);
+            return Ok((place::find_session(data, reference, now)?, false));
         }
-        let follows = self.follows();
+        let follows = self.follows(host);
         if let Some(session) = killed(data, &follows, now) {
             say(format_args!("going on in session {}, whose writer was killed", session.id().short()));
-            return Ok(session);
+            return Ok((session, false));
         }
         let name = self.name.clone().unwrap_or_else(|| "docker".to_owned());
         let labels = [(FOLLOWS.to_owned(), follows)].into();
-        Ok(Session::create(data, NewSession { name, labels, open: false, user: place::user(), now })?)
+        Ok((Session::create(data, NewSession { name, labels, open: false, user: place::user(), now })?, true))
     }
 
     /// Which containers these options pick, in words by which the same ones are known again.
-    fn follows(&self) -> String {
+    fn follows(&self, host: &Host) -> String {
         let mut words: Vec<String> = self.containers.iter().map(|name| format!("--container {name}")).collect();
         words.extend(self.labels.iter().map(|(key, value)| match value {
             Some(value) => format!("--label {key}={value}"),
             None => format!("--label {key}"),
         }));
         words.extend(self.project.iter().map(|project| format!("--project {project}")));
-        words.extend(self.host.iter().map(|host| format!("--host {host}")));
+        words.extend((*host != Host::usual()).then(|| format!("--host {host}")));
         words.extend(self.all.then(|| "--all".to_owned()));
         words.sort();
         words.join(" ")

@@ -22,7 +22,7 @@ const NO_SESSION: &str = "no session; give --session ID, or set LOGBOOM_SESSION"
 ///
 /// Like `logboom run`, but the run is added to a session that `logboom session start` began. Several may run at once.
 /// With --container the command runs in that container, as `docker exec` runs it: what it prints is in no log of the container's.
-/// Ctrl-C then ends logboom alone, for the engine has no way to end such a command.
+/// With -t and -i all keys are the command's, Ctrl-C too. Else Ctrl-C ends logboom alone, for the engine has no way to end such a command.
 #[derive(clap::Args)]
 pub struct Exec {
     /// Session: id, its 8 hex digits or the first of them, or name [LOGBOOM_SESSION]

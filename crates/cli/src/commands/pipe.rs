@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use logboom_capture::{Intake, command::write_all};
-use logboom_files::{config::Flags, list::SessionRef};
+use logboom_files::config::Flags;
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -19,11 +19,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 
 use crate::{
     args::Global,
-    commands::{exec, run},
     exit::Exit,
-    options::{Keeping, Naming},
+    options::{Joining, Keeping, Naming},
     place,
-    recording::{NewRun, Recording, warn, write_id_file},
+    recording::{NewRun, Recording, warn},
     supervise::not_passed_on,
 };
 
@@ -36,12 +35,8 @@ const READ_BYTES: usize = 256 << 10;
 /// writes into the pipe: logboom goes on until that one has ended, so that its last words are kept, too.
 #[derive(clap::Args)]
 pub struct Pipe {
-    /// Add to this session: id, its 8 hex digits or the first of them, or name
-    #[arg(long, value_name = "SESSION", conflicts_with = "new_session")]
-    session: Option<SessionRef>,
-    /// Start a new session, also inside another one
-    #[arg(long)]
-    new_session: bool,
+    #[command(flatten)]
+    joining: Joining,
     #[command(flatten)]
     naming: Naming,
     #[command(flatten)]
@@ -53,10 +48,7 @@ impl Pipe {
     /// all of it passed on.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
-        let target = match &self.session {
-            Some(session) => exec::given(Some(session), &config, now)?,
-            None => run::target(self.new_session, &config),
-        };
+        let target = self.joining.target(&config, now)?;
         let new = NewRun {
             program: OsStr::new("pipe"),
             words: &[],
@@ -67,11 +59,8 @@ impl Pipe {
         };
         let recording = Recording::start(&config.data_dir(), target, &new);
         let recording = recording.map_err(|error| warn(&error.context("this input is not captured"))).ok();
-        if let (Some(file), Some(recording)) = (&self.naming.id_file, &recording) {
-            // The input matters more than whoever wants to know its session.
-            write_id_file(file, recording.session().id()).unwrap_or_else(|error| warn(&error));
-        }
         if let Some(recording) = &recording {
+            self.naming.id_file.try_write(recording);
             recording.note([]); // that it began
         }
         let intake = recording.as_ref().map(Recording::intake);

@@ -1,16 +1,14 @@
 //! `logboom run`: a command, in a session of its own.
 
-use std::{ffi::OsString, path::Path};
+use std::ffi::OsString;
 
 use anyhow::Result;
-use logboom_files::config::Config;
 use logboom_record::Time;
 
 use crate::{
     args::Global,
     exit::Exit,
-    options::{Keeping, Naming, Running},
-    recording::Target,
+    options::{Apart, Keeping, Naming, Running},
     supervise::Supervise,
 };
 
@@ -23,9 +21,8 @@ use crate::{
 pub struct Run {
     #[command(flatten)]
     naming: Naming,
-    /// Start a new session, also inside another one
-    #[arg(long)]
-    new_session: bool,
+    #[command(flatten)]
+    apart: Apart,
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
@@ -38,15 +35,8 @@ pub struct Run {
 impl Run {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Run { naming, new_session, keeping, running, command } = &self;
+        let Run { naming, apart, keeping, running, command } = &self;
         let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
-        supervise.run(|config| Ok(target(*new_session, config)), now)
+        supervise.run(|config| Ok(apart.target(config)), now)
     }
-}
-
-/// The session around us, unless it was not asked for: by `--new-session`, or by `--dir` with another data dir.
-pub fn target(new_session: bool, config: &Config) -> Target {
-    let around = std::env::var_os("LOGBOOM_DIR");
-    let elsewhere = around.is_some_and(|dir| Path::new(&dir) != config.dir.value);
-    if new_session || elsewhere { Target::New } else { Target::of_environment() }
 }

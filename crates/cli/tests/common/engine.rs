@@ -34,6 +34,9 @@ pub fn make_image() {
 }
 
 fn make_image_at(socket: &Path) {
+    // Two that make it at once would leave one without a name.
+    let lock = std::fs::File::create(std::env::temp_dir().join("logboom-test-image.lock")).unwrap();
+    lock.lock().unwrap();
     let host = format!("unix://{}", socket.display());
     let mut there = Command::new("docker");
     there.args(["-H", &host, "image", "inspect", IMAGE]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,0 +1,82 @@
+//! The limit of open files: raised for logboom, as ever for what it starts, and said where it is reached.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
+
+use common::{
+    Done, Logboom,
+    engine::{Container, docker, make_image},
+};
+
+const CONTAINERS: usize = 30;
+const LINES: usize = 200;
+
+/// logboom with these arguments, started by a shell under this `ulimit`.
+fn limited(logboom: &Logboom, ulimit: &str, args: &[&str]) -> Command {
+    let plain = logboom.command(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit {ulimit} && exec \"$@\""), "sh"]);
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(logboom.home()).stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+#[test]
+fn what_there_is_no_file_left_for_is_a_gap_and_the_others_are_whole() {
+    let (logboom, label) = (Logboom::new(), format!("logboom-many={}", std::process::id()));
+    let script = format!("i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); echo line $i; sleep 0.02; done");
+    let containers: Vec<Container> = (0..CONTAINERS).map(|number| Container::named(&format!("many{number}"))).collect();
+    containers.iter().for_each(|container| container.run(&["--label", &label], &script));
+    let args = ["docker", "--label", &label, "--until-exit", "--quiet"];
+    let done = Done::from(limited(&logboom, "-n 40", &args).output().unwrap()).expect(0);
+    let all: Vec<String> = (1..=LINES).map(|number| format!("line {number}")).collect();
+    let mut refused = 0;
+    for container in &containers {
+        let says = format!("{}: it is not followed: logboom may have 40 files open at once", container.name);
+        let text = fs::read_to_string(logboom.session_file(&format!("{}.log", container.name))).unwrap();
+        if done.stderr.contains(&says) {
+            refused += 1;
+            assert!(text.contains("lost seq 1: it is not followed") || text.contains("lost seq 1-"), "{text}");
+            assert_eq!(text.lines().count(), 1, "{text}");
+        } else {
+            let lines: Vec<&str> = text.lines().map(|line| &line[32..]).collect();
+            assert_eq!(lines, all, "{}", container.name);
+        }
+    }
+    assert!(refused > 0 && refused < CONTAINERS, "{refused}: {}", done.stderr);
+    assert_eq!(done.stderr.lines().count(), refused, "{}", done.stderr);
+    assert_eq!(logboom.latest()["lost"].as_u64().unwrap() as usize, refused);
+    logboom.run(["verify"]).expect(1);
+}
+
+#[test]
+fn the_limit_is_raised_for_logboom_alone() {
+    make_image();
+    let logboom = Logboom::new();
+    // Stands in for docker-compose, and says what it was given, and what whoever started it has.
+    let script = "#!/bin/sh\ncase \"$*\" in\n\"version --short\") echo 1.29.2 ;;\n*) echo own $(ulimit -Sn); \
+                  awk '/open files/ { print \"logboom\", $4, $5 }' /proc/$PPID/limits ;;\nesac\n";
+    let bin = logboom.path("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("docker-compose"), script).unwrap();
+    fs::set_permissions(bin.join("docker-compose"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(logboom.path("docker-compose.yml"), "version: '3'\n").unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = limited(&logboom, "-Sn 256", &["compose", "-p", "logboomlimit", "up"]);
+    let done = Done::from(command.env("PATH", path).output().unwrap()).expect(0);
+    let (text, hard) = (done.text(), Command::new("sh").args(["-c", "ulimit -Hn"]).output().unwrap());
+    let hard = String::from_utf8(hard.stdout).unwrap();
+    assert_eq!(text, format!("own 256\nlogboom {0} {0}\n", hard.trim()), "{}", done.stderr);
+    assert_eq!(docker(&["ps", "-aq", "--filter", "label=com.docker.compose.project=logboomlimit"]), "");
+}
