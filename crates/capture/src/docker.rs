@@ -3,11 +3,14 @@
 //! [`streamer`] decides what is followed; [`logfile`] and [`tailer`] read the engine's own log files, [`logs`] what its logs
 //! API sends.
 
+mod asking;
 mod attach;
 mod attached;
 mod backlog;
+mod closing;
 mod containers;
 mod counted;
+mod detaching;
 mod early;
 mod ending;
 pub mod exec;
@@ -15,7 +18,6 @@ mod facts;
 pub mod jsonfile;
 pub mod logfile;
 pub mod logs;
-mod refused;
 pub mod select;
 mod since;
 mod sources;

@@ -45,6 +45,12 @@ impl OpenFiles {
     }
 }
 
+/// How many files are kept free for what is needed from time to time: the next file of a log that rotates, `session.json`, a
+/// question to the engine.
+pub(crate) fn kept_free() -> u64 {
+    limit().map_or(0, |limit| SPARE.min(limit / 4))
+}
+
 /// How many files may be open at once; `None` if there is no limit.
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current

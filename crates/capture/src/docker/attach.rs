@@ -42,6 +42,8 @@ pub(super) struct Detached {
     pub why: Option<EngineError>,
     /// How often the engine was asked since how the container is.
     pub looks: u32,
+    /// The engine could not be asked at once, so that it may have ended the stream because it ended itself.
+    pub is_late: bool,
 }
 
 /// A container that is attached to.
@@ -188,7 +190,7 @@ impl Reader {
         };
         self.outlet.finish();
         let Reader { counter, last_time, last, .. } = self;
-        Detached { counter, last_time, last, why, looks: 0 }
+        Detached { counter, last_time, last, why, looks: 0, is_late: false }
     }
 
     /// Takes what one read brings. False at the end.

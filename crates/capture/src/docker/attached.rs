@@ -18,15 +18,13 @@ use logboom_files::with_causes;
 use logboom_record::Time;
 
 use super::{
-    attach::Detached,
     containers::{Containers, Reading, token},
     counted::{Counter, normal},
     early::Early,
-    ending::{has_beginning, tail_of},
+    ending::has_beginning,
     facts,
     sources::{Asked, Left},
-    streamer::{StreamError, Watcher},
-    tailer::Token,
+    streamer::StreamError,
 };
 use crate::{
     engine::{Action, BlockingFrames, Container, Engine, EngineError, Event, State},
@@ -38,16 +36,14 @@ use crate::{
 
 /// How long the stream of a container that has ended may take to end, too.
 const END_WAIT: Duration = Duration::from_secs(2);
-/// How long to wait until the engine knows that a container has ended whose stream has, and how often.
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
-const LOOKS_MAX: u32 = 250;
 
 const BLIND: &str = "its log driver keeps nothing to read, so what it printed before now cannot be had; to have all of it start logboom \
                      before the container, or create it with --log-driver json-file";
-const BLIND_AGAIN: &str =
+pub(super) const BLIND_AGAIN: &str =
     "its log driver keeps nothing to read, so what it printed while logboom was not attached is lost";
 const LATE: &str = "it was started before logboom could attach, so what it printed first may be lost";
-const GONE: &str = "it was removed before it could be read";
+/// Also of one that was read, but maybe not to its end.
+pub(super) const GONE: &str = "it was removed before all that it printed was read";
 const ROTATED: &str =
     "its log rotates, so some of what it printed while logboom was not attached may be lost, or come twice";
 
@@ -61,7 +57,7 @@ pub(super) struct Attached {
     /// What happened to containers that are being attached to for the first time, by id.
     deferred: HashMap<String, Vec<Event>>,
     /// When the follower before this one last wrote something.
-    written_ns: i64,
+    pub written_ns: i64,
     /// Those whose logs the engine has refused to read, as it does with drivers that keep nothing.
     unreadable: HashSet<ContainerId>,
 }
@@ -84,17 +80,17 @@ impl Attached {
     }
 
     /// Whether the container has ended, and all is read.
-    fn has_whole(&self, container: &Container) -> bool {
+    pub fn has_whole(&self, container: &Container) -> bool {
         facts::is_over(&container.state.status)
             && self.whole.get(&id_of(container)) == Some(&container.state.started_at_ns)
     }
 
     /// Whether nothing of what it prints can be read later.
-    fn is_blind(&self, container: &Container) -> bool {
+    pub fn is_blind(&self, container: &Container) -> bool {
         container.log_driver == "none" || self.unreadable.contains(&id_of(container))
     }
 
-    fn note_whole(&mut self, container: &Container) {
+    pub fn note_whole(&mut self, container: &Container) {
         self.whole.insert(id_of(container), container.state.started_at_ns);
     }
 }
@@ -167,6 +163,11 @@ impl Containers {
         }
     }
 
+    /// Whether a container that was just created is being attached to, so that it is not known yet.
+    pub fn is_attaching_early(&self) -> bool {
+        !self.attached.deferred.is_empty()
+    }
+
     /// Whether a stream is read that is attached.
     pub fn is_attached(&self, at: usize) -> bool {
         let reading = self.services[at].reading.as_ref();
@@ -217,7 +218,7 @@ impl Containers {
     }
 
     /// Attaches, and looks what can have been missed.
-    async fn attach(
+    pub async fn attach(
         &mut self,
         at: usize,
         container: Box<Container>,
@@ -296,7 +297,7 @@ impl Containers {
     }
 
     /// Says that output is lost which comes before what is read next.
-    fn miss(&self, at: usize, why: &str) {
+    pub fn miss(&self, at: usize, why: &str) {
         let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: Place::default() };
         self.writer.gap(self.services[at].id, lost);
         self.sources.trouble(token(at), why.to_owned());
@@ -314,136 +315,8 @@ impl Containers {
         self.sources.detach(token(at), if is_ending { END_WAIT } else { Duration::ZERO });
     }
 
-    /// The stream has ended. Goes on with what is to be read then.
-    pub async fn detached(
-        &mut self,
-        Token(at): Token,
-        detached: Detached,
-        engine: &Engine,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), StreamError> {
-        let at = at as usize;
-        let Some(reading) = self.services.get(at).and_then(|service| service.reading.as_ref()) else { return Ok(()) };
-        let (id, is_finishing, left) =
-            (reading.container.id.clone(), reading.finishing, Left::at(detached.counter.reached()));
-        let now = match engine.inspect(&id).await {
-            Ok(now) => now,
-            Err(EngineError::NoSuchContainer { .. }) => {
-                if let Some(why) = &detached.why {
-                    self.lose(at, &with_causes(why), left.reached, watcher);
-                }
-                return self.go_on(at, left, engine).await;
-            }
-            Err(error) => {
-                self.put_aside(at, left);
-                return Err(error.into());
-            }
-        };
-        let is_over = facts::is_over(&now.state.status);
-        let was = &self.services[at].reading.as_ref().map(|reading| reading.container.state.finished_at_ns);
-        let is_ending = !is_over && *was == Some(now.state.finished_at_ns) && now.state.status == "running";
-        if is_ending && detached.why.is_none() && detached.looks < LOOKS_MAX && !is_finishing {
-            let detached = Detached { looks: detached.looks + 1, ..detached };
-            self.sources.detached_later(token(at), detached, LOOK_PAUSE);
-            return Ok(());
-        }
-        match now.state.status.as_str() {
-            _ if is_finishing && !is_over => self.go_on(at, left, engine).await,
-            _ if self.attached.is_blind(&now) => self.detached_blind(at, now, &detached, engine).await,
-            // It could not be started; somebody may try again.
-            "created" => {
-                self.put_aside(at, left);
-                if let Some(started) = self.attach(at, Box::new(now), engine).await? {
-                    self.go_on_attached(at, started, engine).await?;
-                }
-                Ok(())
-            }
-            _ => self.compare(at, now, &detached, engine).await,
-        }
-    }
-
-    /// There is no log to compare with: attaches again, which says what was missed.
-    async fn detached_blind(
-        &mut self,
-        at: usize,
-        now: Container,
-        detached: &Detached,
-        engine: &Engine,
-    ) -> Result<(), StreamError> {
-        let left = Left::at(detached.counter.reached());
-        if facts::is_over(&now.state.status) && detached.why.is_none() {
-            self.attached.note_whole(&now);
-        }
-        if self.services[at].reading.as_ref().is_some_and(|reading| reading.finishing)
-            || self.services[at].next.is_some()
-        {
-            if !self.attached.has_whole(&now) {
-                self.miss(at, BLIND_AGAIN);
-            }
-            return self.go_on(at, left, engine).await;
-        }
-        self.put_aside(at, left);
-        self.attach(at, Box::new(now), engine).await.map(drop)
-    }
-
-    /// Looks whether the log ends as the stream did. Else reads the rest of it.
-    async fn compare(
-        &mut self,
-        at: usize,
-        now: Container,
-        detached: &Detached,
-        engine: &Engine,
-    ) -> Result<(), StreamError> {
-        let left = Left::at(detached.counter.reached());
-        let is_over = facts::is_over(&now.state.status);
-        let tail = if is_over { tail_of(&now, engine).await } else { Ok(None) };
-        match tail {
-            Err(error) if error.is_lost() => {
-                self.put_aside(at, left);
-                return Err(error.into());
-            }
-            // Nobody can tell, and the engine has ended the stream in order.
-            Err(_) if detached.why.is_none() => {
-                self.attached.note_whole(&now);
-                return self.go_on(at, left, engine).await;
-            }
-            Ok(Some(tail)) if tail.is_end_of(detached, &now) => {
-                self.attached.note_whole(&now);
-                return self.go_on_by_log(at, now, tail.reached(), engine).await;
-            }
-            _ => {}
-        }
-        if !has_beginning(&now, engine).await? {
-            self.put_aside(at, left);
-            self.attached.written_ns = detached.last_time.map_or(0, |time| time.as_micros().saturating_mul(1_000));
-            return self.go_on_attached(at, Box::new(now), engine).await;
-        }
-        let (of, service) = (Asked { follow: !is_over, ..Asked::of(engine, &now) }, &mut self.services[at]);
-        let (container, kind) = (Box::new(now), SourceKind::Attached);
-        service.reading = Some(Reading::new(container, kind, is_over));
-        let counter = Counter::again(&left.reached, Some(&detached.last));
-        self.sources.read_counted(token(at), service.id, &of, counter);
-        Ok(())
-    }
-
-    /// All is read; what the container prints when it is started again follows these entries of its log.
-    async fn go_on_by_log(
-        &mut self,
-        at: usize,
-        now: Container,
-        reached: Reached,
-        engine: &Engine,
-    ) -> Result<(), StreamError> {
-        let source = Source { reached, ..Source::new(id_of(&now), SourceKind::LogsApi) };
-        self.writer.begin(self.services[at].id, source);
-        if let Some(reading) = &mut self.services[at].reading {
-            (reading.kind, *reading.container) = (SourceKind::LogsApi, now);
-        }
-        self.go_on(at, Left::at(reached), engine).await
-    }
-
     /// Reads the log of a container that was attached to, behind what is in records.
-    async fn go_on_attached(
+    pub async fn go_on_attached(
         &mut self,
         at: usize,
         container: Box<Container>,
@@ -470,7 +343,7 @@ impl Containers {
     }
 }
 
-fn id_of(container: &Container) -> ContainerId {
+pub(super) fn id_of(container: &Container) -> ContainerId {
     ContainerId::parse(&container.id).unwrap_or_default()
 }
 

@@ -3,7 +3,11 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use logboom_boom as boom;
 use logboom_files::{
@@ -11,33 +15,25 @@ use logboom_files::{
     session::{ContainerMeta, Counts, Durable, RunMeta, started},
     textlog::TextWriter,
     timeline::{self, What},
-    with_causes,
 };
 use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
-    attached::{Attached, written_ns},
-<<<<<<< HEAD
+    attach::Detached,
+    attached::{Attached, GONE, written_ns},
     counted, facts,
     select::ServiceKey,
     since::Since,
-    sources::{Asked, Left, LocalLog, LogsEnd, Said, Sources, kind_of},
-=======
-    facts,
-    refused::{self, Refused, end_refused},
-    select::ServiceKey,
-    since::Since,
-    sources::{Asked, Left, Said, Sources, is_json_file, kind_of},
->>>>>>> d-left
-    streamer::{Follow, StreamError, Streamed, Watcher},
+    sources::{Asked, Left, LocalLog, Said, Sources, is_json_file, kind_of},
+    streamer::{Follow, StreamError, Watcher},
     tailer::Token,
 };
 use crate::{
     engine::{Action, Container, Engine, EngineError, Event},
     services::{
         NewService, ServiceId, ServiceWriter, Source,
-        feed::{ContainerId, Lost, Reached, SourceKind},
+        feed::{ContainerId, Reached, SourceKind},
         resume,
     },
 };
@@ -49,17 +45,17 @@ pub(super) struct Service {
     pub run: RunId,
     pub containers: Vec<ContainerMeta>,
     /// The session's files do not say so yet.
-    is_unsaved: bool,
+    pub is_unsaved: bool,
     pub reading: Option<Reading>,
-    /// The container that takes the place of the one being read.
-    pub next: Option<Box<Container>>,
-    /// It is not read: how it ended when that was said.
-    pub refused: Option<Refused>,
+    /// The containers that take the place of the one being read, one after the other.
+    pub next: VecDeque<Box<Container>>,
+    /// It has ended, and is not gone on with.
+    pub ended: Option<(RunEnd, Counts)>,
 }
 
 impl Service {
     fn new(key: ServiceKey, run: RunId, id: ServiceId, containers: Vec<ContainerMeta>) -> Service {
-        Service { key, id, run, containers, is_unsaved: false, reading: None, next: None }
+        Service { key, id, run, containers, is_unsaved: false, reading: None, next: VecDeque::new(), ended: None }
     }
 }
 
@@ -69,13 +65,24 @@ pub(super) struct Reading {
     pub kind: SourceKind,
     /// Reads what is left, and no more.
     pub finishing: bool,
-    /// Where the logs API broke off, until it is asked again.
-    broken_off: Option<Reached>,
+    /// What broke off, until it is gone on with.
+    pub broken_off: Option<Broken>,
+    /// How often the logs API has failed in a row.
+    pub failures: u32,
+}
+
+/// What is not read any more for now.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The logs API, at this place.
+    Logs(Reached),
+    /// An attached stream.
+    Stream(Box<Detached>),
 }
 
 impl Reading {
     pub fn new(container: Box<Container>, kind: SourceKind, finishing: bool) -> Reading {
-        Reading { container, kind, finishing, broken_off: None }
+        Reading { container, kind, finishing, broken_off: None, failures: 0 }
     }
 }
 
@@ -83,7 +90,7 @@ impl Reading {
 pub(super) struct Containers {
     pub session: Session,
     parent: RunId,
-    boom: String,
+    pub boom: String,
     pub writer: Arc<ServiceWriter>,
     pub sources: Sources,
     since: Since,
@@ -107,7 +114,7 @@ impl Containers {
         said: mpsc::UnboundedSender<Said>,
         warn: Box<dyn FnMut(&str) + Send>,
     ) -> Result<Containers, StreamError> {
-        let attached = Attached::after(written_ns(session.dir())); // resuming writes to logs, too
+        let attached = Attached::after(written_ns(session.dir()).saturating_add(ahead_ns)); // resuming writes to logs, too
         let resumed = resume(&session)?;
         let boom =
             boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
@@ -124,11 +131,7 @@ impl Containers {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
             let (id, containers) = (writer.add(left.service)?, run.containers.clone());
-<<<<<<< HEAD
             services.push(Service::new(key, run.run.id, id, containers));
-=======
-            services.push(Service { key, run: run.run.id, id, containers, reading: None, next: None, refused: None });
->>>>>>> d-left
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
         let (since, parent) = (Since::of(follow, ahead_ns), meta.run.id);
@@ -161,7 +164,7 @@ impl Containers {
     /// Whether there was a container, and all have ended.
     pub fn all_ended(&self) -> bool {
         let has_ended = |service: &Service| {
-            service.next.is_none() && service.containers.last().is_none_or(|last| facts::is_over(&last.status))
+            service.next.is_empty() && service.containers.last().is_none_or(|last| facts::is_over(&last.status))
         };
         !self.services.is_empty() && self.services.iter().all(has_ended)
     }
@@ -191,6 +194,7 @@ impl Containers {
             _ => self.look(&event.id, engine).await?,
         }
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
+        self.note_exit(at, event)?;
         let is_again = event.action == Action::Started && self.starts.hear(event);
         if let Some(what) = facts::what_of(event, &self.services[at].containers, is_again, was_known) {
             self.note(at, Time::from_micros(event.time_ns.saturating_sub(self.ahead_ns) / 1_000), what);
@@ -199,6 +203,16 @@ impl Containers {
             self.make_room(at);
         }
         Ok(())
+    }
+
+    /// A container that is removed at once tells how it ended by the event alone.
+    fn note_exit(&mut self, at: usize, event: &Event) -> Result<(), FilesError> {
+        let Action::Died { exit_code } = event.action else { return Ok(()) };
+        let known = self.services[at].containers.iter().find(|known| known.id == event.id);
+        let Some(known) = known.filter(|known| known.status == facts::REMOVED) else { return Ok(()) };
+        let ended_at = Some(Time::from_micros(event.time_ns / 1_000));
+        let container = ContainerMeta { exit_code, ended_at, ..known.clone() };
+        self.update(at, container)
     }
 
     fn service_of(&self, id: &str) -> Option<usize> {
@@ -213,26 +227,22 @@ impl Containers {
         self.starts.see(&container);
         self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
-        let known = self.service_of(&container.id).or_else(|| self.services.iter().position(|known| known.key == key));
+        let known = match self.service_of(&container.id) {
+            Some(at) => Some(at),
+            None => self.service_for(&key, engine).await?,
+        };
         let at = match known {
             Some(at) => at,
             None => self.add(key, &container)?,
         };
-<<<<<<< HEAD
         // Where that cannot be saved its output may have room all the same.
         let saved = self.update(at, facts::meta_of(&container));
-=======
-        self.update(at, facts::meta_of(&container))?;
-        if known.is_none() && !refused::has_room() {
-            self.refuse(at)?;
-        }
->>>>>>> d-left
         let service = &mut self.services[at];
         match &service.reading {
-            _ if service.refused.is_some() => {}
             Some(reading) if reading.container.id == container.id => {}
             Some(_) => {
-                service.next = Some(Box::new(container));
+                service.next.retain(|next| next.id != container.id);
+                service.next.push_back(Box::new(container));
                 self.make_room(at);
             }
             None => self.read(at, Box::new(container), engine).await?,
@@ -241,10 +251,25 @@ impl Containers {
         Ok(saved?)
     }
 
+    /// The service that a new container goes on. One that only has the name of another, which goes on by a new name, is none.
+    async fn service_for(&self, key: &ServiceKey, engine: &Engine) -> Result<Option<usize>, EngineError> {
+        let Some(at) = self.services.iter().rposition(|known| known.key == *key && known.ended.is_none()) else {
+            return Ok(None);
+        };
+        let ServiceKey::Named(name) = key else { return Ok(Some(at)) };
+        let last = self.services[at].containers.last().filter(|last| !facts::is_over(&last.status));
+        let Some(last) = last else { return Ok(Some(at)) };
+        match engine.inspect(&last.id).await {
+            Ok(renamed) if renamed.name != *name && !facts::is_over(&renamed.state.status) => Ok(None),
+            Err(error) if error.is_lost() => Err(error),
+            _ => Ok(Some(at)),
+        }
+    }
+
     /// Finishes with a container that has ended where another takes its place.
     fn make_room(&mut self, at: usize) {
         let service = &mut self.services[at];
-        let (Some(reading), Some(_)) = (&mut service.reading, &service.next) else { return };
+        let Some(reading) = service.reading.as_mut().filter(|_| !service.next.is_empty()) else { return };
         let is_over =
             |container: &ContainerMeta| container.id == reading.container.id && facts::is_over(&container.status);
         if service.containers.iter().any(is_over) && !reading.finishing {
@@ -255,7 +280,7 @@ impl Containers {
     }
 
     fn add(&mut self, key: ServiceKey, container: &Container) -> Result<usize, StreamError> {
-        self.writer.room_for_one()?;
+        self.make_room_for(&key.name())?;
         let now = Time::now();
         let (file, text) = self.session.claim_named(&key.name())?;
         let path = self.session.dir().join(&text);
@@ -272,12 +297,7 @@ impl Containers {
             let _ = std::fs::remove_file(&path);
         })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
-<<<<<<< HEAD
         self.services.push(Service::new(key, run.id, id, Vec::new()));
-=======
-        let (containers, reading, next, refused) = (Vec::new(), None, None, None);
-        self.services.push(Service { key, id, run: run.id, containers, reading, next, refused });
->>>>>>> d-left
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });
         Ok(at)
@@ -296,7 +316,7 @@ impl Containers {
     }
 
     /// Has the session's files say what is known of a service's containers, if they do not yet.
-    fn save(&mut self, at: usize) -> Result<(), FilesError> {
+    pub fn save(&mut self, at: usize) -> Result<(), FilesError> {
         let service = &mut self.services[at];
         if !service.is_unsaved {
             return Ok(());
@@ -318,6 +338,11 @@ impl Containers {
         let service = &mut self.services[at];
         let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
         let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
+        let was_going_on = !facts::is_over(&known.status) && known.status != "created";
+        if was_going_on && service.reading.is_none() && service.containers.last() == Some(known) {
+            self.miss(at, GONE);
+        }
+        let service = &mut self.services[at];
         if let Some(reading) =
             service.reading.as_mut().filter(|reading| reading.container.id == id && !reading.finishing)
         {
@@ -375,9 +400,7 @@ impl Containers {
         match said {
             Said::Trouble(Token(at), why) => {
                 let Some(service) = self.services.get(at as usize) else { return Ok(()) };
-                if service.refused.is_none() {
-                    self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
-                }
+                self.writer.note(service.id, Time::now(), Level::Warn, why.clone());
                 watcher.say(&format!("{}: {why}", service.key.name()));
             }
             Said::Drained(Token(at), left) => self.go_on(at as usize, left, engine).await?,
@@ -393,10 +416,27 @@ impl Containers {
         self.note_whole(at);
         self.put_aside(at, left);
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
-        match service.next.take() {
-            Some(next) => self.read(at, next, engine).await,
+        match service.next.pop_front() {
+            Some(next) => self.read_next(at, next, engine).await,
             None => Ok(()),
         }
+    }
+
+    /// Reads a container that waited for its turn, and may have ended meanwhile.
+    pub async fn read_next(&mut self, at: usize, next: Box<Container>, engine: &Engine) -> Result<(), StreamError> {
+        let read = match engine.inspect(&next.id).await {
+            Ok(now) => self.read(at, Box::new(now), engine).await,
+            Err(EngineError::NoSuchContainer { .. }) => {
+                self.miss(at, GONE);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        };
+        if read.is_err() && self.services[at].reading.is_none() {
+            self.services[at].next.push_front(next);
+        }
+        self.make_room(at);
+        read
     }
 
     /// The container is not read any more, for now: whoever looks at it again goes on where it was left.
@@ -412,80 +452,11 @@ impl Containers {
         self.left.insert(id, Source { container: id, kind, reached, files });
     }
 
-    /// The logs API has ended its answer, which it does whenever the container ends, or the connection broke. While there is a
-    /// container that may say more it is asked again.
-    async fn log_ended(
-        &mut self,
-        token: Token,
-        LogsEnd { reached, followed, why }: LogsEnd,
-        engine: &Engine,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), StreamError> {
-        let at = token.0 as usize;
-        let Some(reading) = self.services.get_mut(at).and_then(|service| service.reading.as_mut()) else {
-            return Ok(());
-        };
-        match why {
-            Some(error) if error.is_lost() => {}
-            Some(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
-            Some(EngineError::LogsUnreadable { .. }) if !reading.finishing => {
-                return self.attach_instead(at, reached, engine).await;
-            }
-            Some(error) => {
-                let why = with_causes(&error);
-                self.lose(at, &why, reached, watcher);
-                return self.go_on(at, Left::at(reached), engine).await;
-            }
-            None if reading.finishing && !followed => return self.go_on(at, Left::at(reached), engine).await,
-            None => {}
-        }
-        // If the engine is gone, that is found out now, and it is asked again when it is back.
-        reading.broken_off = Some(reached);
-        self.ask_again(at, engine).await
-    }
-
-    /// Goes on with the logs API where it broke off.
-    async fn ask_again(&mut self, at: usize, engine: &Engine) -> Result<(), StreamError> {
-        let reading = self.services.get(at).and_then(|service| service.reading.as_ref());
-        let Some((reading, reached)) = reading.and_then(|reading| Some((reading, reading.broken_off?))) else {
-            return Ok(());
-        };
-        let of = Asked::of(engine, &reading.container);
-        let state = match engine.inspect(&reading.container.id).await {
-            Err(EngineError::NoSuchContainer { .. }) => return self.go_on(at, Left::at(reached), engine).await,
-            other => other?,
-        };
-        // One last time without waiting, since what it said last may have come behind the end of the answer.
-        let Some(reading) = self.services[at].reading.as_mut() else { return Ok(()) };
-        reading.finishing |= facts::is_over(&state.state.status);
-        (reading.broken_off, *reading.container) = (None, state);
-        let follow = !reading.finishing;
-        self.sources.ask_again(token(at), &Asked { follow, ..of }, reached);
-        Ok(())
-    }
-
-    pub fn lose(&mut self, at: usize, why: &str, reached: Reached, watcher: &mut dyn Watcher) {
-        let service = &self.services[at];
-        let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: reached.from() };
-        self.writer.gap(service.id, lost);
-        watcher.say(&format!("{}: {why}", service.key.name()));
-    }
-
-    /// What is still being read is read no further; whether something is missing then, nobody knows.
-    pub fn give_up(&mut self, watcher: &mut dyn Watcher) {
-        for at in 0..self.services.len() {
-            if self.services[at].reading.is_some() {
-                self.lose(at, "its output could not be read to its end in time", Reached::default(), watcher);
-            }
-        }
-    }
-
     /// Has everything read to where it is now.
     pub fn finish_all(&mut self) {
         for at in 0..self.services.len() {
             let is_attached = self.is_attached(at);
             let service = &mut self.services[at];
-            service.next = None;
             let Some(reading) = &mut service.reading else { continue };
             let was_finishing = std::mem::replace(&mut reading.finishing, true);
             match reading.kind {
@@ -497,70 +468,19 @@ impl Containers {
         }
     }
 
-    /// Ends the services, and the session where nobody else adds to it. What the session's files have no room for is in the boom file.
-    pub async fn end(mut self) -> Result<Streamed, StreamError> {
-        let saved: Result<Vec<()>, _> = (0..self.services.len()).map(|at| self.save(at)).collect();
-        let Containers { session, writer, sources, services, boom, .. } = self;
-        sources.stop().await;
-        let (now, mut streamed) = (Time::now(), Streamed::default());
-        let mut ends = Vec::new();
-        for service in services.iter().filter(|service| service.refused.is_none()) {
-            let end = facts::end_of(service.containers.last(), now);
-            streamed.outcomes.insert(service.key.name(), end.outcome);
-            ends.push((service.run, end.clone(), writer.end(service.id, end)));
-        }
-<<<<<<< HEAD
-        let mut noted = saved.and_then(|_| end_session(&session, &boom, &facts::end_of_all(&streamed.outcomes, now)));
-=======
-        end_refused(&session, &services, &mut streamed)?;
-        let meta = session.meta()?;
-        let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
-            && session.written_booms().iter().all(|written| *written == boom);
-        if meta.run.end.is_none() && !meta.open && is_alone {
-            session.end(&facts::end_of_all(&streamed.outcomes, now))?;
-        }
->>>>>>> d-left
-        for (run, end, ending) in ends {
-            let counts = ending.wait()?.counts;
-            streamed.counts = [streamed.counts, counts].into_iter().sum();
-            note_end(&session, run, &end, counts);
-            noted = noted.and(session.end_run(run, &end, counts));
-        }
-        streamed.trouble = Arc::into_inner(writer).and_then(|writer| writer.finish().trouble);
-        streamed.trouble = streamed.trouble.or(noted.err().map(|error| with_causes(&error)));
-        Ok(streamed)
-    }
-
     /// Adds to the timeline. Where there is no room for an event there is none for records either, and those are counted.
-    fn note(&self, at: usize, time: Time, what: What) {
+    pub fn note(&self, at: usize, time: Time, what: What) {
         let run = self.services[at].run;
         let _ = timeline::append(self.session.dir(), &[timeline::Event { time, run, what }]);
     }
 
     /// The engine cannot be reached, or can be again: in the timeline and in every log.
     pub fn note_engine(&self, level: Level, message: &str, what: &What) {
-        for service in self.services.iter().filter(|service| service.refused.is_none()) {
+        for service in self.services.iter().filter(|service| service.ended.is_none()) {
             self.writer.note(service.id, Time::now(), level, message.to_owned());
         }
         let event = timeline::Event { time: Time::now(), run: self.parent, what: what.clone() };
         let _ = timeline::append(self.session.dir(), &[event]);
-    }
-
-    /// What was not heard of meanwhile: containers that are gone, and logs that broke off.
-    pub async fn look_at_known(&mut self, engine: &Engine) -> Result<(), StreamError> {
-        let ids = self
-            .services
-            .iter()
-            .filter_map(|service| service.reading.as_ref())
-            .map(|reading| reading.container.id.clone());
-        let mut looked = Ok(());
-        for id in ids.collect::<Vec<_>>() {
-            looked = looked.and(self.look(&id, engine).await);
-        }
-        for at in 0..self.services.len() {
-            looked = looked.and(self.ask_again(at, engine).await).and(self.save(at).map_err(StreamError::from));
-        }
-        looked
     }
 }
 
@@ -570,26 +490,4 @@ fn id_of(container: &Container) -> ContainerId {
 
 pub(super) fn token(at: usize) -> Token {
     Token(at as u64)
-}
-
-<<<<<<< HEAD
-/// Ends a session to which nobody else adds.
-fn end_session(session: &Session, boom: &str, end: &RunEnd) -> Result<(), FilesError> {
-    let meta = session.meta()?;
-    let is_alone = meta.runs.first().is_none_or(|first| first.run.kind == Kind::Service)
-        && session.written_booms().iter().all(|written| *written == boom);
-    match meta.run.end.is_none() && !meta.open && is_alone {
-        true => session.end(end),
-        false => Ok(()),
-    }
-}
-
-fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
-=======
-pub(super) fn note_end(session: &Session, run: RunId, end: &RunEnd, counts: Counts) {
->>>>>>> d-left
-    let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
-    let Counts { lines, errors, lost, .. } = counts;
-    let what = What::End { outcome, exit_code, signal, lines, errors, lost };
-    let _ = timeline::append(session.dir(), &[timeline::Event { time: end.ended_at, run, what }]);
 }

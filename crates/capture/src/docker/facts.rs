@@ -30,7 +30,8 @@ pub(super) fn meta_of(container: &Container) -> ContainerMeta {
         started_at: time(state.started_at_ns),
         ended_at: time(state.finished_at_ns).filter(|_| has_ended),
         status: state.status.clone(),
-        exit_code: has_ended.then_some(state.exit_code),
+        // Of one that is gone nobody can be asked.
+        exit_code: (has_ended && state.status != REMOVED).then_some(state.exit_code),
         oom_killed: state.oom_killed,
         restarts: container.restart_count,
         health: state.health.map(|health| word(health).to_owned()),

@@ -1,10 +1,16 @@
 //! Follows containers into a session: those there are, and those to come.
 //!
 //! The engine's events say what happens; what a container prints comes from where it is kept best: the engine's own log file
-//! where that can be read, else the logs API. An engine that is gone is waited for, and then asked for everything
+//! where that can be read, else from the container itself or the logs API. An engine that is gone is waited for, and then asked for everything
 //! again: nothing here depends on an event being heard.
 
-use std::{collections::BTreeMap, fmt, io, sync::mpsc::SyncSender, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt, io,
+    sync::mpsc::SyncSender,
+    thread,
+    time::Duration,
+};
 
 use logboom_files::{FilesError, Session, session::Counts, timeline::What, with_causes};
 use logboom_record::{Level, Outcome, Time};
@@ -13,9 +19,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{containers::Containers, select::Selection, sources::Said};
+use super::{attached::written_ns, containers::Containers, select::Selection, sources::Said};
 use crate::{
-    engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery},
+    engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery, Listed},
     services::ServicesError,
 };
 
@@ -66,6 +72,17 @@ pub enum StreamError {
     NoContainer {
         /// What was asked for.
         wanted: String,
+    },
+    /// All that are followed already go on.
+    #[error(
+        "{name} is not followed: logboom may have {limit} files open at once, and these are needed; raise the limit (`ulimit -n`, or \
+         LimitNOFILE= of a unit of systemd), or follow fewer containers"
+    )]
+    OpenFiles {
+        /// The service.
+        name: String,
+        /// The limit.
+        limit: u64,
     },
     /// The system.
     #[error("cannot start what follows containers")]
@@ -198,8 +215,12 @@ struct Following {
     watcher: Box<dyn Watcher>,
     /// Events from here on have not been heard.
     heard_ns: Option<i64>,
-    /// What could not be done, as it was said, and when it is tried again.
+    /// What could not be done, and when it is tried again.
     failed: Option<(String, Instant)>,
+    /// What was said of that.
+    told: HashSet<String>,
+    /// The engine may have had containers since then of which nothing was heard.
+    unheard_since_ns: Option<i64>,
     /// Held until the containers that are there are known, and those to come will be told.
     ready: Option<SyncSender<()>>,
 }
@@ -214,9 +235,22 @@ impl Following {
         let (say, said) = mpsc::unbounded_channel();
         let mut warner = watcher.clone();
         let warn = move |why: &str| warner.say(&format!("not all output can be kept: {why}; the containers go on"));
+        let written_ns = Some(written_ns(session.dir())).filter(|ns| *ns > 0);
+        let unheard_since_ns = written_ns.map(|ns| ns.saturating_add(ahead_ns));
         let containers = Containers::begin(session, &follow, ahead_ns, say, Box::new(warn))?;
         let (heard_ns, watcher) = (Some(now_ns().saturating_add(ahead_ns)), Box::new(watcher));
-        Ok(Following { follow, engine, containers, said, watcher, heard_ns, failed: None, ready: None })
+        Ok(Following {
+            follow,
+            engine,
+            containers,
+            said,
+            watcher,
+            heard_ns,
+            failed: None,
+            told: HashSet::new(),
+            unheard_since_ns,
+            ready: None,
+        })
     }
 
     async fn run(mut self, mut stopped: mpsc::UnboundedReceiver<Stop>) -> Result<Streamed, StreamError> {
@@ -225,6 +259,7 @@ impl Following {
             let followed = self.follow_engine(&mut stopped, &mut retry).await;
             self.ready = None;
             let Err(why) = followed else { break };
+            self.unheard_since_ns = self.unheard_since_ns.or(self.heard_ns);
             let why = with_causes(&why);
             self.note_engine(Level::Warn, &format!("the engine is gone: {why}"), What::EngineLost { why });
             if !self.wait_for_engine(&mut stopped, &mut retry).await {
@@ -290,7 +325,7 @@ impl Following {
             Err(StreamError::Engine(error)) if error.is_lost() => return Err(error),
             Err(other) => with_causes(&other),
         };
-        if self.failed.as_ref().is_none_or(|(said, _)| *said != why) {
+        if self.told.insert(why.clone()) {
             self.watcher.say(&format!("{why}; it is tried again"));
         }
         self.failed = Some((why, Instant::now() + RETRY_MAX));
@@ -298,10 +333,10 @@ impl Following {
     }
 
     async fn try_again(&mut self) -> Result<(), EngineError> {
-        let before = self.failed.clone();
+        self.failed = None;
         self.take_stock().await?;
-        if self.failed == before {
-            self.failed = None;
+        if self.failed.is_none() {
+            self.told.clear();
         }
         Ok(())
     }
@@ -319,11 +354,9 @@ impl Following {
             Ok(listed) => listed,
             Err(error) => return self.done(Err(error)),
         };
-        for listed in listed {
-            let selection = &self.follow.selection;
-            // Of all containers those that run: what ended long ago is of no interest unless it is asked for.
-            let is_wanted = selection.has(&listed.id, &listed.name, &listed.labels)
-                && (!selection.is_all() || listed.status != "exited");
+        // The oldest first, as they take each other's place.
+        for listed in listed.into_iter().rev() {
+            let is_wanted = self.is_wanted(&listed).await?;
             if self.ready.is_some() {
                 self.containers.note_there(&listed.id);
             }
@@ -332,8 +365,25 @@ impl Following {
                 self.done(looked)?;
             }
         }
-        let looked = self.containers.look_at_known(&self.engine).await;
-        self.done(looked)
+        let looked = self.containers.look_at_known(&self.engine, &mut *self.watcher).await;
+        self.done(looked)?;
+        self.unheard_since_ns = None;
+        Ok(())
+    }
+
+    /// Of all containers those that run, and those that ended unheard: what ended long ago is of no interest unless it is asked for.
+    async fn is_wanted(&mut self, listed: &Listed) -> Result<bool, EngineError> {
+        let selection = &self.follow.selection;
+        if !selection.has(&listed.id, &listed.name, &listed.labels) {
+            return Ok(false);
+        }
+        let Some(since_ns) = self.unheard_since_ns.filter(|_| selection.is_all() && listed.status == "exited") else {
+            return Ok(!selection.is_all() || listed.status != "exited");
+        };
+        match self.engine.inspect(&listed.id).await {
+            Ok(now) => Ok(now.state.finished_at_ns.is_some_and(|ended_ns| ended_ns > since_ns)),
+            Err(error) => self.done(Err(error.into())).map(|()| false),
+        }
     }
 
     async fn hear(&mut self, event: Event) -> Result<(), StreamError> {
@@ -371,19 +421,31 @@ impl Following {
             }
             Ok::<_, EngineError>(())
         };
-        let _ = tokio::time::timeout(CATCH_UP_MAX, hear_all).await;
+        let until = Instant::now() + CATCH_UP_MAX;
+        let _ = tokio::time::timeout_at(until, hear_all).await;
+        // Containers that were just made are known only when the engine has answered.
+        while self.containers.is_attaching_early()
+            && let Ok(Some(said)) = tokio::time::timeout_at(until, self.said.recv()).await
+        {
+            let taken = self.containers.take(said, &self.engine, &mut *self.watcher).await;
+            let _ = self.done(taken);
+        }
     }
 
     /// Reads what there is.
     async fn drain(&mut self) {
         self.containers.finish_all();
         let until = Instant::now() + DRAIN_MAX;
-        while self.containers.is_reading() {
-            let said = tokio::time::timeout_at(until, self.said.recv()).await;
-            let Ok(Some(said)) = said else { return self.containers.give_up(&mut *self.watcher) };
-            // What the engine refuses now cannot be had any more, and is told as a gap.
-            let _ = self.containers.take(said, &self.engine, &mut *self.watcher).await;
+        while self.containers.is_reading() && Instant::now() < until {
+            // What the engine refuses now it may give in a moment; what it does not give in time is a gap.
+            let _ = match tokio::time::timeout(RETRY_MIN, self.said.recv()).await {
+                Ok(Some(said)) => self.containers.take(said, &self.engine, &mut *self.watcher).await,
+                Ok(None) => break,
+                Err(_) => self.containers.go_on_with_broken(&self.engine, &mut *self.watcher).await,
+            };
+            self.containers.finish_all();
         }
+        self.containers.give_up(&mut *self.watcher);
     }
 }
 

@@ -21,6 +21,8 @@ const PLAIN_ERROR_CHARS_MAX: usize = 200;
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long an engine may take to answer; one that is busy removing or pulling much takes seconds.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// The same where it is about one container, of which something else may be under way.
+const CONTAINER_ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 /// A request that is about to be made.
 pub(super) struct Call {
@@ -102,8 +104,9 @@ impl Call {
         let request = request.body(self.body).map_err(|error| about.clone().unreadable(error))?;
         let socket = in_time(CONNECT_WAIT, Socket::connect(&about.host)).await;
         let socket = socket.and_then(|connected| connected).map_err(|error| about.clone().unconnected(error))?;
-        let answer = in_time(ANSWER_WAIT, Answer::to(request, socket)).await;
-        answer.map_err(|late| about.clone().lost(late))?.map_err(|error| about.broken(error))
+        let wait = if about.container.is_some() { CONTAINER_ANSWER_WAIT } else { ANSWER_WAIT };
+        let answer = in_time(wait, Answer::to(request, socket)).await;
+        answer.map_err(|late| about.clone().late(late, wait))?.map_err(|error| about.broken(error))
     }
 }
 

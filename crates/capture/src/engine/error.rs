@@ -1,6 +1,6 @@
 //! What can go wrong with an engine, by what to do then.
 
-use std::{error::Error, io};
+use std::{error::Error, io, time::Duration};
 
 use super::{ApiVersion, Host};
 
@@ -76,6 +76,18 @@ pub enum EngineError {
         /// The engine's words.
         message: String,
     },
+    /// Something else is under way with the container, and takes long.
+    #[error(
+        "cannot {action}: {host} has not answered in {seconds} s; is it stuck? `docker inspect` of the container tells"
+    )]
+    Stuck {
+        /// Who was asked.
+        host: Host,
+        /// What was asked for.
+        action: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The engine refused, or failed.
     #[error("cannot {action}: {host} says {message:?} ({status}); the engine's own log may say more")]
     Said {
@@ -146,6 +158,14 @@ impl About {
 
     pub fn lost(self, source: io::Error) -> EngineError {
         EngineError::Lost { host: self.host, action: self.action, source }
+    }
+
+    /// No answer came in time. Where it is about a container that says nothing of the engine.
+    pub fn late(self, late: io::Error, after: Duration) -> EngineError {
+        match self.container {
+            Some(_) => EngineError::Stuck { host: self.host, action: self.action, seconds: after.as_secs() },
+            None => self.lost(late),
+        }
     }
 
     /// A stream ended where it cannot.
