@@ -6,12 +6,14 @@ use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, ensure};
 use logboom_bench::place::{Place, remove};
 
 const IMAGE: &str = "logboom-bench:print";
+/// What the containers are labelled.
+pub const LABEL: &str = "logboom-bench=print";
 const SOCKET: &str = "/var/run/docker.sock";
 /// Where the containers see the directory with the pipes.
 const SHARED: &str = "/shared";
@@ -45,7 +47,7 @@ impl Docker {
         let container = Container { name: name.to_owned() };
         container.remove(); // where a run before was broken off
         let mut create = Command::new("docker");
-        create.args(["create", "--name", name, "--label", "logboom-bench", "--log-driver", driver, "-v"]);
+        create.args(["create", "--name", name, "--label", LABEL, "--log-driver", driver, "-v"]);
         create.arg(format!("{}:{SHARED}", shared.display())).args([IMAGE, "/print", "produce", "print"]);
         output(create.args(arguments).arg(SHARED))?;
         Ok(container)
@@ -81,6 +83,12 @@ impl Container {
         let path = output(Command::new("docker").args(["inspect", "--format", "{{.LogPath}}", &self.name]))?;
         ensure!(path.starts_with('/'), "container {} has no log file", self.name);
         Ok(PathBuf::from(path.trim()))
+    }
+
+    /// When the engine last wrote to its log, in nanoseconds since 1970; as exact as the file system notes it.
+    pub fn logged_ns(&self) -> anyhow::Result<u64> {
+        let modified = fs::metadata(self.log_path()?)?.modified()?;
+        Ok(modified.duration_since(SystemTime::UNIX_EPOCH)?.as_nanos() as u64)
     }
 
     fn remove(&self) {
