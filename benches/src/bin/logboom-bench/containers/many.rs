@@ -51,7 +51,9 @@ pub fn run(docker: &Docker, place: &Place, logboom: &Logboom, seconds: u64, roun
         figure(middle(|turn| turn.lag_ms)),
     ]);
     table.promise("processor time of `logboom docker`", core_percent, "% of a core", Bound::AtMost(CORE_PERCENT_MAX));
-    table.notes.push("Every line of each container was counted, in order, in its text log, or there would be no figure.".into());
+    table.notes.push(
+        "Every line of each container was counted, in order, in its text log, or there would be no figure.".into(),
+    );
     Ok(table)
 }
 

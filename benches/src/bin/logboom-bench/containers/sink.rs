@@ -55,7 +55,8 @@ impl Sink {
         anyhow::ensure!(self.wrong.is_none(), "{}", self.wrong.unwrap_or_default());
         anyhow::ensure!(self.next == lines, "{} lines of {lines}", self.next);
         let lags = self.lags_ms.unwrap_or_default();
-        let lags_ms = if lags.is_empty() { lags } else { [0.5, 0.99, 1.0].map(|share| quantile(&lags, share)).to_vec() };
+        let lags_ms =
+            if lags.is_empty() { lags } else { [0.5, 0.99, 1.0].map(|share| quantile(&lags, share)).to_vec() };
         Ok(Seen { lines, last_ns: self.last_ns as u64, lags_ms })
     }
 }
