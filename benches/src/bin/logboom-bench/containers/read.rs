@@ -18,7 +18,7 @@ use logboom_capture::lines::Splitter;
 use logboom_capture::services::feed::Delivery;
 use rustix::fs::inotify;
 
-use super::sink::{Sink, clock};
+use super::sink::{Joining, Sink, clock};
 
 /// What the reader says when it has attached, and when it has the first line.
 pub const ATTACHED: &str = "attached";
@@ -88,11 +88,13 @@ impl Read {
         let mut room = vec![MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&inotify, &mut room);
         let (mut file, mut buffer) = (File::open(path)?, vec![0; 256 << 10]);
-        let (mut lines, mut splitter) = (Lines::new(self.lags), Splitter::default());
+        let (mut lines, mut splitter, mut joining) = (Lines::new(self.lags), Splitter::default(), Joining::default());
         while lines.sink.lines() < self.lines {
             let read = file.read(&mut buffer)?;
             let now = clock();
-            splitter.push(&buffer[..read], now, |part| lines.take(part.message, now));
+            splitter.push(&buffer[..read], now, |part| {
+                joining.take(part.message).into_iter().for_each(|line| lines.take(&line, now));
+            });
             if read == 0 {
                 events.next()?;
             }

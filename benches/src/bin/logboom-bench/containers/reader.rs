@@ -13,13 +13,15 @@ use logboom_bench::place::remove;
 use wait4::Wait4;
 
 use super::engine::Container;
-use super::print::{HELLO, LINE_BYTES, parsed};
+use super::print::{HELLO, parsed};
 use super::read::{ATTACHED, READY};
-use super::sink::{Seen, Sink, clock};
+use super::sink::{Joining, Seen, Sink, clock};
 use crate::logboom::{Logboom, text_logs};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_micros(500);
+/// Enough for the last line of a text log, in parts.
+const TAIL_BYTES: u64 = 1024;
 /// `docker logs` does not tell when it follows.
 const SETTLING: Duration = Duration::from_millis(500);
 
@@ -230,17 +232,21 @@ impl Drop for Running {
 
 /// The number of the last line of a file that grows.
 fn last_number(file: &mut File) -> anyhow::Result<Option<u64>> {
-    let from = file.seek(SeekFrom::End(0))?.saturating_sub(LINE_BYTES as u64);
+    let from = file.seek(SeekFrom::End(0))?.saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(from))?;
-    let mut line = [0; LINE_BYTES];
-    let read = file.read(&mut line)?;
-    Ok(line[..read].strip_suffix(b"\n").and_then(parsed).map(|(number, _)| number))
+    let (mut tail, mut joining) = (Vec::new(), Joining::default());
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &tail[..end]);
+    let last = whole.split(|byte| *byte == b'\n').filter_map(|line| joining.take(line)).last();
+    Ok(last.and_then(|line| parsed(&line)).map(|(number, _)| number))
 }
 
 fn check(log: &Path, lines: u64) -> anyhow::Result<()> {
-    let mut sink = Sink::default();
+    let (mut sink, mut joining) = (Sink::default(), Joining::default());
     for line in BufReader::new(File::open(log)?).split(b'\n') {
-        sink.take(&line?, 0);
+        if let Some(line) = joining.take(&line?) {
+            sink.take(&line, 0);
+        }
     }
     sink.seen(lines).map(drop).with_context(|| format!("in {}", log.display()))
 }

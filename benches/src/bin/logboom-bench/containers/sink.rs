@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::print::parsed;
 use crate::produce::now_ns;
 
+/// What stands before the text in a text log: time, stream, level. The letter of the stream is a small one where the line goes on.
+const HEAD_BYTES: usize = "2026-01-02T03:04:05.123456Z O I ".len();
+const STREAM_AT: usize = HEAD_BYTES - 4;
+
 /// Takes the lines of one container.
 #[derive(Default)]
 pub struct Sink {
@@ -61,7 +65,34 @@ impl Sink {
     }
 }
 
+/// Puts the lines of a text log together that are there in parts, as those are that stayed unfinished for a while.
+#[derive(Default)]
+pub struct Joining(Vec<u8>);
+
+impl Joining {
+    /// Takes a line of a text log; gives the line that a container has printed, if that is whole now.
+    pub fn take(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        let (head, text) = line.split_at_checked(HEAD_BYTES).unwrap_or((line, &[]));
+        self.0.extend_from_slice(text);
+        let is_part = head.get(STREAM_AT).is_some_and(u8::is_ascii_lowercase);
+        (!is_part).then(|| std::mem::take(&mut self.0))
+    }
+}
+
 /// The clock of the lines, which does not fail on any machine that runs this.
 pub fn clock() -> u128 {
     now_ns().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_in_parts_is_put_together() {
+        let mut joining = Joining::default();
+        assert_eq!(joining.take(b"2026-01-02T03:04:05.123456Z O I whole"), Some(b"whole".to_vec()));
+        assert_eq!(joining.take(b"2026-01-02T03:04:05.123456Z o I in "), None);
+        assert_eq!(joining.take(b"2026-01-02T03:04:05.223456Z O I parts"), Some(b"in parts".to_vec()));
+    }
 }
