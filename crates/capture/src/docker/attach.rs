@@ -316,7 +316,7 @@ mod tests {
 
     fn frame(number: u32) -> Vec<u8> {
         let line = format!("{number:07} {}\n", "x".repeat(100));
-        let stream = if number % 10 == 0 { 2 } else { 1 };
+        let stream = if number.is_multiple_of(10) { 2 } else { 1 };
         let head = [stream, 0, 0, 0, 0, 0, 0, line.len() as u8];
         [&head, line.as_bytes()].concat()
     }
