@@ -168,7 +168,7 @@ impl Worker {
     /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
     fn write_unfinished(&mut self, now: Instant) {
         for stream in Stream::ALL {
-            if self.streams[stream as usize].note_unfinished(now) {
+            if self.streams[stream as usize].note_unfinished(now, || false) {
                 self.write(stream, |splitter, take| splitter.hand_out_unfinished(take));
                 self.clock.note_taken(now);
             }

@@ -4,6 +4,7 @@
 //! question, the input and the method stand at the head of each subcommand's module.
 
 mod capture;
+mod containers;
 mod decompress;
 mod follow;
 mod logboom;
@@ -69,6 +70,7 @@ enum What {
     Search(search::Search),
     Tail(tail::Tail),
     Follow(follow::Follow),
+    Containers(containers::Containers),
     /// Ask every question in its usual size
     All,
     Report(report::Report),
@@ -110,6 +112,7 @@ fn main() -> anyhow::Result<()> {
         What::Search(search) => bench.answer(|place, logboom| search.run(place, logboom)),
         What::Tail(tail) => bench.answer(|place, logboom| tail.run(place, logboom)),
         What::Follow(follow) => bench.answer(|place, logboom| follow.run(place, logboom)),
+        What::Containers(containers) => bench.answers(|place, logboom| containers.run(place, logboom)),
     }
 }
 
@@ -133,9 +136,16 @@ impl Bench {
 
     /// Prints what a bench finds, and keeps it.
     fn answer(&self, ask: impl FnOnce(&Place, Option<&Path>) -> anyhow::Result<Table>) -> anyhow::Result<()> {
+        self.answers(|place, logboom| Ok(vec![ask(place, logboom)?]))
+    }
+
+    /// The same of a bench that fills several tables.
+    fn answers(&self, ask: impl FnOnce(&Place, Option<&Path>) -> anyhow::Result<Vec<Table>>) -> anyhow::Result<()> {
         let place = Place::new(&self.work)?;
-        let table = ask(&place, self.logboom.as_deref())?;
-        println!("{table}");
-        results::append(&self.results_file(), &Machine::this(&self.work), &table)
+        for table in ask(&place, self.logboom.as_deref())? {
+            println!("{table}");
+            results::append(&self.results_file(), &Machine::this(&self.work), &table)?;
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,9 @@ use clap::Subcommand;
 use logboom_bench::generate;
 use logboom_bench::measure;
 
+use crate::containers::print::Print;
+use crate::containers::read::Read;
+
 /// Print something that is to be captured.
 #[derive(Subcommand)]
 pub enum Produce {
@@ -37,6 +40,10 @@ pub enum Produce {
     },
     /// Lone lines, each with its number and the nanoseconds since 1970 at which it was printed.
     Stamps { lines: u64 },
+    /// What a container prints.
+    Print(Print),
+    /// Nothing of its own: reads a container.
+    Read(Read),
 }
 
 impl Produce {
@@ -53,6 +60,11 @@ impl Produce {
             Produce::Work { lines, steps, blocks: true } => work(*lines, *steps, BufWriter::with_capacity(4096, out))?,
             Produce::Work { lines, steps, blocks: false } => work(*lines, *steps, LineWriter::new(out))?,
             Produce::Stamps { lines } => stamps(*lines, out)?,
+            Produce::Print(print) => print.run(out)?,
+            Produce::Read(read) => {
+                drop(out); // it prints by itself
+                read.run()?;
+            }
         }
         Ok(())
     }

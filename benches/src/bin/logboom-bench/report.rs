@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use logboom_bench::results::{self, Machine, Result};
 
 /// The benches in the order of the page; those of another program (the loggers') come after them.
-pub const ORDER: [&str; 10] =
-    ["capture", "stages", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow"];
+pub const ORDER: [&str; 11] =
+    ["capture", "stages", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow", "containers"];
 
 /// Render the latest result of each bench as Markdown.
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub struct Report {
 impl Report {
     pub fn run(&self, file: &Path) -> anyhow::Result<()> {
         let mut found = results::latest(file)?;
-        found.sort_by_key(|result| ORDER.iter().position(|bench| *bench == result.table.bench).unwrap_or(ORDER.len()));
+        found.sort_by_key(|result| place_of(&result.table.bench));
         let page = self.page(&found)?;
         match &self.out {
             Some(path) => fs::write(path, page).with_context(|| format!("cannot write {}", path.display())),
@@ -44,6 +44,12 @@ impl Report {
         }
         Ok(page)
     }
+}
+
+/// Where a table stands; several of one bench are named for it: `BENCH-WHAT`.
+fn place_of(table: &str) -> usize {
+    let bench = table.split('-').next();
+    ORDER.iter().position(|other| Some(*other) == bench).unwrap_or(ORDER.len())
 }
 
 fn head(machine: &Machine, date: &str) -> String {

@@ -123,6 +123,7 @@ impl Outlet {
         };
         waiting.backlog.push(delivery);
         if !waiting.is_draining {
+            self.0.feed.set_behind(true);
             self.start_drainer(&mut waiting);
         }
     }
@@ -153,6 +154,9 @@ impl Outlet {
         let mut waiting = self.lock();
         let next = waiting.backlog.pop();
         waiting.is_draining = next.is_some();
+        if next.is_none() {
+            self.0.feed.set_behind(false);
+        }
         next
     }
 
@@ -238,7 +242,7 @@ mod tests {
 
     use logboom_boom::{self as boom, reader::Reader as BoomReader};
     use logboom_files::textlog::TextWriter;
-    use logboom_record::{Entry, EntryRef, RunId};
+    use logboom_record::{Entry, EntryRef, Flags, RunId};
 
     use super::*;
     use crate::{
@@ -247,6 +251,7 @@ mod tests {
             NewService, Source,
             feed::{ContainerId, SourceKind},
         },
+        writer::UNFINISHED_AFTER,
     };
 
     /// How long anything may take.
@@ -258,6 +263,7 @@ mod tests {
         writer: Arc<ServiceWriter>,
         let_go: Sender<()>,
         container: UnixStream,
+        outlet: Outlet,
         attachment: Attachment,
         detached: Receiver<Detached>,
     }
@@ -278,19 +284,14 @@ mod tests {
             let outlet = Outlet::new(Arc::clone(&writer), service, &spill(dir.path()));
             let (ended, detached) = channel();
             let frames = BlockingFrames::of_socket(engine, Framing::Multiplexed);
-            let attachment = Attachment::start(frames, outlet, move |how| ended.send(how).unwrap()).unwrap();
-            Stuck { dir, writer, let_go, container, attachment, detached }
+            let attachment = Attachment::start(frames, outlet.clone(), move |how| ended.send(how).unwrap()).unwrap();
+            Stuck { dir, writer, let_go, container, outlet, attachment, detached }
         }
 
         /// Prints numbered lines as fast as they are taken.
         fn print(&mut self, lines: u32) {
             let started = Instant::now();
-            for number in 0..lines {
-                let line = format!("{number:07} {}\n", "x".repeat(100));
-                let stream = if number % 10 == 0 { 2 } else { 1 };
-                let head = [stream, 0, 0, 0, 0, 0, 0, line.len() as u8];
-                self.container.write_all(&[&head, line.as_bytes()].concat()).unwrap();
-            }
+            (0..lines).for_each(|number| self.container.write_all(&frame(number)).unwrap());
             assert!(started.elapsed() < PATIENCE);
         }
 
@@ -300,6 +301,7 @@ mod tests {
             self.let_go.send(()).unwrap();
             let detached = self.detached.recv_timeout(PATIENCE).unwrap();
             self.attachment.join();
+            drop(self.outlet);
             Arc::into_inner(self.writer).unwrap().finish();
             let reader = BoomReader::open(&self.dir.path().join("records.boom")).unwrap();
             let mut entries = Vec::new();
@@ -312,6 +314,13 @@ mod tests {
             }
             (entries, detached)
         }
+    }
+
+    fn frame(number: u32) -> Vec<u8> {
+        let line = format!("{number:07} {}\n", "x".repeat(100));
+        let stream = if number.is_multiple_of(10) { 2 } else { 1 };
+        let head = [stream, 0, 0, 0, 0, 0, 0, line.len() as u8];
+        [&head, line.as_bytes()].concat()
     }
 
     fn number(entry: &Entry) -> Option<u32> {
@@ -331,6 +340,25 @@ mod tests {
         let reached = detached.counter.reached();
         assert_eq!((reached.stdout.at.part, reached.stderr.at.part), (270_000, 30_000));
         assert!(detached.why.is_none() && detached.last[0].ends_with(b"x\n"));
+    }
+
+    #[test]
+    fn a_line_is_not_cut_while_its_rest_waits() {
+        let mut stuck = Stuck::new(Path::to_owned);
+        let frames: Vec<u8> = (0..200_000).flat_map(frame).collect();
+        stuck.container.write_all(&frames).unwrap(); // at once, so that a read ends anywhere in a line
+        let held_up = stuck.outlet.lock(); // nothing is drained
+        stuck.let_go.send(()).unwrap();
+        let more_than_fits = || Delivery { bytes: vec![0; 8 << 20], ..Delivery::default() };
+        let started = Instant::now();
+        while stuck.outlet.0.feed.try_push(more_than_fits()).is_err() {
+            assert!(started.elapsed() < PATIENCE); // until the writer has all that it was given
+        }
+        thread::sleep(4 * UNFINISHED_AFTER);
+        drop(held_up);
+        let (entries, _) = stuck.finish();
+        let cut = |entry: &&Entry| matches!(entry, Entry::Record(record) if record.flags.has(Flags::CONTINUED));
+        assert_eq!((entries.len(), entries.iter().find(cut)), (200_000, None));
     }
 
     #[test]

@@ -89,6 +89,8 @@ struct Waiting {
 struct Lane {
     items: VecDeque<Item>,
     bytes: usize,
+    /// Its source has more, which did not find room here.
+    is_behind: bool,
 }
 
 /// Makes a queue: the hand that adds services to it, and the writer's.
@@ -194,6 +196,14 @@ impl Feed {
         Ok(())
     }
 
+    /// Says whether the source has more that waits elsewhere for room. While it does, no line counts as unfinished: its
+    /// rest may be there.
+    pub(crate) fn set_behind(&self, is_behind: bool) {
+        if let Some(lane) = self.shared.lock().lanes.get_mut(self.service as usize) {
+            lane.is_behind = is_behind;
+        }
+    }
+
     /// Whether the writer is gone, so that nothing is written any more.
     pub fn is_closed(&self) -> bool {
         self.shared.lock().abandoned
@@ -296,6 +306,11 @@ impl Outlet {
             shared.lock().urgent = true;
             shared.data.notify_one();
         }
+    }
+
+    /// Whether the source of a service has more that waits elsewhere.
+    pub(super) fn is_behind(&self, service: u32) -> bool {
+        self.0.lock().lanes.get(service as usize).is_some_and(|lane| lane.is_behind)
     }
 
     /// Whether nothing waits right now.

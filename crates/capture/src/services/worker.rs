@@ -192,7 +192,8 @@ impl Worker {
         for number in std::mem::take(&mut self.unfinished) {
             self.services[number as usize].is_unfinished = false;
             for track in 0..2 {
-                if self.services[number as usize].streams[track].note_unfinished(now) {
+                let stream = &mut self.services[number as usize].streams[track];
+                if stream.note_unfinished(now, || self.queue.is_behind(number)) {
                     self.write(number, track, |splitter, take| splitter.hand_out_unfinished(take));
                     self.clock.note_taken(now);
                 }

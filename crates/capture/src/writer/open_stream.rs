@@ -30,14 +30,22 @@ impl<T: Copy + PartialEq> OpenStream<T> {
         Some(self.unfinished?.1 + UNFINISHED_AFTER)
     }
 
-    /// Notes since when a line is unfinished. True if that is so long that it is to be written now, as a part.
-    pub(crate) fn note_unfinished(&mut self, now: Instant) -> bool {
+    /// Notes since when a line is unfinished. True if that is so long that it is to be written now, as a part; not while
+    /// `more_waits`, which may have its rest.
+    pub(crate) fn note_unfinished(&mut self, now: Instant, more_waits: impl FnOnce() -> bool) -> bool {
         let since = self.splitter.unfinished_since();
         self.unfinished = match (since, self.unfinished) {
             (Some(time), Some(before)) if before.0 == time => Some(before),
             (Some(time), _) => Some((time, now)),
             (None, _) => None,
         };
-        self.unfinished.take_if(|(_, since)| now >= *since + UNFINISHED_AFTER).is_some()
+        let is_due = |(_, since): &(T, Instant)| now >= *since + UNFINISHED_AFTER;
+        match self.unfinished.take_if(|unfinished| is_due(unfinished)) {
+            Some((time, _)) if more_waits() => {
+                self.unfinished = Some((time, now));
+                false
+            }
+            due => due.is_some(),
+        }
     }
 }
