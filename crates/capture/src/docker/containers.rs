@@ -164,6 +164,9 @@ impl Containers {
             Action::Removed => self.note_removed(&event.id)?,
             _ => self.look(&event.id, engine).await?,
         }
+        if engine.is_podman() {
+            self.miss_unread(event, engine).await?;
+        }
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
         if let Some(what) = facts::what_of(event, self.services[at].containers.last(), was_known) {
             self.note(at, Time::from_micros(event.time_ns / 1_000), what);
@@ -174,7 +177,7 @@ impl Containers {
         Ok(())
     }
 
-    fn service_of(&self, id: &str) -> Option<usize> {
+    pub fn service_of(&self, id: &str) -> Option<usize> {
         self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
     }
 
