@@ -54,6 +54,7 @@ pub struct Engine {
 struct Spoken {
     host: Host,
     version: ApiVersion,
+    is_podman: bool,
 }
 
 /// Which entries of a container's log to read.
@@ -85,13 +86,13 @@ impl Engine {
     /// [`EngineError::NoEngine`], [`NoPermission`](EngineError::NoPermission), [`TooOld`](EngineError::TooOld),
     /// [`NotDocker`](EngineError::NotDocker), or [`Lost`](EngineError::Lost) if there is no answer.
     pub async fn connect(host: &Host) -> Result<Engine, EngineError> {
-        let newest = match newest_of(host).await {
+        let (newest, is_podman) = match newest_of(host).await {
             Err(EngineError::Unreadable { host, why, .. }) => return Err(EngineError::NotDocker { host, why }),
             newest => newest?,
         };
         let host = host.clone();
         match newest.in_common() {
-            Some(version) => Ok(Engine { spoken: Arc::new(Spoken { host, version }) }),
+            Some(version) => Ok(Engine { spoken: Arc::new(Spoken { host, version, is_podman }) }),
             None => Err(EngineError::TooOld { host, version: newest }),
         }
     }
@@ -104,6 +105,11 @@ impl Engine {
     /// Which API is spoken with it.
     pub fn version(&self) -> ApiVersion {
         self.spoken.version
+    }
+
+    /// Whether it is podman, which makes a container that has ended ready to be started again when somebody attaches to it.
+    pub fn is_podman(&self) -> bool {
+        self.spoken.is_podman
     }
 
     /// Whether it is on this machine, so that [`Container::log_path`] may be a file of ours.
@@ -231,17 +237,18 @@ impl Engine {
     }
 }
 
-/// The newest API of whoever listens there.
-async fn newest_of(host: &Host) -> Result<ApiVersion, EngineError> {
+/// The newest API of whoever listens there, and whether that is podman.
+async fn newest_of(host: &Host) -> Result<(ApiVersion, bool), EngineError> {
     let about = About { host: host.clone(), action: "find out the API version".to_owned(), container: None };
     let mut answer = Call::new(about.clone(), String::new()).get("/_ping").ask(&[]).await?;
     if !answer.head.status.is_success() {
         let message = message(&mut answer, &about).await?;
         return Err(about.unreadable(format!("it answers GET /_ping by {} {message:?}", answer.head.status.as_u16())));
     }
+    let is_podman = answer.head.headers.contains_key("libpod-api-version");
     match api_version(&answer) {
-        Some(version) => Ok(version),
-        None => version_of(about).await,
+        Some(version) => Ok((version, is_podman)),
+        None => Ok((version_of(about).await?, is_podman)),
     }
 }
 

@@ -112,7 +112,7 @@ impl Containers {
             deferred.push(event.clone());
             return true;
         }
-        let is_new = event.action == Action::Created && !self.has(&event.id);
+        let is_new = event.action == Action::Created && !self.has(&event.id) && !engine.is_podman();
         if is_new {
             self.attached.deferred.insert(event.id.clone(), vec![event.clone()]);
             self.sources.attach_early(engine, &event.id);
@@ -145,6 +145,7 @@ impl Containers {
         self.attached.forget_early();
         let is_read = |reading: &Reading| reading.container.id == container.id;
         if container.state.status != "created"
+            || engine.is_podman()
             || self.services.iter().filter_map(|service| service.reading.as_ref()).any(is_read)
             || (engine.is_local() && container.log_driver == "json-file")
         {
@@ -182,6 +183,10 @@ impl Containers {
         has_file: bool,
         engine: &Engine,
     ) -> Result<Option<Box<Container>>, StreamError> {
+        if engine.is_podman() && !self.attached.is_blind(&container) && !is_going(&container) {
+            // Its log is read once it is started: to attach to one that has ended meanwhile would make it ready to start again.
+            return Ok(Some(container).filter(|container| container.state.status != "created"));
+        }
         let left = self.left.get(&id_of(&container)).map(|left| left.kind);
         let is_early = self
             .attached
@@ -294,6 +299,25 @@ impl Containers {
         {
             self.attached.note_whole(&reading.container);
         }
+    }
+
+    /// Says that a container went before anything was read of it, where it was not attached to.
+    pub async fn miss_unread(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
+        let id = event.id.as_str();
+        let Some(at) = self.service_of(id) else {
+            // Of one that goes on nothing is said here.
+            return match event.action {
+                Action::Removed | Action::Died { .. } => self.know(gone(event), engine).await,
+                _ => Ok(()),
+            };
+        };
+        let (service, parsed) = (&self.services[at], ContainerId::parse(id).unwrap_or_default());
+        let is_gone = service.containers.iter().any(|known| known.id == id && known.status == facts::REMOVED);
+        let is_read = service.reading.is_some() || self.left.contains_key(&parsed) || service.ended.is_some();
+        if is_gone && !is_read && self.attached.whole.insert(parsed, None).is_none() {
+            self.miss(at, GONE);
+        }
+        Ok(())
     }
 
     /// Says that output is lost which comes before what is read next.

@@ -193,6 +193,9 @@ impl Containers {
             Action::Removed => self.note_removed(&event.id)?,
             _ => self.look(&event.id, engine).await?,
         }
+        if engine.is_podman() {
+            self.miss_unread(event, engine).await?;
+        }
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
         self.note_exit(at, event)?;
         let is_again = event.action == Action::Started && self.starts.hear(event);
@@ -215,7 +218,7 @@ impl Containers {
         self.update(at, container)
     }
 
-    fn service_of(&self, id: &str) -> Option<usize> {
+    pub fn service_of(&self, id: &str) -> Option<usize> {
         self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
     }
 

@@ -136,16 +136,27 @@ pub(super) fn container_of(json: &[u8]) -> serde_json::Result<Container> {
 }
 
 fn state_of(wire: WireState) -> State {
+    let (started_at_ns, finished_at_ns) = (nanos(&wire.started_at), nanos(&wire.finished_at));
+    let status = status_of(wire.status, started_at_ns, finished_at_ns);
     State {
+        status,
         running: wire.running,
         pid: u32::try_from(wire.pid).ok().filter(|&pid| pid != 0),
         exit_code: to_i32(wire.exit_code),
         oom_killed: wire.oom_killed,
         error: wire.error,
-        started_at_ns: nanos(&wire.started_at),
-        finished_at_ns: nanos(&wire.finished_at),
+        started_at_ns,
+        finished_at_ns,
         health: Health::of(&wire.health.status),
-        status: wire.status,
+    }
+}
+
+/// Podman goes on to say `created` for a while of a container that runs, or has run; docker never does of one that was started.
+fn status_of(said: String, started_at_ns: Option<i64>, finished_at_ns: Option<i64>) -> String {
+    match (said.as_str(), started_at_ns) {
+        ("created", Some(_)) if finished_at_ns < started_at_ns => "running".to_owned(),
+        ("created", Some(_)) => "exited".to_owned(),
+        _ => said,
     }
 }
 
@@ -332,6 +343,14 @@ mod tests {
             labels: BTreeMap::from([("a".into(), "b".into())]),
         };
         assert_eq!(list_of(json).unwrap(), [web, Listed { id: "cd".into(), ..Listed::default() }]);
+    }
+
+    #[test]
+    fn what_was_started_is_not_called_created() {
+        let status = |started, finished| status_of("created".to_owned(), started, finished);
+        assert_eq!((status(None, None), status(Some(5), None)), ("created".to_owned(), "running".to_owned()));
+        assert_eq!((status(Some(5), Some(4)), status(Some(5), Some(6))), ("running".to_owned(), "exited".to_owned()));
+        assert_eq!(status_of("paused".to_owned(), Some(5), None), "paused");
     }
 
     #[test]
