@@ -192,6 +192,60 @@ fn a_container_that_replaces_another_goes_on_in_its_log() {
 }
 
 #[test]
+fn a_container_that_goes_while_nobody_follows_is_a_gap() {
+    let (logboom, container) = (Logboom::new(), Container::named("gone"));
+    container.run(&["--label", "logboom-gone"], "seq 1 10; exec sleep 1000");
+    let args = ["--label", "logboom-gone", "--until-exit", "--quiet"];
+    let mut following = follow(&logboom, &args);
+    wait_until(|| logboom.run(["show", "--raw"]).stdout.ends_with(b"10\n"));
+    signal("-KILL", following.id());
+    following.wait().unwrap();
+    container.remove();
+    follow(&logboom, &args).wait().unwrap();
+    let shown = logboom.run(["show", "--json"]).expect(0).text();
+    assert!(shown.contains("it was removed before all that it printed was read"), "{shown}");
+    assert_eq!(messages_of(&logboom, 1), 10);
+}
+
+/// How many lines there are on stdout, where `show` ends with this code.
+fn messages_of(logboom: &Logboom, code: i32) -> usize {
+    logboom.run(["show", "--raw", "--stream", "stdout"]).expect(code).lines().len()
+}
+
+#[test]
+fn a_container_that_takes_the_name_of_one_that_goes_on_is_another_service() {
+    let (logboom, container) = (Logboom::new(), Container::named("renamed"));
+    let old = Container { name: format!("{}-old", container.name) };
+    let label = format!("test={}", container.name);
+    let mut following = follow(&logboom, &["--label", &label, "--quiet"]);
+    wait_for_session(&logboom);
+    container.run(&["--label", &label], "echo old; exec sleep 1000");
+    wait_until(|| messages(&logboom, "stdout").len() == 1);
+    docker(&["rename", &container.name, &old.name]);
+    container.run(&["--label", &label], "echo new");
+    wait_until(|| messages(&logboom, "stdout").len() == 2);
+    signal("-INT", following.id());
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    assert_eq!(logboom.latest()["runs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn how_a_container_ended_is_known_though_it_is_removed_at_once() {
+    let (logboom, container) = (Logboom::new(), Container::named("rm-exit"));
+    let mut following = follow(&logboom, &["--container", &container.name, "--quiet"]);
+    wait_for_session(&logboom);
+    container.create(&["--rm"], "echo bye; exit 3");
+    container.start();
+    wait_until(|| !events(&logboom, &["removed"]).is_empty());
+    signal("-INT", following.id());
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    let meta: Value = serde_json::from_slice(&std::fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    let run = &meta["runs"][0];
+    assert_eq!((&run["containers"][0]["exit_code"], &run["end"]["outcome"]), (&Value::from(3), &Value::from("failed")));
+    assert_eq!(messages_of(&logboom, 0), 1);
+}
+
+#[test]
 fn nothing_is_missed_of_containers_that_are_removed_as_they_end() {
     let (logboom, container) = (Logboom::new(), Container::named("rm"));
     let label = format!("test={}", container.name);

@@ -23,6 +23,7 @@ use super::{
     early::Early,
     ending::has_beginning,
     facts,
+    seeking::{last_recorded, seek},
     sources::{Asked, Left},
     streamer::StreamError,
 };
@@ -44,8 +45,8 @@ pub(super) const BLIND_AGAIN: &str =
 const LATE: &str = "it was started before logboom could attach, so what it printed first may be lost";
 /// Also of one that was read, but maybe not to its end.
 pub(super) const GONE: &str = "it was removed before all that it printed was read";
-const ROTATED: &str =
-    "its log rotates, so some of what it printed while logboom was not attached may be lost, or come twice";
+const ROTATED: &str = "its log rotates, and what came last is not in it just once, so some of what it printed while logboom was not attached \
+                       may be lost";
 
 /// What is known of the containers that are attached to.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ impl Containers {
             _ if self.attached.is_blind(&container) || is_new => self.attach(at, container, engine).await,
             Some(_) if self.attached.has_whole(&container) => Ok(None),
             Some(SourceKind::Attached) => {
-                self.go_on_attached(at, container, engine).await?;
+                self.go_on_attached(at, container, None, engine).await?;
                 Ok(None)
             }
             _ => Ok(Some(container)),
@@ -344,26 +345,51 @@ impl Containers {
         &mut self,
         at: usize,
         container: Box<Container>,
+        last: Option<[Vec<u8>; 2]>,
         engine: &Engine,
     ) -> Result<(), StreamError> {
         let is_countable = has_beginning(&container, engine).await?;
+        let found = match is_countable {
+            true => None,
+            false => Some(self.seek_end(at, &container, last, engine).await?),
+        };
         let id = id_of(&container);
         let Some(left) = self.left.remove(&id) else { return Ok(()) };
         let (of, service) = (Asked::of(engine, &container), self.services[at].id);
         let kind = if is_countable { SourceKind::Attached } else { SourceKind::LogsApi };
-        if kind == SourceKind::Attached {
+        if let Some(reached) = found {
+            self.sources.read_logs(token(at), service, &of, Source { kind, reached, ..left }, None);
+        } else {
             let reached = normal(&left.reached);
             self.writer.begin(service, Source { reached, ..left });
             self.sources.read_counted(token(at), service, &of, Counter::again(&reached, None));
-        } else {
-            let from = Place { part: u64::try_from(self.attached.written_ns).unwrap_or(0), offset: 0 };
-            let from = StreamPlace { at: from, ..StreamPlace::default() };
-            let source = Source { kind, reached: Reached { stdout: from, stderr: from }, ..left };
-            self.miss(at, ROTATED);
-            self.sources.read_logs(token(at), service, &of, source, None);
         }
         self.services[at].reading = Some(Reading::new(container, kind, false));
         Ok(())
+    }
+
+    /// The place in the log of a container behind what came, by what came last; by the clock, and with a gap, where that is not in it.
+    async fn seek_end(
+        &self,
+        at: usize,
+        container: &Container,
+        last: Option<[Vec<u8>; 2]>,
+        engine: &Engine,
+    ) -> Result<Reached, StreamError> {
+        let text = self.session.meta()?.runs.into_iter().find(|run| run.run.id == self.services[at].run);
+        let text = text.and_then(|run| run.text).map(|text| self.session.dir().join(text));
+        let last = last.or_else(|| last_recorded(&text?).ok()).unwrap_or_default();
+        let found = match seek(container, engine, &last).await {
+            Err(error) if !error.is_lost() => [None, None], // it is told where the log is read
+            found => found?,
+        };
+        if found.contains(&None) {
+            self.miss(at, ROTATED);
+        }
+        let by_clock = Place { part: u64::try_from(self.attached.written_ns).unwrap_or(0), offset: 0 };
+        let by_clock = StreamPlace { at: by_clock, ..StreamPlace::default() };
+        let [stdout, stderr] = found.map(|place| place.unwrap_or(by_clock));
+        Ok(Reached { stdout, stderr })
     }
 }
 

@@ -49,13 +49,25 @@ pub(super) struct Service {
     pub reading: Option<Reading>,
     /// The containers that take the place of the one being read, one after the other.
     pub next: VecDeque<Box<Container>>,
+    /// The container that was read last, to its end as it was then.
+    read: Option<String>,
     /// It has ended, and is not gone on with.
     pub ended: Option<(RunEnd, Counts)>,
 }
 
 impl Service {
     fn new(key: ServiceKey, run: RunId, id: ServiceId, containers: Vec<ContainerMeta>) -> Service {
-        Service { key, id, run, containers, is_unsaved: false, reading: None, next: VecDeque::new(), ended: None }
+        Service {
+            key,
+            id,
+            run,
+            containers,
+            is_unsaved: false,
+            reading: None,
+            next: VecDeque::new(),
+            read: None,
+            ended: None,
+        }
     }
 }
 
@@ -342,7 +354,7 @@ impl Containers {
         let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
         let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
         let was_going_on = !facts::is_over(&known.status) && known.status != "created";
-        if was_going_on && service.reading.is_none() && service.containers.last() == Some(known) {
+        if was_going_on && service.reading.is_none() && service.read.as_deref() != Some(id) {
             self.miss(at, GONE);
         }
         let service = &mut self.services[at];
@@ -417,6 +429,9 @@ impl Containers {
     /// All that there is of a container is read: the one that takes its place is next. The same one may go on later.
     pub async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
         self.note_whole(at);
+        if let Some(service) = self.services.get_mut(at) {
+            service.read = service.reading.as_ref().map(|reading| reading.container.id.clone());
+        }
         self.put_aside(at, left);
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
         match service.next.pop_front() {

@@ -6,7 +6,7 @@ use super::{
     attach::Detached,
     attached::{BLIND_AGAIN, GONE, id_of},
     containers::{Broken, Containers, Reading, token},
-    counted::Counter,
+    counted::{Beginning, Counter, beginning},
     ending::{has_beginning, tail_of},
     facts,
     sources::{Asked, Left},
@@ -25,6 +25,8 @@ use logboom_files::with_causes;
 /// How long to wait until the engine knows that a container has ended whose stream has, and how often.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const LOOKS_MAX: u32 = 250;
+/// How often to wait until its log, which may lose its beginning, ends as the stream did.
+const LAG_LOOKS_MAX: u32 = 50;
 
 impl Containers {
     /// What is to be done where a stream has ended cannot be done now: the stream is remembered until it can.
@@ -74,7 +76,7 @@ impl Containers {
             "created" => {
                 self.put_aside(at, left);
                 if let Some(started) = self.attach(at, Box::new(now), engine).await? {
-                    self.go_on_attached(at, started, engine).await?;
+                    self.go_on_attached(at, started, None, engine).await?;
                 }
                 Ok(())
             }
@@ -130,14 +132,21 @@ impl Containers {
             }
             _ => {}
         }
+        // The log may lag behind a stream that has ended in order.
+        if beginning(&now) != Beginning::Kept && is_over && detached.why.is_none() && detached.looks < LAG_LOOKS_MAX {
+            let detached = Detached { looks: detached.looks + 1, ..detached };
+            self.sources.detached_later(token(at), detached, LOOK_PAUSE);
+            return Ok(());
+        }
         let has_beginning = match has_beginning(&now, engine).await {
             Err(error) => return Err(self.break_off(at, detached, error)),
             Ok(has_beginning) => has_beginning,
         };
         if !has_beginning {
             self.put_aside(at, left);
-            self.attached.written_ns = detached.last_time.map_or(0, |time| time.as_micros().saturating_mul(1_000));
-            return self.go_on_attached(at, Box::new(now), engine).await;
+            let last_ns = detached.last_time.map_or(0, |time| time.as_micros().saturating_mul(1_000));
+            self.attached.written_ns = last_ns.saturating_add(self.ahead_ns);
+            return self.go_on_attached(at, Box::new(now), Some(detached.last), engine).await;
         }
         let (of, service) = (Asked { follow: !is_over, ..Asked::of(engine, &now) }, &mut self.services[at]);
         let (container, kind) = (Box::new(now), SourceKind::Attached);
