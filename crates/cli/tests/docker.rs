@@ -305,6 +305,48 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
     logboom.run(["verify"]).expect(0);
 }
 
+#[test]
+fn kills_at_random_moments_lose_nothing_of_many_containers() {
+    const CONTAINERS: usize = 12;
+    const LINES: u32 = 5_000;
+    let logboom = Logboom::new();
+    let label = format!("logboom-random={}", std::process::id());
+    let containers: Vec<_> = (0..CONTAINERS).map(|number| Container::named(&format!("random{number}"))).collect();
+    let script = format!("{}; exit 0", paced(LINES));
+    containers.iter().for_each(|container| {
+        container.run(&["--label", &label, "--log-opt", "max-size=100k", "--log-opt", "max-file=9"], &script)
+    });
+    let args = ["--label", &label, "--until-exit", "--quiet"];
+    let (mut kills, mut random) = (0, std::process::id() as u64);
+    loop {
+        let mut following = follow(&logboom, &args);
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        // Every third gets far; the others are killed while they begin, perhaps.
+        let millis = (random >> 40) % if kills % 3 == 2 { 800 } else { 150 };
+        thread::sleep(std::time::Duration::from_millis(millis));
+        if kills < 20 {
+            signal("-KILL", following.id());
+        }
+        // A kill may come when all is done, before the end of the process.
+        let has_ended = || logboom.jsons(["sessions", "--json"]).iter().any(|session| session["outcome"] == "passed");
+        if following.wait().unwrap().success() || has_ended() {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 3, "{kills}");
+    // A kill may come before a session has its first service.
+    let sessions = logboom.jsons(["sessions", "--json"]);
+    let used: Vec<_> = sessions.iter().filter(|session| !session["runs"].as_array().unwrap().is_empty()).collect();
+    assert_eq!(used.len(), 1, "all went on in one session: {sessions:?}");
+    for container in &containers {
+        let shown = logboom.run(["show", "--run", &container.name, "--raw", "--stream", "stdout"]).expect(0).lines();
+        let wrong = (1..).map(|number| format!("out {number:07}")).zip(&shown).find(|(want, found)| want != *found);
+        assert_eq!((wrong, shown.len()), (None, LINES as usize), "{} after {kills} kills", container.name);
+    }
+    logboom.run(["verify"]).expect(0);
+}
+
 /// Hands connections over TCP on to the engine's socket, as an engine on another machine would be reached.
 fn proxy(socket: PathBuf) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
