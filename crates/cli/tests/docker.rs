@@ -308,14 +308,15 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
 #[test]
 fn kills_at_random_moments_lose_nothing_of_many_containers() {
     const CONTAINERS: usize = 12;
-    const LINES: u32 = 5_000;
+    const LINES: u32 = 15_000;
     let logboom = Logboom::new();
     let label = format!("logboom-random={}", std::process::id());
     let containers: Vec<_> = (0..CONTAINERS).map(|number| Container::named(&format!("random{number}"))).collect();
     let script = format!("{}; exit 0", paced(LINES));
-    containers.iter().for_each(|container| {
-        container.run(&["--label", &label, "--log-opt", "max-size=100k", "--log-opt", "max-file=9"], &script)
-    });
+    let options = ["--label", &label, "--log-opt", "max-size=300k", "--log-opt", "max-file=9"];
+    containers.iter().for_each(|container| container.create(&options, &script));
+    let names = containers.iter().map(|container| container.name.as_str());
+    docker(&["start"].into_iter().chain(names).collect::<Vec<_>>());
     let args = ["--label", &label, "--until-exit", "--quiet"];
     let (mut kills, mut random) = (0, std::process::id() as u64);
     loop {

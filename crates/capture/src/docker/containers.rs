@@ -49,8 +49,8 @@ pub(super) struct Service {
     pub reading: Option<Reading>,
     /// The containers that take the place of the one being read, one after the other.
     pub next: VecDeque<Box<Container>>,
-    /// The container that was read last, to its end as it was then.
-    read: Option<String>,
+    /// The container that was read last, to its end as it was then, and when it had ended.
+    read: Option<(String, Option<Time>)>,
     /// It has ended, and is not gone on with.
     pub ended: Option<(RunEnd, Counts)>,
 }
@@ -68,6 +68,12 @@ impl Service {
             read: None,
             ended: None,
         }
+    }
+
+    /// Whether all was read that a container that has ended printed.
+    fn has_read(&self, container: &Container) -> bool {
+        let known = facts::meta_of(container);
+        self.read.as_ref().is_some_and(|(id, ended_at)| *id == known.id && *ended_at == known.ended_at)
     }
 }
 
@@ -260,6 +266,7 @@ impl Containers {
                 service.next.push_back(Box::new(container));
                 self.make_room(at);
             }
+            None if facts::is_over(&container.state.status) && service.has_read(&container) => {}
             None => self.read(at, Box::new(container), engine).await?,
         }
         self.attached.forget_early();
@@ -354,7 +361,7 @@ impl Containers {
         let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
         let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
         let was_going_on = !facts::is_over(&known.status) && known.status != "created";
-        if was_going_on && service.reading.is_none() && service.read.as_deref() != Some(id) {
+        if was_going_on && service.reading.is_none() && service.read.as_ref().is_none_or(|(read, _)| read != id) {
             self.miss(at, GONE);
         }
         let service = &mut self.services[at];
@@ -430,7 +437,10 @@ impl Containers {
     pub async fn go_on(&mut self, at: usize, left: Left, engine: &Engine) -> Result<(), StreamError> {
         self.note_whole(at);
         if let Some(service) = self.services.get_mut(at) {
-            service.read = service.reading.as_ref().map(|reading| reading.container.id.clone());
+            service.read = service.reading.as_ref().map(|reading| {
+                let known = service.containers.iter().find(|known| known.id == reading.container.id);
+                (reading.container.id.clone(), known.and_then(|known| known.ended_at))
+            });
         }
         self.put_aside(at, left);
         let Some(service) = self.services.get_mut(at) else { return Ok(()) };
