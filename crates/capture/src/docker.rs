@@ -20,6 +20,7 @@ pub mod logfile;
 pub mod logs;
 mod seeking;
 pub mod select;
+mod service;
 mod since;
 mod sources;
 pub mod streamer;

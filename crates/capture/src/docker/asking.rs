@@ -7,8 +7,9 @@ use logboom_record::Time;
 
 use super::{
     attached::GONE,
-    containers::{Broken, Containers, Service, token},
+    containers::{Containers, token},
     facts,
+    service::{Broken, Service},
     sources::{Asked, Left, LogsEnd},
     streamer::{StreamError, Watcher},
     tailer::Token,

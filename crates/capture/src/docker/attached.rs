@@ -18,12 +18,13 @@ use logboom_files::with_causes;
 use logboom_record::Time;
 
 use super::{
-    containers::{Containers, Reading, token},
+    containers::{Containers, token},
     counted::{Counter, normal},
     early::Early,
     ending::has_beginning,
     facts,
     seeking::{last_recorded, seek},
+    service::Reading,
     sources::{Asked, Left},
     streamer::StreamError,
 };

@@ -11,8 +11,9 @@ use logboom_files::{
 use logboom_record::{Kind, RunEnd, RunId, Time};
 
 use super::{
-    containers::{Containers, Service},
+    containers::Containers,
     facts,
+    service::Service,
     streamer::{StreamError, Streamed},
 };
 use crate::{open_files, services::ServicesError};

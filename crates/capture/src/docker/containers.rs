@@ -3,27 +3,23 @@
 //! A service is read from one container at a time. One that takes the place of another waits until all of the other's output is
 //! read, so that the lines of both stand in order in the one log.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use logboom_boom as boom;
 use logboom_files::{
     FilesError, Session,
-    session::{ContainerMeta, Counts, Durable, RunMeta, started},
+    session::{ContainerMeta, Durable, RunMeta, started},
     textlog::TextWriter,
     timeline::{self, What},
 };
-use logboom_record::{Kind, Level, Run, RunEnd, RunId, Time};
+use logboom_record::{Kind, Level, Run, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
-    attach::Detached,
     attached::{Attached, GONE, written_ns},
     counted, facts,
     select::ServiceKey,
+    service::{Reading, Service},
     since::Since,
     sources::{Asked, Left, LocalLog, Said, Sources, is_json_file, kind_of},
     streamer::{Follow, StreamError, Watcher},
@@ -32,77 +28,11 @@ use super::{
 use crate::{
     engine::{Action, Container, Engine, EngineError, Event},
     services::{
-        NewService, ServiceId, ServiceWriter, Source,
-        feed::{ContainerId, Reached, SourceKind},
+        NewService, ServiceWriter, Source,
+        feed::{ContainerId, SourceKind},
         resume,
     },
 };
-
-/// A service, and the container that it is read from.
-pub(super) struct Service {
-    pub key: ServiceKey,
-    pub id: ServiceId,
-    pub run: RunId,
-    pub containers: Vec<ContainerMeta>,
-    /// The session's files do not say so yet.
-    pub is_unsaved: bool,
-    pub reading: Option<Reading>,
-    /// The containers that take the place of the one being read, one after the other.
-    pub next: VecDeque<Box<Container>>,
-    /// The container that was read last, to its end as it was then, and when it had ended.
-    read: Option<(String, Option<Time>)>,
-    /// It has ended, and is not gone on with.
-    pub ended: Option<(RunEnd, Counts)>,
-}
-
-impl Service {
-    fn new(key: ServiceKey, run: RunId, id: ServiceId, containers: Vec<ContainerMeta>) -> Service {
-        Service {
-            key,
-            id,
-            run,
-            containers,
-            is_unsaved: false,
-            reading: None,
-            next: VecDeque::new(),
-            read: None,
-            ended: None,
-        }
-    }
-
-    /// Whether all was read that a container that has ended printed.
-    fn has_read(&self, container: &Container) -> bool {
-        let known = facts::meta_of(container);
-        self.read.as_ref().is_some_and(|(id, ended_at)| *id == known.id && *ended_at == known.ended_at)
-    }
-}
-
-/// A container that is read.
-pub(super) struct Reading {
-    pub container: Box<Container>,
-    pub kind: SourceKind,
-    /// Reads what is left, and no more.
-    pub finishing: bool,
-    /// What broke off, until it is gone on with.
-    pub broken_off: Option<Broken>,
-    /// How often the logs API has failed in a row.
-    pub failures: u32,
-}
-
-/// What is not read any more for now.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The logs API, at this place.
-    Logs(Reached),
-    /// An attached stream.
-    Stream(Box<Detached>),
-}
-
-impl Reading {
-    pub fn new(container: Box<Container>, kind: SourceKind, finishing: bool) -> Reading {
-        Reading { container, kind, finishing, broken_off: None, failures: 0 }
-    }
-}
 
 /// See the module.
 pub(super) struct Containers {

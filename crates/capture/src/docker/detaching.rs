@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{
     attach::Detached,
     attached::{BLIND_AGAIN, GONE, id_of},
-    containers::{Broken, Containers, Reading, token},
+    containers::{Containers, token},
     counted::{Beginning, Counter, beginning},
     ending::{has_beginning, tail_of},
     facts,
+    service::{Broken, Reading},
     sources::{Asked, Left},
     streamer::{StreamError, Watcher},
     tailer::Token,
