@@ -68,9 +68,18 @@ impl Containers {
         let (now, mut streamed) = (Time::now(), Streamed::default());
         let mut ends = Vec::new();
         for service in &services {
-            let end = facts::end_of(service.containers.last(), now);
-            streamed.outcomes.insert(service.key.name(), end.outcome);
-            ends.push((service.run, end.clone(), writer.end(service.id, end)));
+            let outcome = match &service.ended {
+                Some((end, counts)) => {
+                    streamed.counts = [streamed.counts, *counts].into_iter().sum();
+                    end.outcome
+                }
+                None => {
+                    let end = facts::end_of(service.containers.last(), now);
+                    ends.push((service.run, end.clone(), writer.end(service.id, end.clone())));
+                    end.outcome
+                }
+            };
+            streamed.outcomes.insert(service.key.name(), outcome);
         }
         let mut noted = saved.and_then(|_| end_session(&session, &boom, &facts::end_of_all(&streamed.outcomes, now)));
         for (run, end, ending) in ends {

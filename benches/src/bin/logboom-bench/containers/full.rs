@@ -11,12 +11,14 @@ use super::reader::{Reader, Task};
 use super::{Way, shown};
 use crate::logboom::Logboom;
 
-const WAYS: [Way; 8] = [
+const WAYS: [Way; 10] = [
     ("json-file", Reader::Nobody),
     ("json-file", Reader::DockerLogs),
     ("json-file", Reader::Attach),
     ("json-file", Reader::File),
     ("json-file", Reader::Logboom),
+    ("local", Reader::Nobody),
+    ("local", Reader::Logboom),
     ("none", Reader::Nobody),
     ("none", Reader::Attach),
     ("none", Reader::Logboom),
@@ -164,7 +166,7 @@ fn table(tried: &[Tried], lines: u64, rounds: usize) -> Table {
 const NOTES: [&str; 6] = [
     "Every line was counted, in order, by the reader or in the text log, or there would be no figure.",
     "\"attached\" and \"its file\" are the library's readers, from the bytes to lines and into a null sink; `logboom docker` keeps all \
-     lines, in a boom file too. It reads the file of json-file, and is attached where the driver is none.",
+     lines, in a boom file too. It reads the file of json-file, and is attached where the driver is another.",
     "The rate is the container's own, from its first line to the end of its last write(2). The lag begins with that end, and \
      ends where another process has the last line: the reader, or who looks at the text log.",
     "The engine writes to the file what it took from the container some 70 ms before, at this rate; who reads the file cannot have it \
