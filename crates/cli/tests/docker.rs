@@ -6,17 +6,13 @@ mod common;
 mod small_disk;
 
 use std::{
-    io::{Read, Write},
-    net::{Shutdown, TcpListener},
-    os::unix::net::UnixStream,
-    path::PathBuf,
+    io::Read,
     process::{Child, Stdio},
-    thread,
 };
 
 use common::{
     Logboom,
-    engine::{self, Container, OwnEngine, docker},
+    engine::{self, Container, OwnEngine, Proxy, docker, numbered},
     signal, wait_until,
 };
 use serde_json::Value;
@@ -137,9 +133,9 @@ fn on_a_full_disk_it_goes_on_and_takes_up_what_it_could_not() {
     let (logboom, first, late) =
         (Logboom::in_dir(disk.path().join("logs")), Container::named("disk-first"), Container::named("disk-late"));
     let label = format!("disk={}", first.name);
+    first.run(&["--label", &label], "seq 1 10; while [ ! -e /go ]; do sleep 0.1; done; seq 11 20");
     let mut following = follow(&logboom, &["--label", &label, "--until-exit", "--quiet"]);
     wait_for_session(&logboom);
-    first.run(&["--label", &label], "seq 1 10; while [ ! -e /go ]; do sleep 0.1; done; seq 11 20");
     wait_until(|| messages(&logboom, "stdout").len() == 10);
     disk.fill();
     late.run(&["--label", &label], "seq 1 10");
@@ -198,24 +194,15 @@ fn nothing_is_missed_of_containers_that_are_removed_as_they_end() {
     let mut following = follow(&logboom, &["--label", &label, "--quiet"]);
     wait_for_session(&logboom);
     for round in 0..10 {
-        let name = format!("{}-{round}", container.name);
+        let one = Container { name: format!("{}-{round}", container.name) };
         let script = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
-        docker(&["run", "--rm", "--name", &name, "--label", &label, engine::IMAGE, "/bin/sh", "-c", script]);
+        docker(&["run", "--rm", "--name", &one.name, "--label", &label, engine::IMAGE, "/bin/sh", "-c", script]);
     }
     wait_until(|| messages(&logboom, "stdout").len() >= 10_000);
     signal("-INT", following.id());
     assert_eq!(following.wait().unwrap().code(), Some(0));
     assert_eq!(messages(&logboom, "stdout").len(), 10_000);
     logboom.run(["verify"]).expect(0);
-}
-
-/// Numbered lines on both streams, as fast as it goes.
-fn numbered(lines: u32) -> String {
-    let filler = "x".repeat(100);
-    format!(
-        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d {filler}\\n\", i; \
-         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\" }} }}'"
-    )
 }
 
 #[track_caller]
@@ -251,31 +238,10 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
     logboom.run(["verify"]).expect(0);
 }
 
-/// Hands connections over TCP on to the engine's socket, as an engine on another machine would be reached.
-fn proxy(socket: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            // Where the engine is gone the connection ends.
-            let Ok(engine) = UnixStream::connect(&socket) else { continue };
-            let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || (pump(from, &to), to.shutdown(Shutdown::Write)));
-            thread::spawn(move || (pump(engine, &client), client.shutdown(Shutdown::Both)));
-        }
-    });
-    format!("tcp://{address}")
-}
-
-/// An engine that is killed may leave an error instead of an end.
-fn pump(mut from: impl Read, mut to: impl Write) {
-    let _ = std::io::copy(&mut from, &mut to);
-}
-
 #[test]
 fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
     let (logboom, container) = (Logboom::new(), Container::named("api"));
-    let (lines, host) = (60_000, proxy(engine::socket()));
+    let (lines, host) = (60_000, Proxy::start().host);
     container.create(&[], &numbered(lines));
     let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
     let mut following = follow(&logboom, &args);
@@ -296,13 +262,15 @@ fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
 
 #[test]
 fn a_container_that_is_started_again_goes_on() {
-    let (logboom, container) = (Logboom::new(), Container::named("restart"));
-    let host = proxy(engine::socket());
+    let container = Container::named("restart");
+    let host = Proxy::start().host;
     for args in [
         vec!["--container", &container.name, "--quiet"],
         vec!["--host", &host, "--container", &container.name, "--quiet"],
     ] {
+        let logboom = Logboom::new();
         let mut following = follow(&logboom, &args);
+        wait_for_session(&logboom);
         container.run(&[], "echo hello");
         docker(&["wait", &container.name]);
         for _ in 0..2 {
@@ -321,8 +289,8 @@ fn a_container_that_is_started_again_goes_on() {
 fn a_session_is_gone_on_with_where_it_was_left() {
     let container = Container::named("left");
     container.create(&[], "echo hello; echo there");
-    let host = proxy(engine::socket());
-    for args in [vec!["--quiet"], vec!["--quiet", "--host", &host]] {
+    let host = Proxy::start().host;
+    for args in [vec!["--quiet"], vec![], vec!["--quiet", "--host", &host]] {
         let logboom = Logboom::new();
         let id = logboom.text(["session", "start", "--name", "left"]);
         let all = ["docker", "--session", id.trim(), "--container", &container.name, "--until-exit"];
@@ -372,7 +340,7 @@ fn expect_as_kept(logboom: &Logboom, own: &OwnEngine, host: &str, lines: u32) {
 #[test]
 fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
     let mut own = OwnEngine::start();
-    for host in [own.host(), proxy(own.socket())] {
+    for host in [own.host(), Proxy::to(own.socket()).host] {
         let logboom = Logboom::new();
         let lines = 40_000;
         own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(lines)]);
@@ -397,7 +365,7 @@ fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
 #[test]
 fn what_a_killed_engine_kept_is_there_once() {
     let mut own = OwnEngine::start();
-    for host in [own.host(), proxy(own.socket())] {
+    for host in [own.host(), Proxy::to(own.socket()).host] {
         let logboom = Logboom::new();
         own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(40_000)]);
         let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
@@ -422,6 +390,8 @@ fn what_cannot_be_followed_is_said_in_a_line() {
         (vec!["docker", "--all", "--host", "unix:///nowhere.sock"], "no Docker engine at"),
         (vec!["docker", "--all", "--host", "ssh://somewhere"], "ssh"),
         (vec!["docker", "--container", "logboom-none", "--until-exit"], "no container is called logboom-none"),
+        (vec!["docker", "--label", "logboom-none", "--until-exit"], "no container fits"),
+        (vec!["docker", "--project", "logboom-none", "--until-exit"], "no container fits"),
     ] {
         let done = logboom.run(&args).expect(2);
         assert!(done.stderr.contains(says) && done.stderr.lines().count() == 1, "{args:?}: {}", done.stderr);
@@ -440,7 +410,7 @@ fn lines_are_shown_with_the_names_of_their_containers() {
 #[test]
 fn a_container_that_goes_on_holds_up_no_end() {
     let (logboom, container) = (Logboom::new(), Container::named("goes-on"));
-    let host = proxy(engine::socket());
+    let host = Proxy::start().host;
     container.run(&[], "seq 1 5000; exec sleep 1000");
     let mut following = follow(&logboom, &["--host", &host, "--container", &container.name, "--quiet"]);
     wait_for_session(&logboom);
