@@ -27,6 +27,7 @@ use rustix::process::{
     setrlimit,
 };
 use signal_hook::low_level;
+pub use signals::is_ignored;
 
 use self::{
     signals::Signals,

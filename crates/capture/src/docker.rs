@@ -18,6 +18,7 @@ mod facts;
 pub mod jsonfile;
 pub mod logfile;
 pub mod logs;
+pub mod runs;
 mod seeking;
 pub mod select;
 mod service;

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use logboom_capture::{
     RawMode,
-    command::{OutputSink, write_all},
+    command::{OutputSink, is_ignored, write_all},
     docker::exec::{Ended, InContainer, Resizer, Running},
     engine::{ExecConfig, Input},
 };
@@ -37,9 +37,8 @@ use crate::{
     options::{EngineAt, Keeping, Naming},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn},
-    say::{self, say},
+    say::{self, tell},
     supervise::not_passed_on,
-    visible,
 };
 
 const NOT_EXECUTABLE: u8 = 126;
@@ -142,7 +141,7 @@ impl InsideRun<'_> {
         drop(sink);
         let (end, exit, note) = end_of(&ended, &name, self.words);
         if let Some(note) = &note {
-            say(visible::plain(note));
+            tell(note);
         }
         if let Some(recording) = recording {
             if let Some(note) = note {
@@ -172,7 +171,9 @@ impl InsideRun<'_> {
 
     fn supervise(&self, ready: InContainer, sink: &dyn OutputSink) -> Result<Over> {
         let stop = Arc::new(AtomicI32::new(0));
-        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH]).context("cannot wait for signals")?;
+        let ours = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH].into_iter();
+        let ours = ours.filter(|signal| *signal != SIGHUP || !is_ignored(SIGHUP));
+        let signals = Signals::new(ours).context("cannot wait for signals")?;
         let resizer = self.inside.terminal.then(|| ready.resizer());
         let raw = RawMode::enter_if(self.inside.terminal && self.inside.input);
         let running = start(ready, resizer.clone())?;
@@ -199,7 +200,7 @@ impl InsideRun<'_> {
         if passing.mid_line && self.keeping.may_speak() && isatty(stderr()) {
             say::end_line();
         }
-        passing.failed.iter().flatten().for_each(|why| say(visible::plain(why)));
+        passing.failed.iter().flatten().for_each(|why| tell(why));
         Ok(Over { ended: ended?, signal: stop.load(Ordering::SeqCst) })
     }
 }

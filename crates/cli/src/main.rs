@@ -23,6 +23,7 @@ mod recording;
 mod render;
 mod say;
 mod services;
+mod shown;
 mod supervise;
 mod visible;
 mod when;

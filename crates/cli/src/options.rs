@@ -1,6 +1,7 @@
 //! The options that several commands share.
 
 use std::{
+    ffi::OsString,
     io::{IsTerminal, stderr},
     path::{Path, PathBuf},
     time::Duration,
@@ -110,10 +111,12 @@ pub struct EngineAt {
 impl EngineAt {
     /// The one that is meant.
     pub fn host(&self) -> std::result::Result<Host, HostError> {
-        match &self.host {
-            Some(host) => Host::given(host, &|name| std::env::var_os(name)),
-            None => Host::from_environment(),
-        }
+        self.host_in(&|name| std::env::var_os(name))
+    }
+
+    /// The same, in an environment.
+    pub fn host_in(&self, env: &dyn Fn(&str) -> Option<OsString>) -> std::result::Result<Host, HostError> {
+        self.host.as_ref().map_or_else(|| Host::of_client(env), |host| Host::given(host, env))
     }
 }
 

@@ -31,7 +31,10 @@ use logboom_files::{
 };
 use logboom_record::{Gap, Kind, Run, RunEnd, RunId, SessionId, Stream, Time};
 
-use crate::{place, say::say, visible};
+use crate::{
+    place,
+    say::{say, tell},
+};
 
 /// What is to be recorded.
 pub struct NewRun<'a> {
@@ -70,6 +73,21 @@ impl Target {
     pub fn of_environment() -> Target {
         let session = env::var("LOGBOOM_SESSION").ok().and_then(|text| text.parse().ok());
         session.map_or(Target::New, |session| Target::Around(session, run_around()))
+    }
+
+    /// The session that is there already, and the run in it that we are part of. Where the one around us is no more that is said.
+    pub fn session(self, data: &DataDir) -> Option<(Session, Option<RunId>)> {
+        match self {
+            Target::New => None,
+            Target::Given(session, parent) => Some((session, parent)),
+            Target::Around(id, parent) => match going_on(data, &id) {
+                Ok(session) => Some((session, parent)),
+                Err(why) => {
+                    say(format_args!("session {} {why}; this run gets a session of its own", id.short()));
+                    None
+                }
+            },
+        }
     }
 }
 
@@ -130,16 +148,9 @@ impl Recording {
     /// # Errors
     /// Says what could not be written, and where.
     pub fn start(data: &DataDir, target: Target, new: &NewRun<'_>) -> Result<Recording> {
-        match target {
-            Target::New => Recording::alone(data, new),
-            Target::Given(session, parent) => Recording::beside(data, session, parent, new),
-            Target::Around(id, parent) => match going_on(data, &id) {
-                Ok(session) => Recording::beside(data, session, parent, new),
-                Err(why) => {
-                    say(format_args!("session {} {why}; this run gets a session of its own", id.short()));
-                    Recording::alone(data, new)
-                }
-            },
+        match target.session(data) {
+            Some((session, parent)) => Recording::beside(data, session, parent, new),
+            None => Recording::alone(data, new),
         }
     }
 
@@ -316,12 +327,12 @@ fn program_name(program: &OsStr) -> String {
 
 /// One line on standard error about what is not being kept.
 pub fn warn(error: &anyhow::Error) {
-    say(visible::plain(&with_causes(error.as_ref())));
+    tell(&with_causes(error.as_ref()));
 }
 
 /// The one warning of a run whose records cannot all be written. The command goes on.
 fn warn_of_loss(why: &str) {
-    say(format_args!("not all output can be kept: {}; the command goes on", visible::plain(why)));
+    tell(&format!("not all output can be kept: {why}; the command goes on"));
 }
 
 /// Writes a session's id to a file, which appears with its whole content.

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
-use logboom_files::{config::Config, timeline::What};
+use logboom_files::{config::Config, session::Counts, timeline::What};
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -42,8 +42,10 @@ pub struct Supervise<'a> {
     pub words: &'a [OsString],
 }
 
-/// Runs the command; its recording is for whoever has more to record meanwhile.
-pub type Runner<'a> = dyn FnOnce(&Spec, Arc<dyn OutputSink>, Option<&Recording>) -> Result<Finished, CommandError> + 'a;
+/// Runs the command; its recording is for whoever has more to record meanwhile, and tells how much that was.
+pub type Runner<'a> = dyn FnOnce(&Spec, Arc<dyn OutputSink>, Option<&Recording>) -> (Ran, Counts) + 'a;
+/// How a command ended, if it was run.
+pub type Ran = Result<Finished, CommandError>;
 
 impl Supervise<'_> {
     /// Runs the command to its end and gives the exit that is its.
@@ -51,7 +53,7 @@ impl Supervise<'_> {
     /// # Errors
     /// Where nothing was run: the settings are wrong, or the session that was asked for is not there.
     pub fn run(self, target: impl FnOnce(&Config) -> Result<Target>, now: Time) -> Result<Exit> {
-        self.run_by(Box::new(|spec, sink, _recording| command::run(spec, sink)), target, now)
+        self.run_by(Box::new(|spec, sink, _recording| (command::run(spec, sink), Counts::default())), target, now)
     }
 
     /// As [`Supervise::run`], for a command beside which something else goes on.
@@ -93,7 +95,7 @@ impl Supervise<'_> {
             self.naming.id_file.try_write(recording);
         }
         let started_at = Time::now();
-        let finished = runner(spec, sink, recording.as_ref());
+        let (finished, beside) = runner(spec, sink, recording.as_ref());
         let (end, exit) = match &finished {
             Ok(finished) => (end_of(finished), exit_of(finished)),
             Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),
@@ -109,6 +111,7 @@ impl Supervise<'_> {
         let session = recording.session().id().clone();
         let counts = recording.finish(&end);
         if finished.is_ok() {
+            let counts = [counts, beside].into_iter().sum();
             self.keeping.summarize(&session, started_at, &end, &counts);
         }
         exit
@@ -128,7 +131,7 @@ impl Supervise<'_> {
     }
 
     /// What did not go as it should: noted in the run, and said where logboom may speak.
-    fn tell(&self, finished: &Result<Finished, CommandError>, recording: Option<&Recording>) {
+    fn tell(&self, finished: &Ran, recording: Option<&Recording>) {
         let notes = match finished {
             Ok(finished) => notes(finished),
             Err(error) => {

@@ -5,54 +5,16 @@ mod common;
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    io::Read,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    thread,
 };
 
 use common::{
     Logboom,
-    engine::{Container, IMAGE, docker},
+    engine::{Container, IMAGE, Proxy, docker, numbered},
     wait_until,
 };
-
-/// An engine on another machine, by connections over TCP that can be cut.
-struct Proxy {
-    host: String,
-    clients: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    fn start() -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = format!("tcp://{}", listener.local_addr().unwrap());
-        let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let theirs = Arc::clone(&clients);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                theirs.lock().unwrap().push(client.try_clone().unwrap());
-                let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
-                let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
-                thread::spawn(move || (pump(from, &to), to.shutdown(Shutdown::Write)));
-                thread::spawn(move || (pump(engine, &client), client.shutdown(Shutdown::Both)));
-            }
-        });
-        Proxy { host, clients }
-    }
-
-    fn cut_all(&self) {
-        self.clients.lock().unwrap().drain(..).for_each(|client| drop(client.shutdown(Shutdown::Both)));
-    }
-}
-
-/// An engine that is killed may leave an error instead of an end.
-fn pump(mut from: impl Read, mut to: impl Write) {
-    let _ = std::io::copy(&mut from, &mut to);
-}
 
 /// A logboom that follows, and is ended with the test.
 struct Following(Child);
@@ -114,15 +76,6 @@ fn logs(logboom: &Logboom, container: &Container) -> impl Iterator<Item = PathBu
     sessions.map(move |dir| dir.path().join(&name))
 }
 
-/// Numbered lines on both streams, as fast as it goes.
-fn numbered(lines: u32) -> String {
-    let filler = "x".repeat(100);
-    format!(
-        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d {filler}\\n\", i; \
-         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\" }} }}'"
-    )
-}
-
 fn messages(logboom: &Logboom, stream: &str) -> Vec<String> {
     let shown = logboom.run(["show", "--raw", "--stream", stream]);
     assert!(matches!(shown.code, Some(0 | 1)), "{}", shown.stderr); // 1 where there is a gap
@@ -156,7 +109,8 @@ fn wait_for_bytes(logboom: &Logboom, container: &Container, bytes: u64) {
 #[track_caller]
 fn expect_attached(logboom: &Logboom) {
     let records = logboom.jsons(["show", "--json"]);
-    assert!(records.iter().all(|record| record["origin_time"].is_null()), "{:?}", records.first());
+    assert!(!records.is_empty());
+    assert!(records.iter().all(|record| record["origin_time_ns"].is_null()), "{:?}", records.first());
 }
 
 #[test]
@@ -254,13 +208,14 @@ fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log()
         if rotates {
             // Its log has lost its beginning, so that nobody can count from there.
             assert!(log.contains("its log rotates"), "{said}");
-            assert!(numbers.starts_with(&[1, 2, 3]) && numbers.len() >= 7_000, "{}", numbers.len());
+            // Of the million bytes that were there only the last may have been on their way.
+            assert!(numbers.starts_with(&[1, 2, 3]) && numbers.len() >= 5_000, "{}", numbers.len());
         } else {
             expect_numbered(&logboom, lines);
             assert!(!log.contains(" lost "), "{said}");
         }
-        let first = logboom.run(["show", "--json", "--stream", "stdout"]).lines().swap_remove(0);
-        assert!(!first.contains("origin_time"), "it was attached to: {first}");
+        let first = logboom.json(["show", "--json", "--stream", "stdout"]);
+        assert!(first["message"].is_string() && first["origin_time_ns"].is_null(), "it was attached to: {first}");
     }
 }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{
-    Done, Logboom,
+    Done, Logboom, Running,
     engine::{Container, IMAGE, docker, make_image},
     wait_until,
 };
@@ -32,7 +32,10 @@ impl Project {
         make_image();
         let project = Project { logboom: Logboom::new(), name: format!("logboom{test}{}", std::process::id()) };
         let services: String = services.iter().map(|(name, rest)| format!("  {name}:\n    {rest}\n")).collect();
-        fs::create_dir(project.dir()).unwrap();
+        fs::create_dir_all(project.bin()).unwrap();
+        // Where the plugin is there it would be preferred.
+        project
+            .write_docker(&format!("#!/bin/sh\n[ \"$1\" != compose ] && exec {} \"$@\"\nexit 1\n", docker_program()));
         fs::write(project.file("docker-compose.yml"), format!("version: '3'\nservices:\n{services}")).unwrap();
         project
     }
@@ -46,9 +49,23 @@ impl Project {
         self.dir().join(name)
     }
 
+    /// Where its own docker command is, which goes before that of the machine.
+    fn bin(&self) -> PathBuf {
+        self.file("bin")
+    }
+
+    fn path(&self) -> String {
+        format!("{}:{}", self.bin().display(), env::var("PATH").unwrap())
+    }
+
+    fn write_docker(&self, script: &str) {
+        fs::write(self.bin().join("docker"), script).unwrap();
+        fs::set_permissions(self.bin().join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = self.logboom.command(["compose"].iter().chain(args));
-        command.current_dir(self.dir());
+        command.current_dir(self.dir()).env("PATH", self.path());
         command
     }
 
@@ -119,6 +136,13 @@ impl Drop for Project {
     }
 }
 
+/// The docker command of the machine.
+fn docker_program() -> String {
+    let path = env::var_os("PATH").unwrap();
+    let found = env::split_paths(&path).map(|dir| dir.join("docker")).find(|file| file.exists());
+    found.expect("docker, of docker.io or docker-cli").display().to_string()
+}
+
 /// A service of the test image with this script.
 fn service(script: &str) -> String {
     format!("image: {IMAGE}\n    command: {}", command(script))
@@ -157,11 +181,16 @@ fn run(
     (name.to_owned(), kind.to_owned(), outcome.to_owned(), Some(exit_code), containers)
 }
 
+/// With the thousands marked.
+fn human(thousands: usize) -> String {
+    format!("{},{:03}", thousands / 1_000, thousands % 1_000)
+}
+
 #[test]
 fn every_line_of_every_service_is_kept_once() {
     let (web, db) = (service(&numbered("web", 3_000)), service(&numbered("db", 3_000)));
     let project = Project::new("up", &[("web", &web), ("db", &db)]);
-    let done = project.compose(&["up"]).expect(0);
+    let done = project.compose(&["--summary", "always", "up"]).expect(0);
     for tag in ["web", "db"] {
         expect_once(project.lines(tag), tag, 3_000);
         // Compose shows them as ever.
@@ -171,6 +200,8 @@ fn every_line_of_every_service_is_kept_once() {
     assert!(own.iter().any(|line| line.contains("Attaching to")), "{own:?}");
     assert!(own.iter().all(|line| !line.contains("line")), "{own:?}");
     assert_eq!(own.iter().filter(|line| line.contains("exited with code 0")).count(), 2, "{own:?}");
+    // Of compose and of both services.
+    assert!(done.stderr.contains(&format!(", {} lines, 0 errors", human(own.len() + 6_000))), "{}", done.stderr);
     let want = [
         run("compose", "command", "passed", 0, 0),
         run("db", "service", "passed", 0, 1),
@@ -230,9 +261,12 @@ fn what_cannot_be_done_is_said() {
     let without = project.command(&["up"]).env("PATH", project.dir()).output().unwrap();
     let without = Done::from(without).expect(127);
     assert!(without.stderr.contains("install docker's compose plugin"), "{}", without.stderr);
-    let lost = project.compose(&["--host", "unix:///nowhere.sock", "up"]).expect(125);
-    assert!(lost.stderr.contains("no Docker engine at unix:///nowhere.sock: start it"), "{}", lost.stderr);
-    assert_eq!((lost.stderr.lines().count(), project.logboom.latest()["outcome"].as_str()), (1, Some("failed")));
+    // It may need no engine; here it does, and says so itself.
+    let lost = project.compose(&["--host", "unix:///nowhere.sock", "up"]).expect(1);
+    let says = "logboom: the services are not followed: no Docker engine at unix:///nowhere.sock: start it";
+    assert!(lost.stderr.starts_with(says) && lost.stderr.lines().count() > 1, "{}", lost.stderr);
+    assert_eq!(project.runs(), [run("compose", "command", "failed", 1, 0)]);
+    assert!(project.log("exec_compose.log").iter().any(|line| line.contains("connect")), "{}", lost.stderr);
     fs::write(project.file("docker-compose.yml"), "services:\n  web:\n    imag: x\n").unwrap();
     let wrong = project.compose(&["up"]).expect(1);
     assert!(wrong.stderr.contains("imag"), "{}", wrong.stderr);
@@ -286,8 +320,15 @@ fn a_detached_up_leaves_the_services_running_and_says_how_to_follow_them() {
 fn a_one_off_run_is_composes_own_output_and_its_services_are_followed() {
     let web = format!("{}\n    depends_on: [db]", service("true"));
     let project = Project::new("oneoff", &[("web", &web), ("db", &service("echo db is up; exec sleep 1000"))]);
-    let script = "until [ -n \"$HOSTNAME\" ]; do :; done; echo one; echo two >&2; sleep 1; exit 5";
-    let done = project.compose(&["run", "--rm", "-T", "web", "/bin/sh", "-c", script]).expect(5);
+    let script = "echo one; echo two >&2; while [ ! -e /go ]; do sleep 0.1; done; exit 5";
+    let mut command = project.command(&["run", "--rm", "-T", "web", "/bin/sh", "-c", script]);
+    let running = Running::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    wait_until(|| ["one", "two"].iter().all(|line| project.all_with(line).iter().any(|message| message == line)));
+    wait_until(|| project.log("db.log") == ["db is up"]);
+    let of_project = format!("label=com.docker.compose.project={}", project.name);
+    let one_off = docker(&["ps", "-q", "--filter", &of_project, "--filter", "label=com.docker.compose.oneoff=True"]);
+    docker(&["exec", &one_off, "sh", "-c", ": > /go"]);
+    let done = running.done().expect(5);
     assert!(done.text().contains("one\n"), "{}", done.text());
     for line in ["one", "two"] {
         assert_eq!(project.all_with(line).iter().filter(|message| *message == line).count(), 1, "{line}");
@@ -305,6 +346,7 @@ fn ctrl_c_stops_the_services_and_their_last_lines_are_there() {
     let line = format!("exec {} compose up", env!("CARGO_BIN_EXE_logboom"));
     let mut terminal = Command::new("script");
     terminal.args(["-qec", &line, "/dev/null"]).current_dir(project.dir()).env("LOGBOOM_DIR", project.logboom.data());
+    terminal.env("PATH", project.path());
     terminal.env_remove("LOGBOOM_SESSION").env_remove("LOGBOOM_RUN").env("SHELL", "/bin/sh");
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of bsdutils");
     let mut shown = terminal.stdout.take().unwrap();
@@ -339,8 +381,10 @@ fn ctrl_c_stops_the_services_and_their_last_lines_are_there() {
 const V2: &str = r#"#!/bin/sh
 case "$*" in
 "compose version --short") echo 2.29.1 ;;
-"compose --project-name "*" config --format json") echo '{"name": "NAME", "services": {"web": {}}}' ;;
-"compose --project-name "*" up")
+"compose --project-name "*" config --format json")
+    [ -z "$V2_TELLS" ] || exit "$V2_TELLS"
+    echo '{"name": "NAME", "services": {"web": {}}}' ;;
+"compose up" | "compose --project-name "*" up")
     echo ' Container NAME-web-1  Created' >&2
     DOCKER create --name NAME-web-1 --label com.docker.compose.project=NAME --label com.docker.compose.service=web \
         --label com.docker.compose.container-number=1 --label com.docker.compose.oneoff=False \
@@ -356,19 +400,40 @@ case "$*" in
 esac
 "#;
 
+/// Has the project use the plugin, which makes this container.
+fn with_plugin(project: &Project) -> Container {
+    let script = V2.replace("DOCKER", &docker_program()).replace("NAME", &project.name).replace("IMAGE", IMAGE);
+    project.write_docker(&script);
+    Container { name: format!("{}-web-1", project.name) }
+}
+
+#[test]
+fn a_plugin_that_does_not_tell_the_projects_name_may_have_been_told_it() {
+    let project = Project::new("untold", &[("web", &service("true"))]);
+    // It fails, or prints nothing.
+    for tells in ["1", "0"] {
+        let container = with_plugin(&project);
+        let told = project.command(&["-p", &project.name, "up"]).env("V2_TELLS", tells).output().unwrap();
+        Done::from(told).expect(0);
+        assert_eq!(project.lines("web"), ["hello", "there"]);
+        container.remove();
+        let mut by_variable = project.command(&["up"]);
+        by_variable.env("V2_TELLS", tells).env("COMPOSE_PROJECT_NAME", &project.name);
+        Done::from(by_variable.output().unwrap()).expect(0);
+        assert_eq!(project.lines("web"), ["hello", "there"]);
+        container.remove();
+        let unknown = Done::from(project.command(&["up"]).env("V2_TELLS", tells).output().unwrap()).expect(0);
+        let says = "logboom: the services were not followed: the project's name is not known; give -p\n";
+        assert_eq!(unknown.stderr.matches(says).count(), 1, "{}", unknown.stderr);
+        assert_eq!(project.runs().len(), 1);
+    }
+}
+
 #[test]
 fn the_plugin_is_preferred_and_its_names_are_known() {
     let project = Project::new("plugin", &[("web", &service("true"))]);
-    let container = Container { name: format!("{}-web-1", project.name) };
-    let path = std::env::var("PATH").unwrap();
-    let docker = std::env::split_paths(&path).map(|dir| dir.join("docker")).find(|file| file.exists()).unwrap();
-    let bin = project.file("bin");
-    fs::create_dir(&bin).unwrap();
-    let script = V2.replace("DOCKER", docker.to_str().unwrap()).replace("NAME", &project.name).replace("IMAGE", IMAGE);
-    fs::write(bin.join("docker"), script).unwrap();
-    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = project.command(&["-p", &project.name, "up"]);
-    let done = Done::from(command.env("PATH", format!("{}:{path}", bin.display())).output().unwrap()).expect(0);
+    let container = with_plugin(&project);
+    let done = project.compose(&["-p", &project.name, "up"]).expect(0);
     assert!(done.text().contains("web-1  | \x1b[0mhello\n"), "{}", done.text());
     assert_eq!(project.lines("web"), ["hello", "there"]);
     let own = ["#5 [web 2/3] RUN make", "Attaching to web-1", "\r\x1b[Kweb-1 exited with code 0"];

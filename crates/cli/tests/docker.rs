@@ -5,39 +5,15 @@ mod common;
 #[path = "../../files/tests/small_disk/mod.rs"]
 mod small_disk;
 
-use std::{
-    io::{Read, Write},
-    net::{Shutdown, TcpListener},
-    os::unix::net::UnixStream,
-    path::PathBuf,
-    process::{Child, Stdio},
-    thread,
-};
+use std::io::Read;
 
 use common::{
     Logboom,
-    engine::{self, Container, OwnEngine, docker},
+    engine::{self, Container, Proxy, docker, follow, messages, numbered, wait_for_session},
     signal, wait_until,
 };
 use serde_json::Value;
 use small_disk::SmallDisk;
-
-fn follow(logboom: &Logboom, args: &[&str]) -> Child {
-    let mut all = vec!["docker"];
-    all.extend(args);
-    logboom.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Waits until a session of it is there and written.
-fn wait_for_session(logboom: &Logboom) {
-    let sessions = logboom.data().join("sessions");
-    let has_boom = |dir: std::fs::DirEntry| dir.path().join("records.boom").exists();
-    wait_until(|| std::fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
-}
-
-fn messages(logboom: &Logboom, stream: &str) -> Vec<String> {
-    logboom.run(["show", "--raw", "--stream", stream]).expect(0).lines()
-}
 
 #[test]
 fn streams_times_parts_and_odd_bytes_are_kept() {
@@ -137,9 +113,9 @@ fn on_a_full_disk_it_goes_on_and_takes_up_what_it_could_not() {
     let (logboom, first, late) =
         (Logboom::in_dir(disk.path().join("logs")), Container::named("disk-first"), Container::named("disk-late"));
     let label = format!("disk={}", first.name);
+    first.run(&["--label", &label], "seq 1 10; while [ ! -e /go ]; do sleep 0.1; done; seq 11 20");
     let mut following = follow(&logboom, &["--label", &label, "--until-exit", "--quiet"]);
     wait_for_session(&logboom);
-    first.run(&["--label", &label], "seq 1 10; while [ ! -e /go ]; do sleep 0.1; done; seq 11 20");
     wait_until(|| messages(&logboom, "stdout").len() == 10);
     disk.fill();
     late.run(&["--label", &label], "seq 1 10");
@@ -252,24 +228,15 @@ fn nothing_is_missed_of_containers_that_are_removed_as_they_end() {
     let mut following = follow(&logboom, &["--label", &label, "--quiet"]);
     wait_for_session(&logboom);
     for round in 0..10 {
-        let name = format!("{}-{round}", container.name);
+        let one = Container { name: format!("{}-{round}", container.name) };
         let script = "awk 'BEGIN { for (i = 1; i <= 1000; i++) print \"line\", i }'";
-        docker(&["run", "--rm", "--name", &name, "--label", &label, engine::IMAGE, "/bin/sh", "-c", script]);
+        docker(&["run", "--rm", "--name", &one.name, "--label", &label, engine::IMAGE, "/bin/sh", "-c", script]);
     }
     wait_until(|| messages(&logboom, "stdout").len() >= 10_000);
     signal("-INT", following.id());
     assert_eq!(following.wait().unwrap().code(), Some(0));
     assert_eq!(messages(&logboom, "stdout").len(), 10_000);
     logboom.run(["verify"]).expect(0);
-}
-
-/// Numbered lines on both streams, as fast as it goes.
-fn numbered(lines: u32) -> String {
-    let filler = "x".repeat(100);
-    format!(
-        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d {filler}\\n\", i; \
-         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\" }} }}'"
-    )
 }
 
 #[track_caller]
@@ -306,73 +273,9 @@ fn kills_and_rotation_at_full_rate_lose_nothing_and_repeat_nothing() {
 }
 
 #[test]
-fn kills_at_random_moments_lose_nothing_of_many_containers() {
-    const CONTAINERS: usize = 12;
-    const LINES: u32 = 15_000;
-    let logboom = Logboom::new();
-    let label = format!("logboom-random={}", std::process::id());
-    let containers: Vec<_> = (0..CONTAINERS).map(|number| Container::named(&format!("random{number}"))).collect();
-    let script = format!("{}; exit 0", paced(LINES));
-    let options = ["--label", &label, "--log-opt", "max-size=300k", "--log-opt", "max-file=9"];
-    containers.iter().for_each(|container| container.create(&options, &script));
-    let names = containers.iter().map(|container| container.name.as_str());
-    docker(&["start"].into_iter().chain(names).collect::<Vec<_>>());
-    let args = ["--label", &label, "--until-exit", "--quiet"];
-    let (mut kills, mut random) = (0, std::process::id() as u64);
-    loop {
-        let mut following = follow(&logboom, &args);
-        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        // Every third gets far; the others are killed while they begin, perhaps.
-        let millis = (random >> 40) % if kills % 3 == 2 { 800 } else { 150 };
-        thread::sleep(std::time::Duration::from_millis(millis));
-        if kills < 20 {
-            signal("-KILL", following.id());
-        }
-        // A kill may come when all is done, before the end of the process.
-        let has_ended = || logboom.jsons(["sessions", "--json"]).iter().any(|session| session["outcome"] == "passed");
-        if following.wait().unwrap().success() || has_ended() {
-            break;
-        }
-        kills += 1;
-    }
-    assert!(kills > 3, "{kills}");
-    // A kill may come before a session has its first service.
-    let sessions = logboom.jsons(["sessions", "--json"]);
-    let used: Vec<_> = sessions.iter().filter(|session| !session["runs"].as_array().unwrap().is_empty()).collect();
-    assert_eq!(used.len(), 1, "all went on in one session: {sessions:?}");
-    for container in &containers {
-        let shown = logboom.run(["show", "--run", &container.name, "--raw", "--stream", "stdout"]).expect(0).lines();
-        let wrong = (1..).map(|number| format!("out {number:07}")).zip(&shown).find(|(want, found)| want != *found);
-        assert_eq!((wrong, shown.len()), (None, LINES as usize), "{} after {kills} kills", container.name);
-    }
-    logboom.run(["verify"]).expect(0);
-}
-
-/// Hands connections over TCP on to the engine's socket, as an engine on another machine would be reached.
-fn proxy(socket: PathBuf) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            // Where the engine is gone the connection ends.
-            let Ok(engine) = UnixStream::connect(&socket) else { continue };
-            let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
-            thread::spawn(move || (pump(from, &to), to.shutdown(Shutdown::Write)));
-            thread::spawn(move || (pump(engine, &client), client.shutdown(Shutdown::Both)));
-        }
-    });
-    format!("tcp://{address}")
-}
-
-/// An engine that is killed may leave an error instead of an end.
-fn pump(mut from: impl Read, mut to: impl Write) {
-    let _ = std::io::copy(&mut from, &mut to);
-}
-
-#[test]
 fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
     let (logboom, container) = (Logboom::new(), Container::named("api"));
-    let (lines, host) = (60_000, proxy(engine::socket()));
+    let (lines, host) = (60_000, Proxy::start().host);
     container.create(&[], &numbered(lines));
     let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
     let mut following = follow(&logboom, &args);
@@ -393,13 +296,15 @@ fn the_logs_api_gives_every_line_once_through_kills_and_restarts() {
 
 #[test]
 fn a_container_that_is_started_again_goes_on() {
-    let (logboom, container) = (Logboom::new(), Container::named("restart"));
-    let host = proxy(engine::socket());
+    let container = Container::named("restart");
+    let host = Proxy::start().host;
     for args in [
         vec!["--container", &container.name, "--quiet"],
         vec!["--host", &host, "--container", &container.name, "--quiet"],
     ] {
+        let logboom = Logboom::new();
         let mut following = follow(&logboom, &args);
+        wait_for_session(&logboom);
         container.run(&[], "echo hello");
         docker(&["wait", &container.name]);
         for _ in 0..2 {
@@ -418,8 +323,8 @@ fn a_container_that_is_started_again_goes_on() {
 fn a_session_is_gone_on_with_where_it_was_left() {
     let container = Container::named("left");
     container.create(&[], "echo hello; echo there");
-    let host = proxy(engine::socket());
-    for args in [vec!["--quiet"], vec!["--quiet", "--host", &host]] {
+    let host = Proxy::start().host;
+    for args in [vec!["--quiet"], vec![], vec!["--quiet", "--host", &host]] {
         let logboom = Logboom::new();
         let id = logboom.text(["session", "start", "--name", "left"]);
         let all = ["docker", "--session", id.trim(), "--container", &container.name, "--until-exit"];
@@ -434,83 +339,6 @@ fn a_session_is_gone_on_with_where_it_was_left() {
     }
 }
 
-/// Numbered lines at some rate, so that an engine can be ended in the midst of them.
-fn paced(lines: u32) -> String {
-    format!(
-        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d\\n\", i; \
-         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\"; \
-         if (i % 500 == 0) {{ fflush(); system(\"sleep 0.05\") }} }} }}'"
-    )
-}
-
-/// Every line that the engine kept is there once, in its order. The engine itself may lose what it has read from the container and
-/// not written yet when it ends; by an attached stream (not with a file) some of that may have come. Of `lines` numbered lines
-/// it has nearly all.
-#[track_caller]
-fn expect_as_kept(logboom: &Logboom, own: &OwnEngine, host: &str, lines: u32) {
-    for (stream, part) in [("stdout", "2>/dev/null"), ("stderr", "2>&1 >/dev/null")] {
-        let kept = own.logs("paced", part);
-        let (found, kept) = (messages(logboom, stream), kept.lines().collect::<Vec<_>>());
-        assert!(found.is_sorted_by(|one, next| one < next), "{stream} of {host}: none twice, none out of its order");
-        let lacks: Vec<_> =
-            kept.iter().filter(|line| found.binary_search_by(|found| found[..].cmp(line)).is_err()).collect();
-        assert!(
-            lacks.is_empty(),
-            "{stream} of {host}: {} lines, from {} to {}",
-            lacks.len(),
-            lacks[0],
-            lacks[lacks.len() - 1]
-        );
-        assert!(host.starts_with("tcp") || found.len() == kept.len(), "{stream}: {} for {}", found.len(), kept.len());
-        assert!(stream == "stderr" || kept.len() * 10 > lines as usize * 9, "{} of {lines} lines", kept.len());
-    }
-}
-
-#[test]
-fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
-    let mut own = OwnEngine::start();
-    for host in [own.host(), proxy(own.socket())] {
-        let logboom = Logboom::new();
-        let lines = 40_000;
-        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(lines)]);
-        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
-        wait_for_session(&logboom);
-        own.docker(&["start", "paced"]);
-        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
-        for part in 1..=2 {
-            wait_until(|| bytes() > part * 300_000);
-            own.end("-TERM");
-            own.restart();
-        }
-        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
-        expect_as_kept(&logboom, &own, &host, lines);
-        let timeline = std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
-        assert!(timeline.contains("engine_lost") && timeline.contains("engine_back"), "{timeline}");
-        logboom.run(["verify"]).expect(0);
-        own.docker(&["rm", "paced"]);
-    }
-}
-
-#[test]
-fn what_a_killed_engine_kept_is_there_once() {
-    let mut own = OwnEngine::start();
-    for host in [own.host(), proxy(own.socket())] {
-        let logboom = Logboom::new();
-        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(40_000)]);
-        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
-        wait_for_session(&logboom);
-        own.docker(&["start", "paced"]);
-        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
-        wait_until(|| bytes() > 300_000);
-        own.end("-KILL");
-        own.restart();
-        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
-        expect_as_kept(&logboom, &own, &host, 1);
-        logboom.run(["verify"]).expect(0);
-        own.docker(&["rm", "paced"]);
-    }
-}
-
 #[test]
 fn what_cannot_be_followed_is_said_in_a_line() {
     let logboom = Logboom::new();
@@ -519,6 +347,8 @@ fn what_cannot_be_followed_is_said_in_a_line() {
         (vec!["docker", "--all", "--host", "unix:///nowhere.sock"], "no Docker engine at"),
         (vec!["docker", "--all", "--host", "ssh://somewhere"], "ssh"),
         (vec!["docker", "--container", "logboom-none", "--until-exit"], "no container is called logboom-none"),
+        (vec!["docker", "--label", "logboom-none", "--until-exit"], "no container fits"),
+        (vec!["docker", "--project", "logboom-none", "--until-exit"], "no container fits"),
     ] {
         let done = logboom.run(&args).expect(2);
         assert!(done.stderr.contains(says) && done.stderr.lines().count() == 1, "{args:?}: {}", done.stderr);
@@ -537,7 +367,7 @@ fn lines_are_shown_with_the_names_of_their_containers() {
 #[test]
 fn a_container_that_goes_on_holds_up_no_end() {
     let (logboom, container) = (Logboom::new(), Container::named("goes-on"));
-    let host = proxy(engine::socket());
+    let host = Proxy::start().host;
     container.run(&[], "seq 1 5000; exec sleep 1000");
     let mut following = follow(&logboom, &["--host", &host, "--container", &container.name, "--quiet"]);
     wait_for_session(&logboom);

@@ -113,10 +113,10 @@ fn compose_and_its_services_are_looked_for_at_the_same_engine() {
     let client = Client::with("nowhere");
     let name = project(&client);
     let up = ["compose", "-p", &name, "up"];
-    let lost = client.run(&up, &[]).expect(125);
+    let lost = client.run(&up, &[]).expect(1);
     assert!(lost.stderr.contains(&client.nowhere()), "{}", lost.stderr);
     // v1 heeds DOCKER_CONTEXT not at all, but the arguments, and the project's file of variables.
-    let lost = client.run(&up, &[("DOCKER_CONTEXT", "here")]).expect(125);
+    let lost = client.run(&up, &[("DOCKER_CONTEXT", "here")]).expect(1);
     assert!(lost.stderr.contains(&client.nowhere()), "{}", lost.stderr);
     let in_context = client.run(&["compose", "--", "--context", "here", "-p", &name, "up"], &[]).expect(0);
     assert!(in_context.text().contains("hello"), "{}", in_context.text());

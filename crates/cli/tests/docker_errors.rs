@@ -63,7 +63,7 @@ fn an_engine_that_is_too_old_is_to_be_upgraded() {
 #[test]
 fn where_nothing_can_be_followed_no_session_is_left() {
     let (logboom, dir) = (Logboom::new(), tempfile::tempdir().unwrap());
-    let socket = fake_engine(dir.path(), &[("/_ping", 200, "1.41")]);
+    let socket = fake_engine(dir.path(), &[("/_ping", 200, "1.41"), ("/containers/json", 200, "[]")]);
     let host = format!("unix://{}", socket.display());
     let nowhere = format!("unix://{}", dir.path().join("nowhere.sock").display());
     expect_line(logboom.run(["docker", "--all", "--host", &nowhere]), &["no Docker engine at", "nowhere.sock"]);

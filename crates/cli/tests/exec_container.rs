@@ -166,8 +166,9 @@ fn a_signal_ends_logboom_alone_and_that_is_said() {
 #[test]
 fn a_signal_is_heard_also_when_the_command_prints_no_more() {
     let around = Around::new("xclosed");
-    let child =
-        around.command(&["--", "sh", "-c", "exec >/dev/null 2>&1 </dev/null; : >/closed; sleep 300"]).spawn().unwrap();
+    // All its streams are closed, so that nothing but its exit code is waited for.
+    let script = "exec >&- 2>&- <&-; : >/closed; while :; do sleep 300; done";
+    let child = around.command(&["--", "sh", "-c", script]).spawn().unwrap();
     let closed = ["exec", around.container.name.as_str(), "sh", "-c", "until [ -e /closed ]; do sleep 0.1; done"];
     docker(&closed);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

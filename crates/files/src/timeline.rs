@@ -301,7 +301,7 @@ mod tests {
             What::Signal { signal: 15 },
             What::DrainCut { stream: Stream::Stderr },
             What::Created { container: "0123".into(), image: "web:1".into(), replaces: None },
-            What::Started { container: "0123".into(), restarts: 2 },
+            What::Restarted { container: "0123".into(), restarts: 2 },
             What::Died { container: "0123".into(), exit_code: Some(137) },
             What::EngineBack {},
             What::Other(other.as_object().unwrap().clone()),

@@ -79,6 +79,11 @@ fn hangup_of_our_session(signal: i32) -> bool {
     signal == SIGHUP && getsid(None).is_ok_and(|leader| leader == getpid())
 }
 
+/// Whether whoever started us has us ignore a signal, as nohup does. Where nobody can tell, it is not.
+pub fn is_ignored(signal: i32) -> bool {
+    ignored_signals().is_ok_and(|bits| bits & (1 << (signal - 1)) != 0)
+}
+
 /// The signals that this process ignores, as bits from 0 for signal 1.
 fn ignored_signals() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;

@@ -21,15 +21,21 @@ pub struct World<'a> {
 
 /// The project that compose v1 has these arguments for; `None` where there is no compose file, which compose says.
 pub fn name(arguments: &Arguments, world: World<'_>) -> Option<String> {
-    let env = |name: &str| variable(arguments, world, name);
-    let named = arguments.values(&["--project-name", "-p"]).last().map(|name| (*name).to_owned());
-    if let Some(name) = named.filter(|name| !name.is_empty()).or_else(|| env("COMPOSE_PROJECT_NAME")) {
-        return Some(normalized(&name));
+    if let Some(name) = given_name(arguments, world) {
+        return Some(name);
     }
+    let env = |name: &str| variable(arguments, world, name);
     let of_env_file = || env("COMPOSE_FILE")?.split(separator(world).as_str()).next().map(directory_of);
     let directory = directory(arguments, world).or_else(of_env_file).map(|directory| world.cwd.join(directory));
     let directory = directory.or_else(|| nearest(world.cwd))?;
     Some(of_directory(&directory))
+}
+
+/// The one that an option or a variable says, as all composes have it.
+pub fn given_name(arguments: &Arguments, world: World<'_>) -> Option<String> {
+    let named = arguments.values(&["--project-name", "-p"]).last().map(|name| (*name).to_owned());
+    let named = named.filter(|name| !name.is_empty());
+    named.or_else(|| variable(arguments, world, "COMPOSE_PROJECT_NAME")).map(|name| normalized(&name))
 }
 
 /// A variable as compose v1 has it: of the environment, else of the project's `.env` file.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::{
     attached::{Attached, GONE, written_ns},
     counted, facts,
+    runs::Runs,
     select::ServiceKey,
     service::{Reading, Service},
     since::Since,
@@ -43,6 +44,7 @@ pub(super) struct Containers {
     pub sources: Sources,
     since: Since,
     pub services: Vec<Service>,
+    pub runs: Runs,
     /// From where containers go on that were read before, by this follower or one before it.
     pub left: HashMap<ContainerId, Source>,
     pub attached: Attached,
@@ -74,11 +76,12 @@ impl Containers {
         for ended in &resumed.ended {
             session.end_run(ended.run, &ended.end, ended.counts)?;
         }
-        let (mut services, mut left_at) = (Vec::new(), resumed.left);
+        let (mut services, mut left_at, runs) = (Vec::new(), resumed.left, Runs::default());
         for left in resumed.services {
             let Some(run) = meta.runs.iter().find(|run| run.run.id == left.service.run) else { continue };
             let Some(key) = ServiceKey::of_labels(&run.run.labels) else { continue };
             let (id, containers) = (writer.add(left.service)?, run.containers.clone());
+            runs.add(run.run.id);
             services.push(Service::new(key, run.run.id, id, containers));
             left_at.extend(left.source.map(|source| (source.container, source)));
         }
@@ -91,6 +94,7 @@ impl Containers {
             sources,
             since,
             services,
+            runs,
             left: left_at,
             attached,
             root: None,
@@ -249,6 +253,7 @@ impl Containers {
             let _ = std::fs::remove_file(&path);
         })?;
         let id = self.writer.add(NewService::new(run.id, writer))?;
+        self.runs.add(run.id);
         self.services.push(Service::new(key, run.id, id, Vec::new()));
         let at = self.services.len() - 1;
         self.note(at, now, What::Start { name: run.name });

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
-/// `True` on a container of `compose run`, `False` on others.
-const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// `True` on a container of `compose run`, `False` on others; the same in v1 and v2.
+pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 
 /// The fewest digits of an id that are taken for one.
 const ID_DIGITS_MIN: usize = 4;

@@ -12,14 +12,25 @@ use std::{
     time::Duration,
 };
 
-use logboom_files::{FilesError, Session, session::Counts, timeline::What, with_causes};
-use logboom_record::{Level, Outcome, Time};
+use logboom_files::{
+    FilesError, Session,
+    session::{Counts, RunMeta},
+    timeline::What,
+    with_causes,
+};
+use logboom_record::{Kind, Level, Outcome, Time};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
 
-use super::{attached::written_ns, containers::Containers, select::Selection, sources::Said};
+use super::{
+    attached::written_ns,
+    containers::Containers,
+    runs::Runs,
+    select::{Selection, is_called},
+    sources::Said,
+};
 use crate::{
     engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery, Listed},
     services::ServicesError,
@@ -73,6 +84,9 @@ pub enum StreamError {
         /// What was asked for.
         wanted: String,
     },
+    /// The same for labels and projects, and for all that run.
+    #[error("no container fits, and with --until-exit one must be there; `docker ps -a` lists all there are")]
+    NoneFits,
     /// All that are followed already go on.
     #[error(
         "{name} is not followed: logboom may have {limit} files open at once, and these are needed; raise the limit (`ulimit -n`, or \
@@ -104,6 +118,7 @@ impl<F: FnMut(&str) + Send> Watcher for F {
 /// Follows containers into a session until it is stopped, or they have ended.
 #[derive(Debug)]
 pub struct LogStreamer {
+    runs: Runs,
     stop: mpsc::UnboundedSender<Stop>,
     thread: thread::JoinHandle<Result<Streamed, StreamError>>,
 }
@@ -151,7 +166,7 @@ impl LogStreamer {
         watcher: impl Watcher + Clone + 'static,
     ) -> Result<LogStreamer, StreamError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StreamError::Start)?;
-        let (engine, ahead_ns) = runtime.block_on(reach(&follow))?;
+        let (engine, ahead_ns) = runtime.block_on(reach(&follow, session))?;
         let (stop, stopped) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         // What reads and writes asks for a runtime to be there.
@@ -159,11 +174,17 @@ impl LogStreamer {
         let following =
             Following { ready: Some(ready), ..Following::begin(session.clone(), (engine, ahead_ns), follow, watcher)? };
         drop(entered);
+        let runs = following.containers.runs.clone();
         let thread = thread::Builder::new().name("containers".to_owned());
         let thread = thread.spawn(move || runtime.block_on(following.run(stopped))).map_err(StreamError::Start)?;
         // It is dropped when all is known, or when the engine went away meanwhile.
         let _ = is_ready.recv();
-        Ok(LogStreamer { stop, thread })
+        Ok(LogStreamer { runs, stop, thread })
+    }
+
+    /// The runs of the services that it follows: the session may have others, too.
+    pub fn runs(&self) -> Runs {
+        self.runs.clone()
     }
 
     /// What can stop it from elsewhere.
@@ -191,20 +212,28 @@ impl LogStreamer {
 }
 
 /// Connects, asks how far the engine's clock is ahead, and looks for what must be there.
-async fn reach(follow: &Follow) -> Result<(Engine, i64), StreamError> {
+async fn reach(follow: &Follow, session: &Session) -> Result<(Engine, i64), StreamError> {
     let engine = Engine::connect(&follow.host).await?;
     let ahead_ns = engine.clock_ahead_ns().await?;
-    if follow.until_exit {
-        for wanted in &follow.selection.containers {
-            match engine.inspect(wanted).await {
-                Err(EngineError::NoSuchContainer { .. }) => {
-                    return Err(StreamError::NoContainer { wanted: wanted.clone() });
-                }
-                other => other.map(drop)?,
-            }
-        }
+    let is_left = |run: &RunMeta| run.run.kind == Kind::Service && run.run.end.is_none();
+    // What a killed follower left may have been removed since.
+    if follow.until_exit && !session.meta()?.runs.iter().any(is_left) {
+        expect_some(&engine, &follow.selection).await?;
     }
     Ok((engine, ahead_ns))
+}
+
+/// Nobody's end can be waited for if there is nobody.
+async fn expect_some(engine: &Engine, selection: &Selection) -> Result<(), StreamError> {
+    let listed = engine.list(&ListQuery { labels: Vec::new(), all: true }).await?;
+    let is_there = |wanted: &&String| listed.iter().any(|one| is_called(wanted, &one.id, &one.name));
+    if let Some(wanted) = selection.containers.iter().find(|wanted| !is_there(wanted)) {
+        return Err(StreamError::NoContainer { wanted: wanted.clone() });
+    }
+    let fits = |one: &Listed| {
+        selection.has(&one.id, &one.name, &one.labels) && (!selection.is_all() || one.status != "exited")
+    };
+    if listed.iter().any(fits) { Ok(()) } else { Err(StreamError::NoneFits) }
 }
 
 struct Following {
@@ -257,8 +286,11 @@ impl Following {
         let mut retry = RETRY_MIN;
         loop {
             let followed = self.follow_engine(&mut stopped, &mut retry).await;
-            self.ready = None;
+            let is_first = self.ready.take().is_some();
             let Err(why) = followed else { break };
+            if is_first && !why.is_lost() {
+                return Err(why.into()); // what it refuses now it will refuse again
+            }
             self.unheard_since_ns = self.unheard_since_ns.or(self.heard_ns);
             let why = with_causes(&why);
             self.note_engine(Level::Warn, &format!("the engine is gone: {why}"), What::EngineLost { why });

@@ -3,22 +3,19 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's support fails as a test does")]
 
+mod image;
+
 use std::{
-    os::unix::fs::symlink,
-    path::Path,
     process::{Command, Stdio},
-    sync::{
-        Once,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
+pub use image::IMAGE;
 use logboom_capture::engine::{Engine, Host};
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-pub const IMAGE: &str = "logboom-test:busybox";
 
 /// Runs a test's future, and fails it when that takes too long.
 pub fn block_on<T>(test: impl Future<Output = T>) -> T {
@@ -53,7 +50,7 @@ impl Container {
     /// Creates it to run a shell script, and does not start it.
     pub fn create(options: &[&str], script: &str) -> Container {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        make_image();
+        image::make(&["docker"]);
         let name = format!("logboom-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let container = Container { name };
         let command = [&["create", "--name", &container.name], options, &[IMAGE, "sh", "-c", script]].concat();
@@ -81,31 +78,5 @@ impl Drop for Container {
     fn drop(&mut self) {
         let removed = Command::new("docker").args(["rm", "-fv", &self.name]).output();
         assert!(removed.is_ok() || std::thread::panicking());
-    }
-}
-
-/// Makes the image out of the machine's busybox where it is not there yet: nothing is pulled.
-fn make_image() {
-    static MADE: Once = Once::new();
-    MADE.call_once(|| {
-        if docker(&["images", "--quiet", IMAGE]).is_empty() {
-            let root = tempfile::tempdir().unwrap();
-            fill_root(root.path());
-            let import = format!("tar -C {} -c . | docker import - {IMAGE}", root.path().display());
-            assert!(Command::new("sh").args(["-c", &import]).stdout(Stdio::null()).status().unwrap().success());
-        }
-    });
-}
-
-fn fill_root(root: &Path) {
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-    let busybox = busybox.unwrap_or_else(|| panic!("busybox is missing (package busybox-static)"));
-    for dir in ["bin", "etc", "tmp", "proc", "sys", "dev"] {
-        std::fs::create_dir(root.join(dir)).unwrap();
-    }
-    std::fs::copy(busybox, root.join("bin/busybox")).unwrap();
-    let applets = Command::new(busybox).arg("--list").output().unwrap().stdout;
-    for applet in String::from_utf8(applets).unwrap().lines().filter(|applet| *applet != "busybox") {
-        symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
 }

@@ -4,26 +4,27 @@ use std::{
     env,
     ffi::OsString,
     fs::File,
-    io::{self, Read},
+    io::Read,
     process::{Command, Stdio},
     sync::Arc,
 };
 
 use anyhow::Result;
 use logboom_capture::{
-    command::{self, CommandError, Finished, OutputSink, Spec},
+    command::{self, OutputSink, Spec},
     compose::{
         arguments::Arguments,
         project::{self, World},
         table::{FindsEngine, Flavour, V1, V2},
     },
     docker::{
-        select::Selection,
+        select::{ONE_OFF, Selection},
         streamer::{Follow, LogStreamer, StreamError},
     },
-    engine::{EngineError, Host},
+    engine::Host,
     open_files::OpenFiles,
 };
+use logboom_files::{session::Counts, with_causes};
 use logboom_record::Time;
 
 use crate::{
@@ -31,17 +32,15 @@ use crate::{
     exit::Exit,
     options::{EngineAt, Joining, Keeping, Naming, Running},
     recording::{Recording, warn},
-    say::say,
+    say::{say, tell},
     services::{Services, ServicesSink},
-    supervise::Supervise,
+    supervise::{Ran, Supervise},
 };
 
 /// What the text log and the run of compose itself are called, whichever compose it is.
 const CALLED: &str = "compose";
 /// The label of a session that says which project it is about.
 const PROJECT: &str = "project";
-/// Tells containers of services from those of `compose run`; the same in v1 and v2.
-const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// So much of a program is looked at.
 const PROGRAM_BYTES: u64 = 128;
 /// Where docker's client and compose look for the engine.
@@ -53,6 +52,8 @@ const DOCKER_HOST: &str = "DOCKER_HOST";
 /// every service of the project is followed, from the first line of its containers on, each as a run of the same session; lines that
 /// were printed before are not kept. An attached `up` prints the lines of services, too: they are kept as theirs alone. So are not
 /// those of `up --no-log-prefix`, which cannot be told from compose's own, nor the output of an attached `run`, which is compose's.
+///
+/// Services are kept in a boom file, also with --no-boom, which is about compose's own lines.
 ///
 /// It ends when compose does. `up -d` leaves services running: what they print later is not kept, but `logboom docker --project
 /// PROJECT` follows them.
@@ -93,7 +94,7 @@ impl Compose {
         let arguments = Arguments::of(&words);
         let project = arguments.concerns_services().then(|| self.project_of(flavour, &arguments)).flatten();
         self.naming.labels.extend(project.iter().map(|project| (PROJECT.to_owned(), project.clone())));
-        let beside = Beside { flavour, arguments, project, host: self.engine.host.clone(), now };
+        let beside = Beside { flavour, arguments, project, engine: self.engine.clone(), now };
         let command = flavour.command(words);
         let Compose { naming, keeping, running, .. } = &self;
         let supervise = Supervise { global, naming, keeping, running, called: Some(CALLED), words: &command };
@@ -102,12 +103,23 @@ impl Compose {
             |config| self.joining.target(config, now),
             now,
         )?;
-        if let (Exit::Code(0), true, Some(project)) = (exit, beside.arguments.is_detached(), &beside.project)
-            && self.keeping.may_speak()
-        {
-            say(format_args!("the services go on; `logboom docker --project {project}` follows them"));
+        if exit == Exit::Code(0) {
+            self.tell_of_services(&beside);
         }
         Ok(exit)
+    }
+
+    /// What is to be known of the services that compose has started.
+    fn tell_of_services(&self, beside: &Beside) {
+        match &beside.project {
+            None if beside.arguments.concerns_services() => {
+                say("the services were not followed: the project's name is not known; give -p");
+            }
+            Some(project) if beside.arguments.is_detached() && self.keeping.may_speak() => {
+                tell(&format!("the services go on; `logboom docker --project {project}` follows them"));
+            }
+            _ => {}
+        }
     }
 
     /// Compose's own arguments.
@@ -118,14 +130,15 @@ impl Compose {
         files.chain(project).chain(self.command.iter().cloned()).collect()
     }
 
-    /// The project's name, where there is one: a file with an error has none, and compose says so.
+    /// The project's name, where there is one: a file with an error has none, and compose says so. A compose that cannot tell, or does not
+    /// say, may still have been told.
     fn project_of(&self, flavour: &Flavour, arguments: &Arguments) -> Option<String> {
-        if let Some(ask) = flavour.tell_project {
-            let words = arguments.globals().iter().map(OsString::from).chain(ask.iter().map(OsString::from));
-            return name_in(&output_of(flavour.command(words), self.engine.host.as_deref())?);
-        }
         let cwd = env::current_dir().ok()?;
-        project::name(arguments, World { cwd: &cwd, env: &|name| env::var(name).ok() })
+        let world = World { cwd: &cwd, env: &|name| env::var(name).ok() };
+        let Some(ask) = flavour.tell_project else { return project::name(arguments, world) };
+        let words = arguments.globals().iter().map(OsString::from).chain(ask.iter().map(OsString::from));
+        let printed = output_of(flavour.command(words), self.engine.host.as_deref());
+        printed.and_then(|json| name_in(&json)).or_else(|| project::given_name(arguments, world))
     }
 }
 
@@ -167,7 +180,7 @@ fn output_of(words: Vec<OsString>, host: Option<&str>) -> Option<Vec<u8>> {
 /// The name in the project that compose v2 prints as JSON.
 fn name_in(json: &[u8]) -> Option<String> {
     let project: serde_json::Value = serde_json::from_slice(json).ok()?;
-    project["name"].as_str().map(str::to_owned)
+    project["name"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// What goes on beside compose.
@@ -175,57 +188,34 @@ struct Beside {
     flavour: &'static Flavour,
     arguments: Arguments,
     project: Option<String>,
-    host: Option<String>,
+    engine: EngineAt,
     now: Time,
 }
 
 impl Beside {
-    fn run(
-        &self,
-        spec: &Spec,
-        sink: Arc<dyn OutputSink>,
-        recording: Option<&Recording>,
-    ) -> Result<Finished, CommandError> {
+    fn run(&self, spec: &Spec, sink: Arc<dyn OutputSink>, recording: Option<&Recording>) -> (Ran, Counts) {
         let mut spec = spec.clone();
-        spec.env.extend(self.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
-        let Some(recording) = recording else { return command::run(&spec, sink) };
+        spec.env.extend(self.engine.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
+        let Some(recording) = recording else { return (command::run(&spec, sink), Counts::default()) };
         spec.open_files = Some(OpenFiles::raise());
-        let streamer = self.follow(recording)?;
+        let streamer = self.follow(recording);
         let services = streamer.as_ref().zip(self.project.clone());
         let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
             Services::new(recording.session().clone(), self.flavour, project, streamer.stopper())
         });
         let sink = ServicesSink::new(sink, services, recording.noter());
         let finished = command::run(&spec, Arc::new(sink));
-        if let Some(streamer) = streamer {
-            match streamer.stop() {
-                Ok(streamed) => streamed.trouble.iter().for_each(|why| warn_of(why)),
-                Err(error) => warn_of(&logboom_files::with_causes(&error)),
-            }
-        }
-        finished
+        (finished, streamer.map(stop).unwrap_or_default())
     }
 
-    /// Follows the services. Where there is no engine compose cannot do anything either; where it is only we who cannot follow,
-    /// compose runs all the same.
-    fn follow(&self, recording: &Recording) -> Result<Option<LogStreamer>, CommandError> {
-        let Some(project) = &self.project else { return Ok(None) };
+    /// Follows the services. Where that cannot be compose runs all the same: it may need no engine, and else says itself that there is none.
+    fn follow(&self, recording: &Recording) -> Option<LogStreamer> {
+        let project = self.project.as_ref()?;
         let started = self.host().and_then(|host| {
             let follow = Follow { host, selection: self.selection(project), since: Some(self.now), until_exit: false };
-            LogStreamer::start(recording.session(), follow, |message: &str| warn_of(message))
+            LogStreamer::start(recording.session(), follow, tell)
         });
-        match started {
-            Ok(streamer) => Ok(Some(streamer)),
-            Err(StreamError::Engine(
-                error @ (EngineError::NoEngine { .. }
-                | EngineError::NoPermission { .. }
-                | EngineError::NotDocker { .. }),
-            )) => Err(CommandError::Other { action: "follow the services", source: io::Error::other(error) }),
-            Err(error) => {
-                warn(&anyhow::Error::from(error).context("the services are not followed"));
-                Ok(None)
-            }
-        }
+        started.map_err(|error| warn(&anyhow::Error::from(error).context("the services are not followed"))).ok()
     }
 
     /// The engine that compose uses.
@@ -235,10 +225,7 @@ impl Beside {
         let host = match (last(&["--host", "-H"]), last(&["--context", "-c"])) {
             (Some(host), _) => Host::given(&host, env)?,
             (None, Some(context)) => Host::of_context(&context, "--context", env)?,
-            (None, None) => match &self.host {
-                Some(host) => Host::given(host, env)?,
-                None => Host::of_client(env)?,
-            },
+            (None, None) => self.engine.host_in(env)?,
         };
         Ok(host)
     }
@@ -263,8 +250,18 @@ impl Beside {
     }
 }
 
-fn warn_of(message: &str) {
-    say(crate::visible::plain(message));
+/// Ends following; how much was kept.
+fn stop(streamer: LogStreamer) -> Counts {
+    match streamer.stop() {
+        Ok(streamed) => {
+            streamed.trouble.iter().for_each(|why| tell(&format!("not all could be kept: {why}")));
+            streamed.counts
+        }
+        Err(error) => {
+            tell(&with_causes(&error));
+            Counts::default()
+        }
+    }
 }
 
 #[cfg(test)]

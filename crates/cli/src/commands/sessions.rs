@@ -16,7 +16,7 @@ use crate::{
     human,
     output::{Look, Out},
     place,
-    say::say,
+    say::{say, tell},
     visible,
 };
 
@@ -52,7 +52,7 @@ impl Sessions {
         let text =
             if self.json { as_json(&rows) } else { table(&rows, Look::of_stdout(global.color), now).into_bytes() };
         for why in found.iter().filter_map(|status| status.damage.as_ref()) {
-            say(visible::plain(why));
+            tell(why);
         }
         if rows.is_empty() && !self.json {
             say(format_args!("no such sessions in {}", data.sessions().display()));

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 use logboom_files::{DataDir, list::Sessions, session::Status};
-use logboom_record::{Kind, Outcome, SessionId, Time};
+use logboom_record::{Kind, Outcome, RunId, SessionId, Time};
 use logboom_ring::rest;
 use logboom_store::{Cursor, Order, Query, Scope, Store, Wake};
 use logboom_store_embedded::Embedded;
@@ -88,19 +88,28 @@ fn last_lines(store: &Embedded, query: &Query, lines: usize, reading: &mut Readi
                 left -= group::lines(&page.entries, Order::Newest).len().min(left);
                 start = page.more.then_some(page.cursor);
             }
-            return copy(store, query, start, reading);
+            return copy(store, query, start, reading, &|_| true);
         }
     }
     reading.put()?;
     Ok(page.end)
 }
 
-/// Prints all from the cursor to what is now the end.
-fn copy(store: &Embedded, query: &Query, from: Option<Cursor>, reading: &mut Reading<'_>) -> Result<Cursor> {
+/// Prints all of the picked runs from the cursor to what is now the end.
+///
+/// # Errors
+/// Of the store, and of the output.
+pub fn copy(
+    store: &Embedded,
+    query: &Query,
+    from: Option<Cursor>,
+    reading: &mut Reading<'_>,
+    picks: &dyn Fn(RunId) -> bool,
+) -> Result<Cursor> {
     let mut pages = Pages::new(store, query, from);
     loop {
         let Some(page) = pages.next(usize::MAX)? else { anyhow::bail!("the store gave no page") };
-        reading.push(&page.entries);
+        reading.push(page.entries.iter().filter(|entry| picks(entry.run())));
         reading.put()?;
         if !page.more {
             return Ok(page.cursor);
@@ -109,21 +118,15 @@ fn copy(store: &Embedded, query: &Query, from: Option<Cursor>, reading: &mut Rea
 }
 
 /// A session that is followed.
-pub struct Followed<'a> {
-    /// The store that has it.
-    pub store: &'a Embedded,
-    /// The data dir.
-    pub data: &'a DataDir,
-    /// Which session.
-    pub id: &'a SessionId,
+struct Followed<'a> {
+    store: &'a Embedded,
+    data: &'a DataDir,
+    id: &'a SessionId,
 }
 
 impl Followed<'_> {
     /// Prints what comes after the cursor, until the session ends.
-    ///
-    /// # Errors
-    /// Of the store, and of the output.
-    pub fn to_the_end(&self, query: &mut Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
+    fn to_the_end(&self, query: &mut Query, mut cursor: Cursor, reading: &mut Reading<'_>) -> Result<()> {
         let mut missing = self.pick_runs(query)?;
         if !missing.is_empty() && stderr().is_terminal() {
             say(format_args!("session {} has no run {} yet; waiting for it", self.id.short(), missing.join(", ")));
@@ -138,7 +141,7 @@ impl Followed<'_> {
             }
             let came = waited && missing.is_empty();
             if wake == Wake::Entries || came {
-                cursor = copy(self.store, query, Some(cursor), reading)?;
+                cursor = copy(self.store, query, Some(cursor), reading, &|_| true)?;
             }
             if wake == Wake::Ended && !came {
                 return Ok(());

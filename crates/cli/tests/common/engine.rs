@@ -1,14 +1,21 @@
 //! The Docker engine that `make test` found or started, and containers of a test's own.
 
+#[path = "../../../capture/tests/docker/image.rs"]
+mod image;
+
 use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
 };
 
-use super::{signal, wait_until};
+pub use image::IMAGE;
 
-/// The image of all test containers: busybox alone.
-pub const IMAGE: &str = "logboom-test:busybox";
+use super::{Logboom, signal, wait_until};
 
 const NO_ENGINE: &str =
     "these tests need a Docker engine and its client: `make test` starts one where none runs (see docs/guide.md)";
@@ -30,29 +37,58 @@ pub fn socket() -> PathBuf {
 
 /// Makes the image where it is not there yet.
 pub fn make_image() {
-    make_image_at(&socket());
+    image::make(&["docker"]);
 }
 
-fn make_image_at(socket: &Path) {
-    // Two that make it at once would leave one without a name.
-    let lock = std::fs::File::create(std::env::temp_dir().join("logboom-test-image.lock")).unwrap();
-    lock.lock().unwrap();
-    let host = format!("unix://{}", socket.display());
-    let mut there = Command::new("docker");
-    there.args(["-H", &host, "image", "inspect", IMAGE]).stdout(Stdio::null()).stderr(Stdio::null());
-    if there.status().is_ok_and(|status| status.success()) {
-        return;
+/// An engine on another machine, as it were: its socket by connections over TCP, which can be cut.
+pub struct Proxy {
+    pub host: String,
+    clients: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    /// Of the engine of the tests.
+    pub fn start() -> Proxy {
+        Proxy::to(socket())
     }
-    let dir = tempfile::tempdir().unwrap();
-    let bin = dir.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    std::fs::copy("/bin/busybox", bin.join("busybox")).expect("busybox-static is needed for the test image");
-    for applet in ["sh", "cat", "sleep", "awk", "printf", "true", "false", "head", "tr", "seq", "stty"] {
-        std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
+
+    /// Of an engine that may go away meanwhile.
+    pub fn to(socket: PathBuf) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let theirs = Arc::clone(&clients);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // Where the engine is gone the connection ends.
+                let Ok(engine) = UnixStream::connect(&socket) else { continue };
+                theirs.lock().unwrap().push(client.try_clone().unwrap());
+                let (to, from) = (engine.try_clone().unwrap(), client.try_clone().unwrap());
+                thread::spawn(move || (pump(from, &to), to.shutdown(Shutdown::Write)));
+                thread::spawn(move || (pump(engine, &client), client.shutdown(Shutdown::Both)));
+            }
+        });
+        Proxy { host, clients }
     }
-    let tar = format!("tar -C {} -c . | docker -H {host} import - {IMAGE}", dir.path().display());
-    let made = Command::new("sh").args(["-c", &tar]).stdout(Stdio::null()).status().expect(NO_ENGINE);
-    assert!(made.success(), "{NO_ENGINE}");
+
+    /// Breaks all connections.
+    pub fn cut_all(&self) {
+        self.clients.lock().unwrap().drain(..).for_each(|client| drop(client.shutdown(Shutdown::Both)));
+    }
+}
+
+/// An engine that is killed may leave an error instead of an end.
+fn pump(mut from: impl Read, mut to: impl Write) {
+    let _ = std::io::copy(&mut from, &mut to);
+}
+
+/// What a container runs to print numbered lines on both streams, as fast as it goes.
+pub fn numbered(lines: u32) -> String {
+    let filler = "x".repeat(100);
+    format!(
+        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d {filler}\\n\", i; \
+         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\" }} }}'"
+    )
 }
 
 /// A container that goes with the test.
@@ -116,7 +152,7 @@ impl OwnEngine {
         let child = OwnEngine::spawn(dir.path());
         let engine = OwnEngine { dir, child };
         engine.wait();
-        make_image_at(&engine.socket());
+        image::make(&["docker", "-H", &engine.host()]);
         engine
     }
 
@@ -190,4 +226,23 @@ impl Drop for OwnEngine {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Starts to follow.
+pub fn follow(logboom: &Logboom, args: &[&str]) -> Child {
+    let mut all = vec!["docker"];
+    all.extend(args);
+    logboom.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a session of it is there and written.
+pub fn wait_for_session(logboom: &Logboom) {
+    let sessions = logboom.data().join("sessions");
+    let has_boom = |dir: std::fs::DirEntry| dir.path().join("records.boom").exists();
+    wait_until(|| std::fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(has_boom)));
+}
+
+/// What was printed on a stream, line by line; nothing may be missing.
+pub fn messages(logboom: &Logboom, stream: &str) -> Vec<String> {
+    logboom.run(["show", "--raw", "--stream", stream]).expect(0).lines()
 }

@@ -1,0 +1,130 @@
+//! `logboom docker` where logboom or the engine is killed: what the engine has kept is there once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{
+    Logboom,
+    engine::{self, Container, OwnEngine, Proxy, docker, follow, messages, wait_for_session},
+    signal, wait_until,
+};
+
+#[test]
+fn kills_at_random_moments_lose_nothing_of_many_containers() {
+    const CONTAINERS: usize = 12;
+    const LINES: u32 = 15_000;
+    let logboom = Logboom::new();
+    let label = format!("logboom-random={}", std::process::id());
+    let containers: Vec<_> = (0..CONTAINERS).map(|number| Container::named(&format!("random{number}"))).collect();
+    let script = format!("{}; exit 0", paced(LINES));
+    let options = ["--label", &label, "--log-opt", "max-size=300k", "--log-opt", "max-file=9"];
+    containers.iter().for_each(|container| container.create(&options, &script));
+    let names = containers.iter().map(|container| container.name.as_str());
+    docker(&["start"].into_iter().chain(names).collect::<Vec<_>>());
+    let args = ["--label", &label, "--until-exit", "--quiet"];
+    let (mut kills, mut random) = (0, std::process::id() as u64);
+    loop {
+        let mut following = follow(&logboom, &args);
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        // Every third gets far; the others are killed while they begin, perhaps.
+        let millis = (random >> 40) % if kills % 3 == 2 { 800 } else { 150 };
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        if kills < 20 {
+            signal("-KILL", following.id());
+        }
+        // A kill may come when all is done, before the end of the process.
+        let has_ended = || logboom.jsons(["sessions", "--json"]).iter().any(|session| session["outcome"] == "passed");
+        if following.wait().unwrap().success() || has_ended() {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 3, "{kills}");
+    // A kill may come before a session has its first service.
+    let sessions = logboom.jsons(["sessions", "--json"]);
+    let used: Vec<_> = sessions.iter().filter(|session| !session["runs"].as_array().unwrap().is_empty()).collect();
+    assert_eq!(used.len(), 1, "all went on in one session: {sessions:?}");
+    for container in &containers {
+        let shown = logboom.run(["show", "--run", &container.name, "--raw", "--stream", "stdout"]).expect(0).lines();
+        let wrong = (1..).map(|number| format!("out {number:07}")).zip(&shown).find(|(want, found)| want != *found);
+        assert_eq!((wrong, shown.len()), (None, LINES as usize), "{} after {kills} kills", container.name);
+    }
+    logboom.run(["verify"]).expect(0);
+}
+
+/// Numbered lines at some rate, so that an engine can be ended in the midst of them.
+fn paced(lines: u32) -> String {
+    format!(
+        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d\\n\", i; \
+         if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\"; \
+         if (i % 500 == 0) {{ fflush(); system(\"sleep 0.05\") }} }} }}'"
+    )
+}
+
+/// Every line that the engine kept is there once, in its order. The engine itself may lose what it has read from the container and
+/// not written yet when it ends; by an attached stream (not with a file) some of that may have come. Of `lines` numbered lines
+/// it has nearly all.
+#[track_caller]
+fn expect_as_kept(logboom: &Logboom, own: &OwnEngine, host: &str, lines: u32) {
+    for (stream, part) in [("stdout", "2>/dev/null"), ("stderr", "2>&1 >/dev/null")] {
+        let kept = own.logs("paced", part);
+        let (found, kept) = (messages(logboom, stream), kept.lines().collect::<Vec<_>>());
+        assert!(found.is_sorted_by(|one, next| one < next), "{stream} of {host}: none twice, none out of its order");
+        let lacks: Vec<_> =
+            kept.iter().filter(|line| found.binary_search_by(|found| found[..].cmp(line)).is_err()).collect();
+        assert!(
+            lacks.is_empty(),
+            "{stream} of {host}: {} lines, from {} to {}",
+            lacks.len(),
+            lacks[0],
+            lacks[lacks.len() - 1]
+        );
+        assert!(host.starts_with("tcp") || found.len() == kept.len(), "{stream}: {} for {}", found.len(), kept.len());
+        assert!(stream == "stderr" || kept.len() * 10 > lines as usize * 9, "{} of {lines} lines", kept.len());
+    }
+}
+
+#[test]
+fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
+    let mut own = OwnEngine::start();
+    for host in [own.host(), Proxy::to(own.socket()).host] {
+        let logboom = Logboom::new();
+        let lines = 40_000;
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(lines)]);
+        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
+        wait_for_session(&logboom);
+        own.docker(&["start", "paced"]);
+        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
+        for part in 1..=2 {
+            wait_until(|| bytes() > part * 300_000);
+            own.end("-TERM");
+            own.restart();
+        }
+        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
+        expect_as_kept(&logboom, &own, &host, lines);
+        let timeline = std::fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
+        assert!(timeline.contains("engine_lost") && timeline.contains("engine_back"), "{timeline}");
+        logboom.run(["verify"]).expect(0);
+        own.docker(&["rm", "paced"]);
+    }
+}
+
+#[test]
+fn what_a_killed_engine_kept_is_there_once() {
+    let mut own = OwnEngine::start();
+    for host in [own.host(), Proxy::to(own.socket()).host] {
+        let logboom = Logboom::new();
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(40_000)]);
+        let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
+        wait_for_session(&logboom);
+        own.docker(&["start", "paced"]);
+        let bytes = || std::fs::metadata(logboom.session_file("paced.log")).map_or(0, |log| log.len());
+        wait_until(|| bytes() > 300_000);
+        own.end("-KILL");
+        own.restart();
+        assert_eq!(following.wait().unwrap().code(), Some(0), "{host}");
+        expect_as_kept(&logboom, &own, &host, 1);
+        logboom.run(["verify"]).expect(0);
+        own.docker(&["rm", "paced"]);
+    }
+}
