@@ -11,7 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use logboom_files::with_causes;
@@ -38,6 +38,10 @@ use crate::{
 
 /// How long the stream of a container that has ended may take to end, too.
 const END_WAIT: Duration = Duration::from_secs(2);
+
+/// How far the log of a container that goes on may lag behind what came of it, and how often it is looked at meanwhile.
+const LAG_MAX: Duration = Duration::from_secs(1);
+const LAG_PAUSE: Duration = Duration::from_millis(100);
 
 const BLIND: &str = "its log driver keeps nothing to read, so what it printed before now cannot be had; to have all of it start logboom \
                      before the container, or create it with --log-driver json-file";
@@ -380,9 +384,17 @@ impl Containers {
         let text = self.session.meta()?.runs.into_iter().find(|run| run.run.id == self.services[at].run);
         let text = text.and_then(|run| run.text).map(|text| self.session.dir().join(text));
         let last = last.or_else(|| last_recorded(&text?).ok()).unwrap_or_default();
-        let found = match seek(container, engine, &last).await {
-            Err(error) if !error.is_lost() => [None, None], // it is told where the log is read
-            found => found?,
+        let until = Instant::now() + LAG_MAX;
+        let found = loop {
+            let found = match seek(container, engine, &last).await {
+                Err(error) if !error.is_lost() => [None, None], // it is told where the log is read
+                found => found?,
+            };
+            let is_whole = facts::is_over(&container.state.status) || Instant::now() >= until;
+            if is_whole || !found.contains(&None) {
+                break found;
+            }
+            tokio::time::sleep(LAG_PAUSE).await;
         };
         if found.contains(&None) {
             self.miss(at, ROTATED);
