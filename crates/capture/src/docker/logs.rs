@@ -110,8 +110,8 @@ impl Entries {
         let stamp = self.days.utc(&entry[..blank]).or_else(|| self.days.any(&entry[..blank]));
         let stamp_ns = stamp.ok_or(BadEntry::NoStamp)?;
         let next = &mut self.streams[usize::from(stream == Stream::Stderr)].next;
-        // Places ascend also where the engine's clock is put back.
-        let part = u64::try_from(stamp_ns).unwrap_or(0).max(next.part);
+        // An entry with an earlier stamp is one that came before: engines repeat entries where a log rotates while it is followed.
+        let part = u64::try_from(stamp_ns).unwrap_or(0);
         let at = if next.part == part { *next } else { Place { part, offset: 0 } };
         *next = Place { offset: at.offset + 1, ..at };
         self.newest_ns = self.newest_ns.max(part);
