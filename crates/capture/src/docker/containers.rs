@@ -432,7 +432,7 @@ impl Containers {
     }
 
     /// Adds to the timeline. Where there is no room for an event there is none for records either, and those are counted.
-    pub fn note(&self, at: usize, time: Time, what: What) {
+    fn note(&self, at: usize, time: Time, what: What) {
         let run = self.services[at].run;
         let _ = timeline::append(self.session.dir(), &[timeline::Event { time, run, what }]);
     }

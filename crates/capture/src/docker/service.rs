@@ -65,7 +65,7 @@ pub(super) struct Reading {
     pub failures: u32,
 }
 
-/// What is not read any more for now.
+/// What broke off before its end.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The logs API, at this place.

@@ -1,7 +1,7 @@
 //! Follows containers into a session: those there are, and those to come.
 //!
 //! The engine's events say what happens; what a container prints comes from where it is kept best: the engine's own log file
-//! where that can be read, else from the container itself or the logs API. An engine that is gone is waited for, and then asked for everything
+//! where that can be read, else from the container itself or the logs API. An engine that is gone is waited for, and asked for all
 //! again: nothing here depends on an event being heard.
 
 use std::{
