@@ -15,6 +15,7 @@ mod early;
 mod ending;
 pub mod exec;
 mod facts;
+pub mod joining;
 pub mod jsonfile;
 pub mod logfile;
 pub mod logs;

@@ -1,4 +1,4 @@
-//! `logboom docker` where logboom or the engine is killed: what the engine has kept is there once.
+//! `logboom docker` where logboom or the engine is killed, a log rotates, or a clock is put back: what the engine has kept is there once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
@@ -126,5 +126,70 @@ fn what_a_killed_engine_kept_is_there_once() {
         expect_as_kept(&logboom, &own, &host, 1);
         logboom.run(["verify"]).expect(0);
         own.docker(&["rm", "paced"]);
+    }
+}
+
+/// The numbers of the lines on stdout, in their order, each once; and how often it was told that the log had lost its beginning.
+fn numbers(logboom: &Logboom) -> (Vec<u32>, usize) {
+    let shown = logboom.run(["show", "--raw", "--stream", "stdout"]);
+    let told = shown.stderr.matches("the engine's log lost its beginning").count();
+    assert_eq!(shown.code, Some(i32::from(told > 0)), "{}", shown.stderr);
+    let lines = String::from_utf8(shown.stdout).unwrap();
+    let numbers: Vec<u32> = lines.lines().map(|line| line[4..11].parse().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "none twice, none out of its order");
+    (numbers, told)
+}
+
+#[test]
+fn logs_that_rotate_while_they_are_asked_for_give_every_line_once() {
+    const LINES: u32 = 40_000;
+    let host = Proxy::start().host;
+    for driver in ["json-file", "local"] {
+        let (logboom, container) = (Logboom::new(), Container::named(&format!("rotated-{driver}")));
+        let options = ["--log-driver", driver, "--log-opt", "max-size=200k", "--log-opt", "max-file=5"];
+        container.run(&options, &paced(LINES));
+        logboom.run(["docker", "--host", &host, "--container", &container.name, "--until-exit", "--quiet"]).expect(0);
+        let (numbers, told) = numbers(&logboom);
+        // It was started before it was followed.
+        assert!(numbers[0] < LINES / 2, "{}", numbers[0]);
+        assert_eq!((numbers[0]..=LINES).collect::<Vec<_>>(), numbers, "{driver}");
+        assert_eq!(told, 0);
+        logboom.run(["verify"]).expect(0);
+    }
+}
+
+#[test]
+fn what_a_log_lost_while_it_was_asked_for_is_a_gap() {
+    const LINES: u32 = 400_000;
+    let (logboom, container) = (Logboom::new(), Container::named("overrun"));
+    let host = Proxy::start().host;
+    container.run(&["--log-opt", "max-size=200k", "--log-opt", "max-file=2"], &engine::numbered(LINES));
+    logboom.run(["docker", "--host", &host, "--container", &container.name, "--until-exit", "--quiet"]).expect(0);
+    let (numbers, told) = numbers(&logboom);
+    let holes = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert!(numbers.last() == Some(&LINES) && 0 < holes && holes <= told, "{holes} holes, {told} told");
+}
+
+#[test]
+fn a_clock_that_is_put_back_hides_nothing() {
+    let (logboom, container) = (Logboom::new(), Container::named("clock"));
+    let host = Proxy::start().host;
+    let id = logboom.text(["session", "start", "--name", "clock"]);
+    let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
+    let follow = ["docker", "--session", id.trim()].into_iter().chain(args);
+    container.run(&[], "for line in 1 2 3; do echo $line; echo err $line >&2; done");
+    docker(&["wait", &container.name]);
+    // As if the engine's clock had been ahead by then.
+    let log = docker(&["inspect", "-f", "{{.LogPath}}", &container.name]);
+    let kept = std::fs::read_to_string(log.trim()).unwrap();
+    let year = &docker(&["inspect", "-f", "{{.Created}}", &container.name])[..4];
+    std::fs::write(log.trim(), kept.replace(&format!("\"time\":\"{year}-"), "\"time\":\"2199-")).unwrap();
+    for times in 1..=3 {
+        logboom.run(follow.clone()).expect(0);
+        let lines = logboom.text(["show", "--raw", "--stream", "stdout"]);
+        assert_eq!(lines, "1\n2\n3\n".repeat(times));
+        assert_eq!(messages(&logboom, "stderr").len(), 3 * times);
+        container.start();
+        docker(&["wait", &container.name]);
     }
 }

@@ -38,8 +38,6 @@ pub(super) async fn has_beginning(container: &Container, engine: &Engine) -> Res
 /// The last entries of a log.
 pub(super) struct Tail {
     entries: Delivery,
-    /// The newest of their time stamps.
-    newest_ns: u64,
 }
 
 pub(super) async fn tail_of(container: &Container, engine: &Engine) -> Result<Option<Tail>, EngineError> {
@@ -52,8 +50,7 @@ pub(super) async fn tail_of(container: &Container, engine: &Engine) -> Result<Op
             return Ok(None);
         }
     }
-    let newest_ns = entries.pieces.iter().map(|piece| piece.at.part).max().unwrap_or(0);
-    Ok(Some(Tail { entries, newest_ns }))
+    Ok(Some(Tail { entries }))
 }
 
 impl Tail {
@@ -78,13 +75,19 @@ impl Tail {
         is_alike && !repeats(&texts)
     }
 
-    /// The place behind these entries: what comes later has later time stamps.
+    /// The place behind these entries.
     pub fn reached(&self) -> Reached {
-        let behind = StreamPlace { at: Place { part: self.newest_ns + 1, offset: 0 }, ..StreamPlace::default() };
-        match self.entries.pieces.is_empty() {
-            true => Reached::default(),
-            false => Reached { stdout: behind, stderr: behind },
-        }
+        let newest_ns = self.entries.pieces.iter().map(|piece| piece.at.part).max().unwrap_or(0);
+        let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
+            let last = self.entries.pieces.iter().rfind(|piece| piece.stream == stream);
+            let at = match last.map(|piece| piece.at) {
+                Some(at) => Place { offset: at.offset + 1, ..at },
+                // What it printed is before these entries, and what comes is behind them.
+                None => Place { part: newest_ns, offset: 0 },
+            };
+            StreamPlace { at, ..StreamPlace::default() }
+        });
+        Reached { stdout, stderr }
     }
 }
 

@@ -1,12 +1,15 @@
 //! What the logs API sends, as pieces that know their place.
 //!
-//! Each entry begins with a time stamp. It is the only thing by which an entry can be asked for again, so places are time
-//! stamps; the pieces of a line over 16 KiB share one, and are counted. Each stream has its own place, for the order of one
-//! stream against the other is not that of the stamps. No I/O: the caller reads frames and pushes them.
+//! Each entry begins with a time stamp. Its place is that, or the latest of its stream before it where the engine's clock was put
+//! back, and how many entries of that place came before: the pieces of a line over 16 KiB share one stamp. Each stream has its own
+//! place, for the order of one stream against the other is not that of the stamps. No I/O: the caller reads frames and pushes them.
 
 use logboom_record::{Stream, Time};
 
-use super::jsonfile::Days;
+use super::{
+    joining::{self, Joined, Joining, Pace},
+    jsonfile::Days,
+};
 use crate::{
     engine::{Frame, Framing},
     services::feed::{Delivery, Piece, Place, Reached, StreamPlace},
@@ -21,8 +24,8 @@ const TEXT_BYTES_MAX: usize = 16_384;
 /// The longest time stamp, with the blank behind it.
 const STAMP_BYTES_MAX: usize = 40;
 
-/// How far before the newest entry the other stream's next one may be.
-const DISORDER_NS: u64 = 60_000_000_000;
+/// So much is kept that may be new, until it shows whether it is.
+const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// What comes is not what the logs API sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,33 +38,88 @@ pub enum BadEntry {
     TooLarge,
 }
 
-/// Turns the frames of one request into deliveries.
+/// Turns the frames of answers about one container into deliveries.
 #[derive(Debug)]
 pub struct Entries {
     framing: Framing,
+    /// Where the answer has to go on.
     from: Reached,
+    /// At which time the next answer has to begin, or before.
+    begins_by: u64,
+    pace: Pace,
+    joining: Joining,
+    /// The first entry that the whole log had.
+    begins: Option<(Stream, u64)>,
     days: Days,
     streams: [OneStream; 2],
-    newest_ns: u64,
+    /// What may be new.
+    held: Delivery,
+    /// Whether the line of each stream's last entry may go on in the next.
+    in_line: [bool; 2],
+    /// How many entries came with this answer, and how many of them were new, before it was settled.
+    came: u64,
+    new: u64,
+    /// How many came after that.
+    live: u64,
+    /// Whether something of this answer was given away.
+    has_joined: bool,
+    /// The stream and the stamp of the last entry.
+    last: Option<(Stream, Vec<u8>)>,
 }
 
 #[derive(Debug, Default)]
 struct OneStream {
     /// The beginning of an entry whose end has not come.
     partial: Vec<u8>,
-    /// The place of the next entry if its stamp is that of the last.
+    /// The place of the next entry if its stamp is not later than the last.
     next: Place,
 }
 
 impl Entries {
-    /// Of a request for what follows `from`, see [`since_ns`].
+    /// To go on from a place.
     pub fn new(framing: Framing, from: Reached) -> Entries {
-        Entries { framing, from, days: Days::default(), streams: Default::default(), newest_ns: 0 }
+        let begins_by = joining::begins_by(&from);
+        Entries {
+            framing,
+            from,
+            begins_by,
+            pace: Pace::from(&from),
+            joining: Joining::new(&from, [false; 2], None, begins_by),
+            begins: None,
+            days: Days::default(),
+            streams: Default::default(),
+            held: Delivery::default(),
+            in_line: [false; 2],
+            came: 0,
+            new: 0,
+            live: 0,
+            has_joined: false,
+            last: None,
+        }
     }
 
-    /// From where to ask again so that what was pushed does not come again, or is known by its place.
+    /// Begins with another answer. Gives how many of the log's last entries it is to have, or all.
+    pub fn begin(&mut self) -> Option<u32> {
+        self.from = self.reached();
+        self.pace.goes_on(self.live);
+        let entries = self.pace.entries();
+        self.joining = Joining::new(&self.from, self.in_line, entries, self.begins_by);
+        (self.streams, self.held, self.has_joined) = (Default::default(), Delivery::default(), false);
+        (self.came, self.new, self.live) = (0, 0, 0);
+        entries
+    }
+
+    /// Whether nothing came yet.
+    pub fn is_at_beginning(&self) -> bool {
+        self.reached() == Reached::default()
+    }
+
+    /// From where to ask again so that what was taken does not come again, or is known by its place.
     pub fn reached(&self) -> Reached {
         let mut reached = self.from;
+        if !self.has_joined {
+            return reached;
+        }
         for (place, stream) in [&mut reached.stdout, &mut reached.stderr].into_iter().zip(&self.streams) {
             if stream.next > place.at {
                 *place = StreamPlace { at: stream.next, ..StreamPlace::default() };
@@ -70,63 +128,164 @@ impl Entries {
         reached
     }
 
-    /// Takes a frame; what is an entry by now is added to the delivery, unless it is in records already.
+    /// Where this answer goes on; where it is [`Joined::Torn`], what is new of it.
+    pub fn from(&self) -> &Reached {
+        &self.from
+    }
+
+    /// How many entries of this answer are new.
+    pub fn new_entries(&self) -> u64 {
+        self.new
+    }
+
+    /// Whether a frame is of the last entry that came, or of another piece of its line.
+    pub fn is_last(&self, frame: &Frame<'_>) -> bool {
+        self.last.as_ref().is_some_and(|(stream, stamp)| *stream == frame.stream && frame.bytes.starts_with(stamp))
+    }
+
+    /// Whether the entries that the log had when it was asked for have come.
+    pub fn is_settled(&self) -> bool {
+        self.joining.is_settled()
+    }
+
+    /// Takes a frame; what is an entry by now, and new, is added to the delivery. Nothing more is to be pushed of an answer that
+    /// is [`Joined::Short`]: it is to be asked for more.
     ///
     /// # Errors
     /// [`BadEntry`]; what the delivery has got is good.
-    pub fn push(&mut self, frame: &Frame<'_>, into: &mut Delivery) -> Result<(), BadEntry> {
+    pub fn push(&mut self, frame: &Frame<'_>, into: &mut Delivery) -> Result<Joined, BadEntry> {
         let at = usize::from(frame.stream == Stream::Stderr);
         if frame.starts && frame.ends {
             return self.entry(frame.stream, frame.bytes, into);
         }
         let mut partial = std::mem::take(&mut self.streams[at].partial);
         partial.extend_from_slice(frame.bytes);
-        let done = match self.framing {
+        let (joined, done) = match self.framing {
             Framing::Raw => self.raw_entries(&partial, into)?,
-            _ if frame.ends => self.entry(frame.stream, &partial, into).map(|()| partial.len())?,
-            _ => 0,
+            _ if frame.ends => (self.entry(frame.stream, &partial, into)?, partial.len()),
+            _ => (self.joining.joined(), 0),
         };
         partial.drain(..done);
         match partial.len() {
             ..=ENTRY_BYTES_MAX => self.streams[at].partial = partial,
             _ => return Err(BadEntry::TooLarge),
         }
-        Ok(())
+        Ok(joined)
+    }
+
+    /// All that the log had when it was asked for has come, as the end of the answer shows, or as it seems.
+    pub fn settle(&mut self, is_end: bool, into: &mut Delivery) -> Joined {
+        // Fewer than were asked for are all.
+        if is_end && self.pace.entries().is_some_and(|entries| self.came < u64::from(entries)) {
+            self.joining.set_whole();
+        }
+        let joined = self.joining.settle();
+        self.joined(joined, into);
+        if joined != Joined::Short {
+            self.begins_by = u64::MAX;
+            self.pace.came(self.came, self.new);
+        }
+        joined
     }
 
     /// Takes the whole entries at the beginning; tells how many bytes they are. Without frames an entry ends with a newline, or
     /// where it is full.
-    fn raw_entries(&mut self, bytes: &[u8], into: &mut Delivery) -> Result<usize, BadEntry> {
-        let mut done = 0;
-        while let Some(len) = raw_entry(&bytes[done..])? {
-            self.entry(Stream::Stdout, &bytes[done..done + len], into)?;
+    fn raw_entries(&mut self, bytes: &[u8], into: &mut Delivery) -> Result<(Joined, usize), BadEntry> {
+        let (mut joined, mut done) = (self.joining.joined(), 0);
+        while joined != Joined::Short
+            && let Some(len) = raw_entry(&bytes[done..])?
+        {
+            joined = self.entry(Stream::Stdout, &bytes[done..done + len], into)?;
             done += len;
         }
-        Ok(done)
+        Ok((joined, done))
     }
 
-    fn entry(&mut self, stream: Stream, entry: &[u8], into: &mut Delivery) -> Result<(), BadEntry> {
+    fn entry(&mut self, stream: Stream, entry: &[u8], into: &mut Delivery) -> Result<Joined, BadEntry> {
         let blank = memchr::memchr(b' ', &entry[..entry.len().min(STAMP_BYTES_MAX)]).ok_or(BadEntry::NoStamp)?;
-        let stamp = self.days.utc(&entry[..blank]).or_else(|| self.days.any(&entry[..blank]));
-        let stamp_ns = stamp.ok_or(BadEntry::NoStamp)?;
-        let next = &mut self.streams[usize::from(stream == Stream::Stderr)].next;
-        // An entry with an earlier stamp is one that came before: engines repeat entries where a log rotates while it is followed.
+        let (stamp, text) = (&entry[..blank], &entry[blank + 1..]);
+        let stamp_ns = self.days.utc(stamp).or_else(|| self.days.any(stamp)).ok_or(BadEntry::NoStamp)?;
         let part = u64::try_from(stamp_ns).unwrap_or(0);
-        let at = if next.part == part { *next } else { Place { part, offset: 0 } };
+        if self.came == 0 && self.pace.entries().is_none() {
+            self.note_first((stream, part));
+        }
+        let mut joined = self.joining.see(stream, part);
+        if joined == Joined::Short {
+            self.joined(joined, into);
+            return Ok(joined);
+        }
+        if joined == Joined::Torn {
+            self.begin_anew(); // before it is looked whether this one is new
+        }
+        self.note_last(stream, stamp);
+        let next = &mut self.streams[usize::from(stream == Stream::Stderr)].next;
+        let at = if next.part >= part { *next } else { Place { part, offset: 0 } };
         *next = Place { offset: at.offset + 1, ..at };
-        self.newest_ns = self.newest_ns.max(part);
-        self.deliver(stream, stamp_ns, at, &entry[blank + 1..], into);
-        Ok(())
+        let is_new = at >= self.from.of(stream).at;
+        match self.joining.is_settled() {
+            true => self.live += 1,
+            false => (self.came, self.new) = (self.came + 1, self.new + u64::from(is_new)),
+        }
+        if is_new {
+            self.held.bytes.extend_from_slice(text);
+            let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            self.held.pieces.push(Piece { stream, len, origin_time_ns: Some(stamp_ns), at });
+        }
+        if joined == Joined::Open && self.held.bytes_held() > HELD_BYTES_MAX {
+            joined = self.joining.give_up();
+        }
+        self.joined(joined, into);
+        Ok(joined)
     }
 
-    fn deliver(&mut self, stream: Stream, stamp_ns: i64, at: Place, text: &[u8], into: &mut Delivery) {
-        if at < self.from.of(stream).at {
-            return;
+    /// Gives away what is held, or forgets it, as soon as it shows whether it is new.
+    fn joined(&mut self, joined: Joined, into: &mut Delivery) {
+        match joined {
+            Joined::Open => return,
+            Joined::Yes => {}
+            Joined::Short => {
+                self.held = Delivery::default();
+                return self.pace.was_short();
+            }
+            Joined::Torn => {
+                self.begin_anew();
+                if self.joining.joined() == Joined::Open {
+                    return;
+                }
+            }
         }
-        into.bytes.extend_from_slice(text);
-        let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        into.pieces.push(Piece { stream, len, origin_time_ns: Some(stamp_ns), at });
-        into.reached = Place { part: self.newest_ns.saturating_sub(DISORDER_NS), offset: 0 };
+        self.has_joined = true;
+        for piece in &self.held.pieces {
+            self.in_line[usize::from(piece.stream == Stream::Stderr)] = piece.len as usize == TEXT_BYTES_MAX;
+        }
+        into.bytes.append(&mut self.held.bytes);
+        into.pieces.append(&mut self.held.pieces);
+    }
+
+    /// What came last is not in the log, so what it has behind what is known of it by now is new, whatever its stamps are. Where
+    /// nothing of it is known the stamps tell.
+    fn begin_anew(&mut self) {
+        let is_settled = self.joining.is_settled();
+        let places = [&mut self.from.stdout, &mut self.from.stderr];
+        for ((place, stream), is_lost) in places.into_iter().zip(&self.streams).zip(self.joining.go_on()) {
+            if is_lost && (is_settled || stream.next > Place::default()) {
+                *place = StreamPlace { at: stream.next, ..StreamPlace::default() };
+            }
+        }
+    }
+
+    /// Notes with which entry the whole log begins.
+    fn note_first(&mut self, first: (Stream, u64)) {
+        if self.begins.replace(first).is_some_and(|was| was != first) {
+            self.joining.set_torn();
+        }
+    }
+
+    fn note_last(&mut self, stream: Stream, stamp: &[u8]) {
+        let (last_stream, last_stamp) = self.last.get_or_insert_with(|| (stream, Vec::new()));
+        *last_stream = stream;
+        last_stamp.clear();
+        last_stamp.extend_from_slice(stamp);
     }
 }
 
@@ -143,17 +302,6 @@ fn raw_entry(bytes: &[u8]) -> Result<Option<usize>, BadEntry> {
     Ok(end.or((full == TEXT_BYTES_MAX).then_some(full)).map(|len| blank + 1 + len))
 }
 
-/// From which time on to ask so that nothing is missed that is not in records.
-pub fn since_ns(from: &Reached) -> Option<i64> {
-    let [low, high] = {
-        let (out, err) = (from.stdout.at.part, from.stderr.at.part);
-        [out.min(err), out.max(err)]
-    };
-    // A stream that has been silent for long is no reason to read all of the log again.
-    let since = low.max(high.saturating_sub(DISORDER_NS));
-    i64::try_from(since).ok().filter(|since| *since > 0)
-}
-
 /// A delivery of what was read now.
 pub fn delivery(now: Time) -> Delivery {
     Delivery { time: now, ..Delivery::default() }
@@ -163,6 +311,7 @@ pub fn delivery(now: Time) -> Delivery {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn stamp(second: u64) -> String {
         format!("2026-01-02T03:04:{second:02}.000000001Z")
@@ -221,13 +370,181 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_silent_stream_does_not_have_the_whole_log_read_again() {
-        let at = |second| StreamPlace { at: Place { part: ns(second), offset: 3 }, ..StreamPlace::default() };
-        let since = |stdout, stderr| since_ns(&Reached { stdout, stderr });
-        assert_eq!(since(StreamPlace::default(), StreamPlace::default()), None);
-        assert_eq!(since(at(0), at(30)), Some(ns(0) as i64));
-        assert_eq!(since(at(100), StreamPlace::default()), Some(ns(40) as i64));
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A container prints so many entries, so many of them with one stamp, in so many ns.
+        Print { stderr: bool, entries: usize, pieces: usize, ns: u64 },
+        /// The engine's clock is put back.
+        ClockBack(u64),
+        /// So many hundredths of the log are gone.
+        Rotate(usize),
+        /// It is read; if it is followed, so many entries of each stream come meanwhile.
+        Read { follow: Option<usize> },
+        /// It is read from where this follower was, or from records that lack what one stream printed last.
+        Again { lacks: Option<Stream> },
+    }
+
+    /// Where the clock is put back and the log loses its beginning as well, some may be taken for old that is new.
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        prop_oneof![
+            steps_and((0_usize..=100).prop_map(Step::Rotate).boxed()),
+            steps_and((1_u64..1_000_000_000_000).prop_map(Step::ClockBack).boxed())
+        ]
+    }
+
+    fn steps_and(rare: BoxedStrategy<Step>) -> impl Strategy<Value = Vec<Step>> {
+        let print = (any::<bool>(), 1_usize..90, prop_oneof![Just(1), 1_usize..9], 0_u64..20_000_000_000)
+            .prop_map(|(stderr, entries, pieces, ns)| Step::Print { stderr, entries, pieces, ns });
+        let lacks = prop_oneof![Just(None), Just(Some(Stream::Stdout)), Just(Some(Stream::Stderr))];
+        let step = prop_oneof![
+            8 => print,
+            2 => rare,
+            8 => prop_oneof![Just(None), (0_usize..9).prop_map(Some)].prop_map(|follow| Step::Read { follow }),
+            1 => lacks.prop_map(|lacks| Step::Again { lacks }),
+        ];
+        proptest::collection::vec(step, 1..60)
+    }
+
+    /// A log that is written and read.
+    struct Play {
+        /// Its entries in the order in which they were written, of which the first are gone.
+        log: Vec<(Stream, u64)>,
+        gone: usize,
+        now: u64,
+        was_put_back: bool,
+        entries: Entries,
+        before: Reached,
+        /// The entries that came, and where.
+        came: BTreeMap<usize, Place>,
+    }
+
+    impl Play {
+        fn print(&mut self, stream: Stream, entries: usize, pieces: usize, ns: u64) {
+            let mut stamp = 0;
+            for number in 0..entries {
+                if number % pieces == 0 {
+                    self.now += ns / entries as u64 + 1;
+                    // Those of stderr are late, and differ from those of stdout.
+                    stamp = if stream == Stream::Stderr { 2 * (self.now - 1_000_000_000) + 1 } else { 2 * self.now };
+                }
+                self.log.push((stream, stamp));
+            }
+        }
+
+        fn rotate(&mut self, hundredths: usize, may_cut_lines: bool) {
+            // A file of a log has more than one line.
+            let first = self.log.get(self.gone).copied();
+            self.gone += (self.log.len() - self.gone) * hundredths / 100;
+            while let Some(next) = self.log.get(self.gone)
+                && self.gone > 0
+                && (Some(*next) == first || (!may_cut_lines && *next == self.log[self.gone - 1]))
+            {
+                self.gone += 1;
+            }
+        }
+
+        fn push(&mut self, number: usize, into: &mut Delivery) -> Joined {
+            let (stream, ns) = self.log[number];
+            let (second, ns) = (ns / 1_000_000_000, ns % 1_000_000_000);
+            let (minute, second) = (second / 60, second % 60);
+            let (hour, minute) = (minute / 60, minute % 60);
+            let entry = format!("2026-01-02T{hour:02}:{minute:02}:{second:02}.{ns:09}Z {number}\n");
+            self.entries.push(&frame(stream, entry.as_bytes()), into).unwrap()
+        }
+
+        fn read(&mut self, follow: Option<usize>) {
+            // Nobody knows of what was gone before it was read for the first time.
+            let (mut delivery, mut was_told) = (Delivery::default(), self.entries.is_at_beginning());
+            loop {
+                let last = self.entries.begin().map_or(usize::MAX, |last| last as usize);
+                let there = self.gone.max(self.log.len().saturating_sub(last))..self.log.len();
+                let mut joined = Joined::Open;
+                for number in there {
+                    joined = self.push(number, &mut delivery);
+                    was_told |= joined == Joined::Torn;
+                    if joined == Joined::Short {
+                        break;
+                    }
+                }
+                if joined != Joined::Short {
+                    joined = self.entries.settle(follow.is_none(), &mut delivery);
+                    was_told |= joined == Joined::Torn;
+                }
+                let live = follow.map_or(self.log.len()..self.log.len(), |more| {
+                    let first = self.log.len();
+                    self.print(Stream::Stdout, more, 1, 1_000);
+                    self.print(Stream::Stderr, more, 1, 1_000);
+                    first..self.log.len()
+                });
+                for number in live {
+                    if joined != Joined::Short {
+                        joined = self.push(number, &mut delivery);
+                    }
+                }
+                if joined != Joined::Short {
+                    break;
+                }
+            }
+            self.take(&delivery);
+            for number in 0..self.log.len() {
+                let may_lack = was_told && number < self.gone;
+                assert!(self.came.contains_key(&number) || may_lack, "{number} of {}..{}", self.gone, self.log.len());
+                // What is known to be missing is not looked for any more.
+                self.came.entry(number).or_default();
+            }
+        }
+
+        fn take(&mut self, delivery: &Delivery) {
+            let mut last = [None; 2];
+            for (stream, at, text) in texts(delivery) {
+                let number: usize = text.trim().parse().unwrap();
+                let last = &mut last[usize::from(stream == Stream::Stderr)];
+                assert!(*last < Some((number, at)), "the order of one stream");
+                *last = Some((number, at));
+                assert_eq!(self.came.insert(number, at), None, "{number} came twice");
+            }
+        }
+
+        fn again(&mut self, lacks: Option<Stream>) {
+            let mut from = self.entries.reached();
+            if let Some(stream) = lacks.filter(|_| !self.was_put_back) {
+                let place = self.before.of(stream).at;
+                let last = from.stdout.at.part.max(from.stderr.at.part);
+                if place.part + joining::DISORDER_NS >= last {
+                    *(if stream == Stream::Stderr { &mut from.stderr } else { &mut from.stdout }) =
+                        *self.before.of(stream);
+                    let log = &self.log;
+                    self.came.retain(|number, at| log[*number].0 != stream || *at < place || *number < self.gone);
+                }
+            }
+            self.entries = Entries::new(Framing::Multiplexed, from);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        #[test]
+        fn every_entry_comes_once_or_a_rotation_is_told(steps in steps()) {
+            let entries = Entries::new(Framing::Multiplexed, Reached::default());
+            let (log, came, before) = (Vec::new(), BTreeMap::new(), Reached::default());
+            let mut play = Play { log, gone: 0, now: 9_000_000_000_000, was_put_back: false, entries, before, came };
+            // Another follower does not see that the log has lost its beginning in the midst of the line that came last.
+            let is_known = !steps.iter().any(|step| matches!(step, Step::Again { .. }));
+            for step in steps {
+                match step {
+                    Step::Print { stderr, entries, pieces, ns } => {
+                        play.print(if stderr { Stream::Stderr } else { Stream::Stdout }, entries, pieces, ns);
+                    }
+                    Step::ClockBack(ns) => (play.now, play.was_put_back) = (play.now - ns.min(play.now / 4), true),
+                    Step::Rotate(hundredths) => play.rotate(hundredths, is_known),
+                    Step::Read { follow } => {
+                        play.before = play.entries.reached();
+                        play.read(follow);
+                    }
+                    Step::Again { lacks } => play.again(lacks),
+                }
+            }
+        }
     }
 
     proptest! {

@@ -16,12 +16,14 @@ use logboom_record::Time;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
+    time::Instant,
 };
 
 use super::{
     attach::{Attachment, Detached, Outlet},
-    counted::{Counter, Placed},
+    counted::{self, Beginning, Counter, Placed},
     early::Early,
+    joining::Joined,
     logfile::{LogFile, Resume},
     logs::{self, Entries},
     tailer::{News, Tailer, Token},
@@ -41,6 +43,15 @@ const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How long a source waits that must not hold up the runtime, where the writer has too much already.
 const FULL_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a log that rotates is left alone that had something new, and one that had nothing where nobody says that it has.
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+const POLL_AT_LATEST: Duration = Duration::from_secs(5);
+/// It is not left alone where so many entries were new.
+const MANY: u64 = 2_000;
+/// When an answer that goes on with what comes has had all that there was, if nothing came for so long.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+const ROTATED: &str = "lines may be lost: the engine's log lost its beginning before that was read";
 const LACKS: &str =
     "the engine's log lacks so much of what came before that some of what it has since may be taken for that";
 
@@ -323,13 +334,16 @@ pub(super) struct Asked {
     pub framing: Framing,
     /// Go on with what comes, until the container ends.
     pub follow: bool,
+    /// The log may lose its beginning.
+    pub rotates: bool,
 }
 
 impl Asked {
     /// Of a container, to follow it.
     pub fn of(engine: &Engine, container: &Container) -> Asked {
-        let (container, framing) = (container.id.clone(), container.framing());
-        Asked { engine: engine.clone(), container, framing, follow: true }
+        let rotates = counted::beginning(container) != Beginning::Kept && container.log_driver != "journald";
+        let framing = container.framing();
+        Asked { engine: engine.clone(), container: container.id.clone(), framing, follow: true, rotates }
     }
 }
 
@@ -356,36 +370,99 @@ impl Task {
     async fn run_after(self, pause: Duration) {
         tokio::time::sleep(pause).await;
         let mut entries = Entries::new(self.of.framing, self.reached);
-        let (mut followed, mut ended) = (self.of.follow, self.read(&mut entries, self.of.follow).await);
-        if let Ok(Ended::ToNow) = ended {
-            // What was on its way comes by an answer that ends.
-            entries = Entries::new(self.of.framing, entries.reached());
-            (followed, ended) = (false, self.read(&mut entries, false).await);
-        }
+        let (followed, ended) = self.run(&mut entries).await;
         let end = LogsEnd { reached: entries.reached(), followed, why: ended.err() };
         let _ = self.said.send(Said::Ended(self.token, end));
     }
 
+    /// Reads until there is no more. Tells whether what would have come later was waited for.
+    async fn run(&self, entries: &mut Entries) -> (bool, Result<(), EngineError>) {
+        let ended = match (self.of.follow, self.of.rotates) {
+            (false, _) => Ok(Ended::ToNow),
+            (true, false) => self.read(entries, true).await,
+            (true, true) => self.poll(entries).await,
+        };
+        match ended {
+            // What was on its way comes by an answer that ends.
+            Ok(Ended::ToNow) => (false, self.read(entries, false).await.map(drop)),
+            ended => (true, ended.map(drop)),
+        }
+    }
+
+    /// Asks for what came, again and again: an engine that follows a log which rotates leaves out what it was too slow for.
+    async fn poll(&self, entries: &mut Entries) -> Result<Ended, EngineError> {
+        loop {
+            self.read(entries, false).await?;
+            let ended = match entries.new_entries() {
+                0 => self.wait_for_more(entries).await?,
+                MANY.. => None,
+                _ => tokio::select! {
+                    () = self.to_now.notified() => Some(Ended::ToNow),
+                    () = tokio::time::sleep(POLL_PAUSE) => None,
+                },
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Waits until the log has another entry than the one that was the last, or nothing more is to be waited for.
+    async fn wait_for_more(&self, entries: &Entries) -> Result<Option<Ended>, EngineError> {
+        let query = LogsQuery { follow: true, tail: Some(1), ..LogsQuery::default() };
+        let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
+        let until = Instant::now() + POLL_AT_LATEST;
+        loop {
+            tokio::select! {
+                () = self.to_now.notified() => return Ok(Some(Ended::ToNow)),
+                () = tokio::time::sleep_until(until) => return Ok(None),
+                next = frames.next() => match next? {
+                    None => return Ok(Some(Ended::ByEngine)),
+                    Some(frame) if entries.is_last(&frame) => {}
+                    Some(_) => return Ok(None),
+                },
+            }
+        }
+    }
+
+    /// Reads behind what came, asking for more of the log until it is seen where that is.
     async fn read(&self, entries: &mut Entries, follow: bool) -> Result<Ended, EngineError> {
-        let since_ns = logs::since_ns(&entries.reached()).max(self.target.since_ns);
-        let query = LogsQuery { follow, since_ns, ..LogsQuery::default() };
+        loop {
+            if let Some(ended) = self.read_last(entries, follow).await? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Reads an answer. Gives nothing if it has too few of the last entries.
+    async fn read_last(&self, entries: &mut Entries, follow: bool) -> Result<Option<Ended>, EngineError> {
+        let since_ns = self.target.since_ns.filter(|_| entries.is_at_beginning());
+        let query = LogsQuery { follow, since_ns, tail: entries.begin(), ..LogsQuery::default() };
         let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
         let mut delivery = logs::delivery(Time::now());
         loop {
             // What is there at once goes together.
             let next = tokio::select! {
                 biased;
-                () = self.to_now.notified(), if follow && delivery.pieces.is_empty() => return Ok(Ended::ToNow),
-                next = frames.next() => next,
-                () = std::future::ready(()), if !delivery.pieces.is_empty() => {
-                    self.hand_over(&mut delivery).await;
+                () = self.to_now.notified(), if follow && delivery.pieces.is_empty() => return Ok(Some(Ended::ToNow)),
+                next = frames.next() => Some(next),
+                () = std::future::ready(()), if !delivery.pieces.is_empty() => None,
+                () = tokio::time::sleep(SETTLED_AFTER), if follow && !entries.is_settled() => {
+                    let joined = entries.settle(false, &mut delivery);
+                    if self.is_short(joined, entries) {
+                        return Ok(None);
+                    }
                     continue;
                 }
             };
             let frame = match next {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(error) => {
+                Some(Ok(Some(frame))) => frame,
+                Some(Ok(None)) => break,
+                None => {
+                    self.hand_over(&mut delivery).await;
+                    continue;
+                }
+                Some(Err(error)) => {
                     self.hand_over(&mut delivery).await;
                     return Err(error);
                 }
@@ -394,17 +471,38 @@ impl Task {
                 delivery.time = Time::now();
             }
             let pushed = entries.push(&frame, &mut delivery);
-            if delivery.bytes.len() >= DELIVERY_BYTES || pushed.is_err() {
+            let is_short = pushed.as_ref().is_ok_and(|joined| self.is_short(*joined, entries));
+            if delivery.bytes.len() >= DELIVERY_BYTES || pushed.is_err() || is_short {
                 self.hand_over(&mut delivery).await;
             }
             pushed.map_err(|bad| self.of.engine.unreadable_logs(&self.of.container, bad))?;
+            if is_short {
+                return Ok(None);
+            }
         }
+        let is_short = !entries.is_settled() && {
+            let joined = entries.settle(true, &mut delivery);
+            self.is_short(joined, entries)
+        };
         self.hand_over(&mut delivery).await;
-        Ok(Ended::ByEngine)
+        Ok((!is_short).then_some(Ended::ByEngine))
+    }
+
+    /// Whether more of the log is to be asked for. Where it has lost what came last, that is told.
+    fn is_short(&self, joined: Joined, entries: &Entries) -> bool {
+        if joined == Joined::Torn {
+            if self.target.counter.is_none() {
+                self.begin(SourceKind::LogsApi, *entries.from());
+            }
+            self.lose(ROTATED);
+            let _ = self.said.send(Said::Trouble(self.token, ROTATED.to_owned()));
+        }
+        joined == Joined::Short
     }
 
     async fn hand_over(&self, delivery: &mut Delivery) {
-        let entries = mem::take(delivery);
+        let mut entries = mem::take(delivery);
+        leave_out_before(&mut entries, self.target.since_ns);
         let Some(counter) = &self.target.counter else { return self.push(entries).await };
         let placed = counter.lock().unwrap_or_else(PoisonError::into_inner).place(&entries);
         for placed in placed {
@@ -417,12 +515,20 @@ impl Task {
 
     /// The log lacks what came last by attached streams.
     fn begin_anew(&self, reached: Reached, is_doubtful: bool) {
-        let container = ContainerId::parse(&self.of.container).unwrap_or_default();
-        self.writer.begin(self.target.service, Source { reached, ..Source::new(container, SourceKind::Attached) });
+        self.begin(SourceKind::Attached, reached);
         if is_doubtful {
-            let (time, why) = (Time::now(), LACKS.to_owned());
-            self.writer.gap(self.target.service, Lost { time, count: None, why, reached: Place::default() });
+            self.lose(LACKS);
         }
+    }
+
+    fn begin(&self, kind: SourceKind, reached: Reached) {
+        let container = ContainerId::parse(&self.of.container).unwrap_or_default();
+        self.writer.begin(self.target.service, Source { reached, ..Source::new(container, kind) });
+    }
+
+    fn lose(&self, why: &str) {
+        let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: Place::default() };
+        self.writer.gap(self.target.service, lost);
     }
 
     async fn push(&self, mut full: Delivery) {
