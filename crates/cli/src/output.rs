@@ -6,9 +6,11 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
+    thread,
 };
 
 use logboom_files::config::OnTerminal;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::pager::Pager;
 
@@ -59,6 +61,22 @@ impl From<io::Error> for OutputError {
             _ => OutputError::Io(error),
         }
     }
+}
+
+/// Does something as soon as nobody reads standard output any more. Who writes seldom would not see it for long.
+///
+/// # Errors
+/// Where there is no thread to be had.
+pub fn when_closed(then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let wait = move || {
+        let stdout = io::stdout();
+        // Asked for nothing it waits for errors: that the other end of a pipe is closed is one. Of a file there are none.
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        if rustix::io::retry_on_intr(|| poll(&mut fds, None)).is_ok() {
+            then();
+        }
+    };
+    thread::Builder::new().name("closed".to_owned()).spawn(wait).map(drop)
 }
 
 /// Standard output, or a pager.

@@ -22,13 +22,15 @@ use logboom_store_embedded::Embedded;
 use crate::{
     args::Format,
     commands::tail::copy,
-    output::{Look, Out, OutputError},
+    output::{Look, Out, OutputError, when_closed},
     reading::{Reading, open_store},
     say::tell,
 };
 
 /// How long it may take to see that following is over. It has no effect on when lines are seen.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+const NO_THREAD: &str = "cannot start the thread that shows lines";
 
 /// Lines to be shown.
 pub struct Shown {
@@ -40,7 +42,8 @@ pub struct Shown {
 /// Lines that are being shown.
 pub struct Showing {
     is_over: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Reader>,
+    is_gone: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
 }
 
 /// Who reads them.
@@ -71,22 +74,22 @@ impl Shown {
     /// Where there is no thread to be had.
     pub fn start(self, runs: Runs, following: Stopper, color: OnTerminal) -> Result<Showing> {
         let showing = thread::Builder::new().name("shown".to_owned());
-        let is_over = Arc::<AtomicBool>::default();
-        let over = Arc::clone(&is_over);
+        let (is_over, is_gone) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (over, gone, also_gone) = (Arc::clone(&is_over), Arc::clone(&is_gone), Arc::clone(&is_gone));
         let run = move || match self.show(&runs, &over, color) {
-            Err(error) if matches!(error.downcast_ref(), Some(OutputError::Closed)) => {
-                following.stop();
-                Reader::Gone
+            Err(error) if !matches!(error.downcast_ref(), Some(OutputError::Closed)) => {
+                tell(&format!("the lines are not shown any more: {}", with_causes(error.as_ref())));
             }
-            shown => {
-                if let Err(error) = shown {
-                    tell(&format!("the lines are not shown any more: {}", with_causes(error.as_ref())));
-                }
-                Reader::There
-            }
+            Err(_) => gone.store(true, Ordering::SeqCst),
+            Ok(()) => {}
         };
-        let thread = showing.spawn(run).context("cannot start the thread that shows lines")?;
-        Ok(Showing { is_over, thread })
+        let thread = showing.spawn(run).context(NO_THREAD)?;
+        let watch = move || {
+            also_gone.store(true, Ordering::SeqCst);
+            following.stop();
+        };
+        when_closed(watch).context(NO_THREAD)?;
+        Ok(Showing { is_over, is_gone, thread })
     }
 
     fn show(&self, runs: &Runs, is_over: &AtomicBool, color: OnTerminal) -> Result<()> {
@@ -114,6 +117,7 @@ impl Showing {
         self.is_over.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
         // What failed there was said there, and what was captured stays.
-        self.thread.join().unwrap_or(Reader::There)
+        let _ = self.thread.join();
+        if self.is_gone.load(Ordering::SeqCst) { Reader::Gone } else { Reader::There }
     }
 }

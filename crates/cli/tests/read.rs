@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, io::Read};
 
 use common::{Done, Logboom, Running, wait_until};
 use serde_json::{Value, json};
@@ -181,6 +181,20 @@ fn tail_follows_to_the_end_of_the_session() {
     running.done().expect(0);
     follower.done().expect(0);
     assert_eq!(fs::read_to_string(shown).unwrap(), format!("one\n{numbers}last\n"));
+}
+
+#[test]
+fn tail_ends_when_nobody_reads_it_though_nothing_is_printed() {
+    let logboom = Logboom::new();
+    let running = logboom.start(&["run", "--", "sh", "-c", "echo one; exec sleep 1000"]);
+    wait_until(|| logboom.run(&["show", "--raw"]).text() == "one\n");
+    let mut follower = logboom.start(&["tail", "-f", "--raw"]);
+    let mut shown = [0; 4];
+    let mut stdout = follower.0.stdout.take().unwrap();
+    stdout.read_exact(&mut shown).unwrap();
+    drop(stdout);
+    assert_eq!(follower.done().expect(0).stderr, "");
+    drop(running);
 }
 
 #[test]

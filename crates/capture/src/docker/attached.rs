@@ -307,23 +307,13 @@ impl Containers {
         }
     }
 
-    /// Says that a container went before anything was read of it, where it was not attached to.
-    pub async fn miss_unread(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
-        let id = event.id.as_str();
-        let Some(at) = self.service_of(id) else {
-            // Of one that goes on nothing is said here.
-            return match event.action {
-                Action::Removed | Action::Died { .. } => self.know(gone(event), engine).await,
-                _ => Ok(()),
-            };
-        };
-        let (service, parsed) = (&self.services[at], ContainerId::parse(id).unwrap_or_default());
-        let is_gone = service.containers.iter().any(|known| known.id == id && known.status == facts::REMOVED);
-        let is_read = service.reading.is_some() || self.left.contains_key(&parsed) || service.ended.is_some();
-        if is_gone && !is_read && self.attached.whole.insert(parsed, None).is_none() {
-            self.miss(at, GONE);
+    /// Takes note of a container that was gone before it was looked at.
+    pub async fn know_gone(&mut self, event: &Event, engine: &Engine) -> Result<(), StreamError> {
+        let is_over = matches!(event.action, Action::Removed | Action::Died { .. });
+        match self.service_of(&event.id) {
+            None if is_over => self.know(gone(event), engine).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Says that output is lost which comes before what is read next.

@@ -129,7 +129,7 @@ impl Containers {
     /// Looks how a container is; begins to follow it if it is new.
     pub async fn look(&mut self, id: &str, engine: &Engine) -> Result<(), StreamError> {
         match engine.inspect(id).await {
-            Err(EngineError::NoSuchContainer { .. }) => Ok(self.note_removed(id)?),
+            Err(EngineError::NoSuchContainer { .. }) => Ok(self.note_removed(id, engine)?),
             Err(error) => Err(error.into()),
             Ok(container) => self.know(container, engine).await,
         }
@@ -142,11 +142,11 @@ impl Containers {
         }
         let was_known = self.has(&event.id);
         match event.action {
-            Action::Removed => self.note_removed(&event.id)?,
+            Action::Removed => self.note_removed(&event.id, engine)?,
             _ => self.look(&event.id, engine).await?,
         }
         if engine.is_podman() {
-            self.miss_unread(event, engine).await?;
+            self.know_gone(event, engine).await?;
         }
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
         self.note_exit(at, event)?;
@@ -290,13 +290,20 @@ impl Containers {
         Ok(())
     }
 
-    fn note_removed(&mut self, id: &str) -> Result<(), FilesError> {
+    fn note_removed(&mut self, id: &str, engine: &Engine) -> Result<(), FilesError> {
         let Some(at) = self.service_of(id) else { return Ok(()) };
-        let service = &mut self.services[at];
+        let service = &self.services[at];
         let Some(known) = service.containers.iter().find(|known| known.id == id) else { return Ok(()) };
         let removed = ContainerMeta { status: facts::REMOVED.to_owned(), ..known.clone() };
         let was_going_on = !facts::is_over(&known.status) && known.status != "created";
-        if was_going_on && service.reading.is_none() && service.read.as_ref().is_none_or(|(read, _)| read != id) {
+        // Podman's containers are not attached to when they are created, so they may have run unseen.
+        let is_unread = engine.is_podman()
+            && known.status != facts::REMOVED
+            && !self.left.contains_key(&ContainerId::parse(id).unwrap_or_default());
+        let was_read = service.reading.is_some()
+            || service.ended.is_some()
+            || service.read.as_ref().is_some_and(|(read, _)| read == id);
+        if (was_going_on || is_unread) && !was_read {
             self.miss(at, GONE);
         }
         let service = &mut self.services[at];

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use logboom_files::{DataDir, list::Sessions, session::Status};
 use logboom_record::{Kind, Outcome, RunId, SessionId, Time};
 use logboom_ring::rest;
@@ -16,7 +16,7 @@ use crate::{
     args::{Filter, Format, Global, Which},
     exit::Exit,
     group,
-    output::{Look, Out},
+    output::{Look, Out, when_closed},
     pages::Pages,
     place,
     reading::{Reading, open_store, pick_runs},
@@ -66,6 +66,8 @@ impl Tail {
         if !self.follow {
             return reading.finish();
         }
+        // All that was printed so far was handed on.
+        when_closed(|| std::process::exit(0)).context("cannot start the thread that sees whether somebody reads")?;
         let followed = Followed { store: &store, data: &data, id: &status.id };
         followed.to_the_end(&mut query, end, &mut reading)?;
         let exit = reading.finish()?;
