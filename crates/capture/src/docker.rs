@@ -3,6 +3,7 @@
 //! [`streamer`] decides what is followed; [`logfile`] and [`tailer`] read the engine's own log files, [`logs`] what its logs
 //! API sends.
 
+mod answers;
 mod asking;
 mod attach;
 mod attached;

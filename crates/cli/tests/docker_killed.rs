@@ -141,6 +141,59 @@ fn numbers(logboom: &Logboom) -> (Vec<u32>, usize) {
 }
 
 #[test]
+fn the_logs_api_gives_every_line_once_through_kills_and_connections_that_break() {
+    const LINES: u32 = 30_000;
+    for (number, options) in [
+        &["--log-driver", "json-file"][..],
+        &["--log-opt", "max-size=300k", "--log-opt", "max-file=9"],
+        &["--log-driver", "local", "--log-opt", "max-size=300k", "--log-opt", "max-file=9"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (logboom, container, proxy) = (Logboom::new(), Container::named(&format!("api{number}")), Proxy::start());
+        // One that runs before it is followed is not attached to.
+        container.run(options, &format!("sleep 1; {}; exit 0", paced(LINES)));
+        let args = ["--host", &proxy.host, "--container", &container.name, "--until-exit", "--quiet"];
+        let mut following = follow(&logboom, &args);
+        wait_for_session(&logboom);
+        for part in 1..=4_u64 {
+            let log = || logboom.session_file(&format!("{}.log", container.name));
+            wait_until(|| std::fs::metadata(log()).map_or(0, |log| log.len()) > part * 200_000);
+            if part % 2 == 0 {
+                proxy.cut_all();
+                continue;
+            }
+            signal("-KILL", following.id());
+            following.wait().unwrap();
+            following = follow(&logboom, &args);
+        }
+        assert_eq!(following.wait().unwrap().code(), Some(0));
+        assert_eq!(numbers(&logboom), ((1..=LINES).collect(), 0), "{options:?}");
+        let records = logboom.jsons(["show", "--json", "--stream", "stderr"]);
+        assert_eq!(records.len(), LINES as usize / 10, "{options:?}");
+        assert!(records.iter().all(|record| record["origin_time_ns"].is_i64()), "{options:?}: {:?}", records[0]);
+        logboom.run(["verify"]).expect(0);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_what_is_asked_for_though_there_is_always_more() {
+    let (logboom, container) = (Logboom::new(), Container::named("flood"));
+    let host = Proxy::start().host;
+    container.run(&["--log-opt", "max-size=1m", "--log-opt", "max-file=3"], "yes 'there is always more of it'");
+    let mut following = follow(&logboom, &["--host", &host, "--container", &container.name, "--quiet"]);
+    wait_for_session(&logboom);
+    let log = || logboom.session_file(&format!("{}.log", container.name));
+    wait_until(|| std::fs::metadata(log()).map_or(0, |log| log.len()) > 1_000_000);
+    signal("-INT", following.id());
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    container.remove();
+    let shown = logboom.run(["show", "--raw"]);
+    assert!(!shown.stderr.contains("in time"), "{}", shown.stderr);
+}
+
+#[test]
 fn logs_that_rotate_while_they_are_asked_for_give_every_line_once() {
     const LINES: u32 = 40_000;
     let host = Proxy::start().host;

@@ -80,13 +80,14 @@ fn health_is_on_the_timeline_and_in_the_session() {
 fn that_memory_ran_out_is_on_the_timeline_and_in_the_session() {
     let (logboom, container) = (Logboom::new(), Container::named("oom"));
     let following = start(&logboom, &["--container", &container.name]);
-    container.run(&["--memory", "8m", "--memory-swap", "8m"], "echo hungry; tail /dev/zero; exit 9");
+    container.run(&["--memory", "8m", "--memory-swap", "8m"], "tail /dev/zero; echo code $?; exit 9");
     docker(&["wait", &container.name]);
     wait_until(|| events(&logboom).contains(&"died".to_owned()));
     let is_killed = docker(&["inspect", "-f", "{{.State.OOMKilled}}", &container.name]) == "true";
     wait_until(|| container_of(&logboom)["oom_killed"].as_bool().unwrap_or_default() == is_killed);
     stop(following);
-    // A kernel without limits of memory kills nobody, and the engine says so.
+    // A kernel without limits of memory kills nobody.
+    assert_eq!(is_killed, logboom.text(["show", "--raw", "--stream", "stdout"]).contains("code 137"));
     assert_eq!(events(&logboom).contains(&"oom".to_owned()), is_killed, "{:?}", events(&logboom));
 }
 

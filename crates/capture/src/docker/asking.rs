@@ -6,11 +6,12 @@ use logboom_files::with_causes;
 use logboom_record::Time;
 
 use super::{
+    answers::{Asked, LogsEnd},
     attached::GONE,
     containers::{Containers, token},
     facts,
     service::{Broken, Service},
-    sources::{Asked, Left, LogsEnd},
+    sources::Left,
     streamer::{StreamError, Watcher},
     tailer::Token,
 };

@@ -18,6 +18,7 @@ use logboom_files::with_causes;
 use logboom_record::Time;
 
 use super::{
+    answers::Asked,
     containers::{Containers, token},
     counted::{Counter, normal},
     early::Early,
@@ -25,7 +26,7 @@ use super::{
     facts,
     seeking::{last_recorded, seek},
     service::Reading,
-    sources::{Asked, Left},
+    sources::Left,
     streamer::StreamError,
 };
 use crate::{
@@ -340,13 +341,13 @@ impl Containers {
         &mut self,
         at: usize,
         container: Box<Container>,
-        last: Option<[Vec<u8>; 2]>,
+        came: Option<Came>,
         engine: &Engine,
     ) -> Result<(), StreamError> {
-        let is_countable = has_beginning(&container, engine).await?;
+        let is_countable = came.is_none() && has_beginning(&container, engine).await?;
         let found = match is_countable {
             true => None,
-            false => Some(self.seek_end(at, &container, last, engine).await?),
+            false => Some(self.seek_end(at, &container, came, engine).await?),
         };
         let id = id_of(&container);
         let Some(left) = self.left.remove(&id) else { return Ok(()) };
@@ -363,17 +364,26 @@ impl Containers {
         Ok(())
     }
 
+    /// What of a service came last, as its text log has it.
+    fn recorded(&self, at: usize) -> Result<Came, StreamError> {
+        let run = self.services[at].run;
+        let text = self.session.meta()?.runs.into_iter().find(|known| known.run.id == run).and_then(|run| run.text);
+        let last = text.and_then(|text| last_recorded(&self.session.dir().join(text)).ok()).unwrap_or_default();
+        Ok(Came { last, until_ns: self.attached.written_ns })
+    }
+
     /// The place in the log of a container behind what came, by what came last; by the clock, and with a gap, where that is not in it.
     async fn seek_end(
         &self,
         at: usize,
         container: &Container,
-        last: Option<[Vec<u8>; 2]>,
+        came: Option<Came>,
         engine: &Engine,
     ) -> Result<Reached, StreamError> {
-        let text = self.session.meta()?.runs.into_iter().find(|run| run.run.id == self.services[at].run);
-        let text = text.and_then(|run| run.text).map(|text| self.session.dir().join(text));
-        let last = last.or_else(|| last_recorded(&text?).ok()).unwrap_or_default();
+        let Came { last, until_ns } = match came {
+            Some(came) => came,
+            None => self.recorded(at)?,
+        };
         let until = Instant::now() + LAG_MAX;
         let found = loop {
             let found = match seek(container, engine, &last).await {
@@ -389,11 +399,19 @@ impl Containers {
         if found.contains(&None) {
             self.miss(at, ROTATED);
         }
-        let by_clock = Place { part: u64::try_from(self.attached.written_ns).unwrap_or(0), offset: 0 };
+        let by_clock = Place { part: u64::try_from(until_ns).unwrap_or(0), offset: 0 };
         let by_clock = StreamPlace { at: by_clock, ..StreamPlace::default() };
         let [stdout, stderr] = found.map(|place| place.unwrap_or(by_clock));
         Ok(Reached { stdout, stderr })
     }
+}
+
+/// The end of what came by attached streams.
+pub(super) struct Came {
+    /// What each stream printed last.
+    pub last: [Vec<u8>; 2],
+    /// When that was, by the engine's clock, in nanoseconds since 1970 UTC.
+    pub until_ns: i64,
 }
 
 pub(super) fn id_of(container: &Container) -> ContainerId {

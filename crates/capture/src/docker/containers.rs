@@ -16,13 +16,14 @@ use logboom_record::{Kind, Level, Run, RunId, Time};
 use tokio::sync::mpsc;
 
 use super::{
-    attached::{Attached, GONE, written_ns},
+    answers::Asked,
+    attached::{Attached, GONE, id_of, written_ns},
     counted, facts,
     runs::Runs,
     select::ServiceKey,
     service::{Reading, Service},
     since::Since,
-    sources::{Asked, Left, LocalLog, Said, Sources, is_json_file, kind_of},
+    sources::{Left, LocalLog, Said, Sources, is_json_file, kind_of},
     streamer::{Follow, StreamError, Watcher},
     tailer::Token,
 };
@@ -174,7 +175,15 @@ impl Containers {
         self.services.iter().position(|service| service.containers.iter().any(|container| container.id == id))
     }
 
+    /// Takes note of how a container is, and reads it.
     pub async fn know(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
+        let known = self.know_and_read(container, engine).await;
+        // Nobody reads it if that failed, and the container would have to wait.
+        self.attached.forget_early();
+        known
+    }
+
+    async fn know_and_read(&mut self, container: Container, engine: &Engine) -> Result<(), StreamError> {
         let is_new = !self.has(&container.id) && !self.left.contains_key(&id_of(&container));
         if is_new && self.since.skips(&container) {
             return Ok(());
@@ -203,7 +212,6 @@ impl Containers {
             None if facts::is_over(&container.state.status) && service.has_read(&container) => {}
             None => self.read(at, Box::new(container), engine).await?,
         }
-        self.attached.forget_early();
         Ok(saved?)
     }
 
@@ -452,10 +460,6 @@ impl Containers {
         let event = timeline::Event { time: Time::now(), run: self.parent, what: what.clone() };
         let _ = timeline::append(self.session.dir(), &[event]);
     }
-}
-
-fn id_of(container: &Container) -> ContainerId {
-    ContainerId::parse(&container.id).unwrap_or_default()
 }
 
 pub(super) fn token(at: usize) -> Token {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How much text an engine puts into one entry of a log; the rest of the line is the next entry.
-const TEXT_BYTES_MAX: usize = 16_384;
+pub(super) const TEXT_BYTES_MAX: usize = 16_384;
 
 /// Counts what comes on both streams, and leaves out what is handed over already.
 #[derive(Clone, Debug, Default)]
@@ -230,7 +230,8 @@ pub(super) fn beginning(container: &Container) -> Beginning {
         ("local", size) => (size.unwrap_or("20m"), option("max-file").unwrap_or("5")),
         _ => return Beginning::Unknown,
     };
-    let kept = bytes_of(bytes).zip(files.parse::<u64>().ok()).map(|(bytes, files)| bytes * files.saturating_sub(1));
+    let kept = bytes_of(bytes).zip(files.parse::<u64>().ok());
+    let kept = kept.and_then(|(bytes, files)| bytes.checked_mul(files.saturating_sub(1)));
     // The half of it, for it goes on being written.
     kept.map_or(Beginning::Unknown, |kept| Beginning::KeptUpTo(kept / 2))
 }
@@ -320,6 +321,7 @@ mod tests {
         assert_eq!(of("json-file", &[("max-size", "8kB"), ("max-file", "3")]), Beginning::KeptUpTo(8 << 10));
         assert_eq!(of("local", &[]), Beginning::KeptUpTo(40 << 20));
         assert_eq!(of("local", &[("max-size", "many")]), Beginning::Unknown);
+        assert_eq!(of("local", &[("max-size", "1g"), ("max-file", "99999999999")]), Beginning::Unknown);
         assert_eq!(of("journald", &[]), Beginning::Unknown);
     }
 

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{
+    answers::Asked,
     attach::Detached,
-    attached::{BLIND_AGAIN, GONE, id_of},
+    attached::{BLIND_AGAIN, Came, GONE, id_of},
     containers::{Containers, token},
     counted::{Beginning, Counter, beginning},
     ending::{has_beginning, tail_of},
     facts,
     service::{Broken, Reading},
-    sources::{Asked, Left},
+    sources::Left,
     streamer::{StreamError, Watcher},
     tailer::Token,
 };
@@ -123,7 +124,7 @@ impl Containers {
         match tail {
             Err(error) if error.is_lost() => return Err(self.break_off(at, detached, error)),
             // Nobody can tell, and the engine has ended the stream in order.
-            Err(_) if detached.why.is_none() => {
+            Err(_) if detached.why.is_none() && !detached.is_late => {
                 self.attached.note_whole(&now);
                 return self.go_on(at, left, engine).await;
             }
@@ -146,8 +147,8 @@ impl Containers {
         if !has_beginning {
             self.put_aside(at, left);
             let last_ns = detached.last_time.map_or(0, |time| time.as_micros().saturating_mul(1_000));
-            self.attached.written_ns = last_ns.saturating_add(self.ahead_ns);
-            return self.go_on_attached(at, Box::new(now), Some(detached.last), engine).await;
+            let came = Came { last: detached.last, until_ns: last_ns.saturating_add(self.ahead_ns) };
+            return self.go_on_attached(at, Box::new(now), Some(came), engine).await;
         }
         let (of, service) = (Asked { follow: !is_over, ..Asked::of(engine, &now) }, &mut self.services[at]);
         let (container, kind) = (Box::new(now), SourceKind::Attached);

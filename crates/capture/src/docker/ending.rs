@@ -50,7 +50,7 @@ pub(super) async fn tail_of(container: &Container, engine: &Engine) -> Result<Op
             return Ok(None);
         }
     }
-    Ok(Some(Tail { entries }))
+    Ok(parsed.settle(true, &mut entries).is_ok().then_some(Tail { entries }))
 }
 
 impl Tail {

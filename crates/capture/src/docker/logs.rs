@@ -7,6 +7,7 @@
 use logboom_record::{Stream, Time};
 
 use super::{
+    counted::TEXT_BYTES_MAX,
     joining::{self, Joined, Joining, Pace},
     jsonfile::Days,
 };
@@ -18,11 +19,12 @@ use crate::{
 /// The longest entry that is taken for one; engines write 16 KiB and the time stamp.
 pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 
-/// How much text an engine puts into one entry, behind which the next follows without a newline where there are no frames.
-const TEXT_BYTES_MAX: usize = 16_384;
-
 /// The longest time stamp, with the blank behind it.
 const STAMP_BYTES_MAX: usize = 40;
+/// How long the stamps of engines are: `2026-01-02T03:04:05.123456789Z`.
+const STAMP_BYTES: usize = 30;
+/// By how much the text of a full entry may be longer than it is full: a character on its end has become several U+FFFD.
+const TEXT_BYTES_OVER: usize = 12;
 
 /// So much is kept that may be new, until it shows whether it is.
 const HELD_BYTES_MAX: usize = 1 << 20;
@@ -63,8 +65,17 @@ pub struct Entries {
     live: u64,
     /// Whether something of this answer was given away.
     has_joined: bool,
-    /// The stream and the stamp of the last entry.
-    last: Option<(Stream, Vec<u8>)>,
+    last: Option<Last>,
+    /// How many pieces the delivery had when the answer was found to be [`Joined::Torn`].
+    torn_at: usize,
+}
+
+/// The last entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Last {
+    stream: Stream,
+    stamp_ns: i64,
+    text: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +106,7 @@ impl Entries {
             live: 0,
             has_joined: false,
             last: None,
+            torn_at: 0,
         }
     }
 
@@ -138,9 +150,16 @@ impl Entries {
         self.new
     }
 
-    /// Whether a frame is of the last entry that came, or of another piece of its line.
-    pub fn is_last(&self, frame: &Frame<'_>) -> bool {
-        self.last.as_ref().is_some_and(|(stream, stamp)| *stream == frame.stream && frame.bytes.starts_with(stamp))
+    /// Whether what came last is the same that came last of others.
+    pub fn ends_as(&self, others: &Entries) -> bool {
+        self.last == others.last
+    }
+
+    /// Takes what follows a torn place out of a delivery.
+    pub fn split_torn(&self, delivery: &mut Delivery) -> Delivery {
+        let pieces = delivery.pieces.split_off(self.torn_at.min(delivery.pieces.len()));
+        let before: usize = delivery.pieces.iter().map(|piece| piece.len as usize).sum();
+        Delivery { time: delivery.time, bytes: delivery.bytes.split_off(before), pieces, ..Delivery::default() }
     }
 
     /// Whether the entries that the log had when it was asked for have come.
@@ -161,7 +180,7 @@ impl Entries {
         let mut partial = std::mem::take(&mut self.streams[at].partial);
         partial.extend_from_slice(frame.bytes);
         let (joined, done) = match self.framing {
-            Framing::Raw => self.raw_entries(&partial, into)?,
+            Framing::Raw => self.raw_entries(&partial, false, into)?,
             _ if frame.ends => (self.entry(frame.stream, &partial, into)?, partial.len()),
             _ => (self.joining.joined(), 0),
         };
@@ -174,7 +193,18 @@ impl Entries {
     }
 
     /// All that the log had when it was asked for has come, as the end of the answer shows, or as it seems.
-    pub fn settle(&mut self, is_end: bool, into: &mut Delivery) -> Joined {
+    ///
+    /// # Errors
+    /// [`BadEntry`] if the end is not that of an entry.
+    pub fn settle(&mut self, is_end: bool, into: &mut Delivery) -> Result<Joined, BadEntry> {
+        let rest = std::mem::take(&mut self.streams[0].partial);
+        let joined = match self.framing {
+            Framing::Raw if is_end => self.raw_entries(&rest, true, into)?.0,
+            _ => self.joining.joined(),
+        };
+        if self.is_settled() || matches!(joined, Joined::Short | Joined::Torn) {
+            return Ok(joined);
+        }
         // Fewer than were asked for are all.
         if is_end && self.pace.entries().is_some_and(|entries| self.came < u64::from(entries)) {
             self.joining.set_whole();
@@ -185,26 +215,24 @@ impl Entries {
             self.begins_by = u64::MAX;
             self.pace.came(self.came, self.new);
         }
-        joined
+        Ok(joined)
     }
 
-    /// Takes the whole entries at the beginning; tells how many bytes they are. Without frames an entry ends with a newline, or
-    /// where it is full.
-    fn raw_entries(&mut self, bytes: &[u8], into: &mut Delivery) -> Result<(Joined, usize), BadEntry> {
-        let (mut joined, mut done) = (self.joining.joined(), 0);
+    /// Takes the whole entries at the beginning; tells how many bytes they are.
+    fn raw_entries(&mut self, bytes: &[u8], is_end: bool, into: &mut Delivery) -> Result<(Joined, usize), BadEntry> {
+        let (mut joined, mut done, mut is_torn) = (self.joining.joined(), 0, false);
         while joined != Joined::Short
-            && let Some(len) = raw_entry(&bytes[done..])?
+            && let Some(len) = raw_entry(&bytes[done..], is_end, &mut self.days)?
         {
             joined = self.entry(Stream::Stdout, &bytes[done..done + len], into)?;
+            is_torn |= joined == Joined::Torn;
             done += len;
         }
-        Ok((joined, done))
+        Ok((if is_torn { Joined::Torn } else { joined }, done))
     }
 
     fn entry(&mut self, stream: Stream, entry: &[u8], into: &mut Delivery) -> Result<Joined, BadEntry> {
-        let blank = memchr::memchr(b' ', &entry[..entry.len().min(STAMP_BYTES_MAX)]).ok_or(BadEntry::NoStamp)?;
-        let (stamp, text) = (&entry[..blank], &entry[blank + 1..]);
-        let stamp_ns = self.days.utc(stamp).or_else(|| self.days.any(stamp)).ok_or(BadEntry::NoStamp)?;
+        let (stamp_ns, text) = parted(entry, &mut self.days)?;
         let part = u64::try_from(stamp_ns).unwrap_or(0);
         if self.came == 0 && self.pace.entries().is_none() {
             self.note_first((stream, part));
@@ -215,9 +243,9 @@ impl Entries {
             return Ok(joined);
         }
         if joined == Joined::Torn {
-            self.begin_anew(); // before it is looked whether this one is new
+            self.begin_anew(into); // before it is looked whether this one is new
         }
-        self.note_last(stream, stamp);
+        self.note_last(stream, stamp_ns, text);
         let next = &mut self.streams[usize::from(stream == Stream::Stderr)].next;
         let at = if next.part >= part { *next } else { Place { part, offset: 0 } };
         *next = Place { offset: at.offset + 1, ..at };
@@ -248,7 +276,7 @@ impl Entries {
                 return self.pace.was_short();
             }
             Joined::Torn => {
-                self.begin_anew();
+                self.begin_anew(into);
                 if self.joining.joined() == Joined::Open {
                     return;
                 }
@@ -264,11 +292,15 @@ impl Entries {
 
     /// What came last is not in the log, so what it has behind what is known of it by now is new, whatever its stamps are. Where
     /// nothing of it is known the stamps tell.
-    fn begin_anew(&mut self) {
-        let is_settled = self.joining.is_settled();
+    fn begin_anew(&mut self, into: &Delivery) {
+        let (is_settled, is_lost) = (self.joining.is_settled(), self.joining.go_on());
+        if is_lost != [false; 2] {
+            self.torn_at = into.pieces.len();
+        }
         let places = [&mut self.from.stdout, &mut self.from.stderr];
-        for ((place, stream), is_lost) in places.into_iter().zip(&self.streams).zip(self.joining.go_on()) {
-            if is_lost && (is_settled || stream.next > Place::default()) {
+        for ((place, stream), is_lost) in places.into_iter().zip(&self.streams).zip(is_lost) {
+            let is_given = self.has_joined && stream.next > place.at;
+            if is_given || (is_lost && (is_settled || stream.next > Place::default())) {
                 *place = StreamPlace { at: stream.next, ..StreamPlace::default() };
             }
         }
@@ -281,25 +313,43 @@ impl Entries {
         }
     }
 
-    fn note_last(&mut self, stream: Stream, stamp: &[u8]) {
-        let (last_stream, last_stamp) = self.last.get_or_insert_with(|| (stream, Vec::new()));
-        *last_stream = stream;
-        last_stamp.clear();
-        last_stamp.extend_from_slice(stamp);
+    fn note_last(&mut self, stream: Stream, stamp_ns: i64, text: &[u8]) {
+        let last = self.last.get_or_insert_with(|| Last { stream, stamp_ns, text: Vec::new() });
+        (last.stream, last.stamp_ns) = (stream, stamp_ns);
+        last.text.clear();
+        last.text.extend_from_slice(text);
     }
 }
 
-/// How long the first entry is; `None` if its end has not come.
-fn raw_entry(bytes: &[u8]) -> Result<Option<usize>, BadEntry> {
-    let blank = match memchr::memchr(b' ', &bytes[..bytes.len().min(STAMP_BYTES_MAX)]) {
-        Some(blank) => blank,
-        None if bytes.len() < STAMP_BYTES_MAX => return Ok(None),
-        None => return Err(BadEntry::NoStamp),
-    };
-    let text = &bytes[blank + 1..];
-    let full = text.len().min(TEXT_BYTES_MAX);
-    let end = memchr::memchr(b'\n', &text[..full]).map(|end| end + 1);
-    Ok(end.or((full == TEXT_BYTES_MAX).then_some(full)).map(|len| blank + 1 + len))
+/// The time stamp of an entry, in nanoseconds since 1970 UTC, and its text.
+fn parted<'a>(entry: &'a [u8], days: &mut Days) -> Result<(i64, &'a [u8]), BadEntry> {
+    let blank = memchr::memchr(b' ', &entry[..entry.len().min(STAMP_BYTES_MAX)]).ok_or(BadEntry::NoStamp)?;
+    let (stamp, text) = (&entry[..blank], &entry[blank + 1..]);
+    let stamp_ns = days.utc(stamp).or_else(|| days.any(stamp)).ok_or(BadEntry::NoStamp)?;
+    Ok((stamp_ns, text))
+}
+
+/// How long the first entry is; `None` if its end has not come. Without frames it ends with a newline, or where it is full, or
+/// with the stamp of the next one, which is later: the last line of a container that was started again may have no newline.
+fn raw_entry(bytes: &[u8], is_end: bool, days: &mut Days) -> Result<Option<usize>, BadEntry> {
+    let has_stamp = memchr::memchr(b' ', &bytes[..bytes.len().min(STAMP_BYTES_MAX)]).is_some();
+    if bytes.is_empty() || (!has_stamp && !is_end && bytes.len() < STAMP_BYTES_MAX) {
+        return Ok(None);
+    }
+    let (stamp_ns, text) = parted(bytes, days)?;
+    let head = bytes.len() - text.len();
+    let end = memchr::memchr(b'\n', &text[..text.len().min(TEXT_BYTES_MAX)]).map(|end| end + 1);
+    let looked_at = end.unwrap_or(text.len().min(TEXT_BYTES_MAX + TEXT_BYTES_OVER + STAMP_BYTES));
+    let next = memchr::memmem::find_iter(&text[..looked_at], b"Z ").find_map(|z| {
+        let at = (z + 1).checked_sub(STAMP_BYTES).filter(|at| *at > 0)?;
+        let next_ns = days.utc(&text[at..=z])?;
+        // All pieces of a line have one stamp. What a program writes of the time is earlier than when it is written.
+        let is_next = next_ns > stamp_ns || (next_ns == stamp_ns && at >= TEXT_BYTES_MAX);
+        is_next.then_some(at)
+    });
+    let is_full = text.len() > TEXT_BYTES_MAX + TEXT_BYTES_OVER + STAMP_BYTES;
+    let full = is_full.then_some(TEXT_BYTES_MAX).or(is_end.then_some(text.len()));
+    Ok(next.or(end).or(full).map(|len| head + len))
 }
 
 /// A delivery of what was read now.
@@ -368,6 +418,34 @@ mod tests {
             let pushed = entries.push(&frame(Stream::Stdout, bad), &mut Delivery::default());
             assert_eq!(pushed, Err(BadEntry::NoStamp), "{bad:?}");
         }
+    }
+
+    /// What comes of the bytes that a terminal's log has, and ends with.
+    fn of_terminal(wire: &str) -> Vec<String> {
+        let (mut entries, mut delivery) = (Entries::new(Framing::Raw, Reached::default()), Delivery::default());
+        for byte in wire.as_bytes() {
+            let frame = Frame { stream: Stream::Stdout, bytes: &[*byte], starts: false, ends: false };
+            entries.push(&frame, &mut delivery).unwrap();
+        }
+        entries.settle(true, &mut delivery).unwrap();
+        texts(&delivery).into_iter().map(|(_, _, text)| text).collect()
+    }
+
+    #[test]
+    fn the_last_line_of_a_terminal_needs_no_newline() {
+        let last = |text: &str| of_terminal(&format!("{} first\r\n{} {text}", stamp(1), stamp(2)));
+        assert_eq!(last("$ exit"), ["first\r\n", "$ exit"]);
+        let full = "x".repeat(TEXT_BYTES_MAX);
+        assert_eq!(last(&full), ["first\r\n", &full]);
+        let again = format!("$ exit{} it is {}\r\n", stamp(3), stamp(1));
+        assert_eq!(last(&again), ["first\r\n", "$ exit", &format!("it is {}\r\n", stamp(1))], "it was started again");
+    }
+
+    #[test]
+    fn a_full_entry_may_end_with_a_cut_character() {
+        let over = format!("{}\u{fffd}\u{fffd}", "x".repeat(TEXT_BYTES_MAX - 1));
+        let wire = format!("{0} {over}{0} rest\n", stamp(1));
+        assert_eq!(of_terminal(&wire), [&over[..], "rest\n"]);
     }
 
     #[derive(Clone, Debug)]
@@ -467,7 +545,7 @@ mod tests {
                     }
                 }
                 if joined != Joined::Short {
-                    joined = self.entries.settle(follow.is_none(), &mut delivery);
+                    joined = self.entries.settle(follow.is_none(), &mut delivery).unwrap();
                     was_told |= joined == Joined::Torn;
                 }
                 let live = follow.map_or(self.log.len()..self.log.len(), |more| {
@@ -570,6 +648,7 @@ mod tests {
                 let frame = Frame { stream: Stream::Stdout, bytes, starts: false, ends: false };
                 entries.push(&frame, &mut delivery).unwrap();
             }
+            entries.settle(true, &mut delivery).unwrap();
             let got: Vec<Vec<u8>> = texts(&delivery).into_iter().map(|(_, _, text)| text.into_bytes()).collect();
             prop_assert_eq!(got, want);
         }

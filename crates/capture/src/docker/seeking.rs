@@ -15,6 +15,8 @@ use crate::{
 
 /// So many lines are looked for.
 const LINES_MAX: usize = 20;
+/// If only some of them are left at the beginning of a log, they have to be so many.
+const LINES_SURE: usize = 5;
 /// How much of a text log is read for them.
 const TEXT_BYTES: u64 = 64 << 10;
 /// Where a line of a text log has its stream, and its message.
@@ -31,16 +33,21 @@ pub(super) async fn seek(
     let mut frames = engine.logs(&container.id, container.framing(), &LogsQuery::default()).await?;
     let mut entries = Entries::new(container.framing(), Reached::default());
     let mut seekers = last.each_ref().map(|last| Seeker::of(last));
-    while let Some(frame) = frames.next().await? {
-        let mut delivery = logs::delivery(Time::now());
-        if entries.push(&frame, &mut delivery).is_err() {
-            break; // it is told where the log is read
-        }
+    loop {
+        let (mut delivery, frame) = (logs::delivery(Time::now()), frames.next().await?);
+        let pushed = match &frame {
+            Some(frame) => entries.push(frame, &mut delivery),
+            None => entries.settle(true, &mut delivery),
+        };
         let mut rest = &delivery.bytes[..];
         for piece in &delivery.pieces {
             let (text, later) = rest.split_at_checked(piece.len as usize).unwrap_or((rest, &[]));
             rest = later;
             seekers[usize::from(piece.stream == Stream::Stderr)].take(piece.at, text);
+        }
+        // What is no entry is told where the log is read.
+        if pushed.is_err() || frame.is_none() {
+            break;
         }
     }
     Ok(seekers.map(|seeker| seeker.found()))
@@ -78,8 +85,10 @@ impl Seeker<'_> {
             self.window.pop_front();
         }
         self.window.push_back(line_of(entry).to_vec());
-        // The first of the lines may be gone: then the log begins with the others.
-        if self.window.iter().eq(&self.lines[self.lines.len() - self.window.len()..]) {
+        // The first of the lines may be gone: then the log begins with the others. A few may be others that only look the same.
+        if (self.window.len() == self.lines.len() || self.window.len() >= LINES_SURE)
+            && self.window.iter().eq(&self.lines[self.lines.len() - self.window.len()..])
+        {
             let behind = Place { offset: at.offset + 1, ..at };
             match self.begun.is_empty() {
                 true => self.matches.push(StreamPlace { at: behind, ..StreamPlace::default() }),
@@ -143,7 +152,12 @@ mod tests {
     #[test]
     fn the_end_is_where_the_last_lines_are_once() {
         let log = ["b\n", "c\n", "d\n", "e\n", "f\n"];
-        assert_eq!(found("a\nb\nc\n", &log), Some((2, 0)), "a was rotated away");
+        assert_eq!(
+            found("x\na\nb\nc\nd\ne\nf\n", &["a\n", "b\n", "c\n", "d\n", "e\n", "f\n"]),
+            Some((6, 0)),
+            "x was rotated away"
+        );
+        assert_eq!(found("a\nb\nc\n", &log), None, "too few to be sure");
         assert_eq!(found("a\nx\nc\n", &log), None);
         assert_eq!(found("b\nc\n", &log), Some((2, 0)));
         assert_eq!(found("b\nc\nd", &["b\n", "c\n", "de\n"]), Some((3, 1)));

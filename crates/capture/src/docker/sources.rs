@@ -16,44 +16,26 @@ use logboom_record::Time;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
-    time::Instant,
 };
 
 use super::{
+    answers::{Asked, LogsEnd, Target, Task},
     attach::{Attachment, Detached, Outlet},
-    counted::{self, Beginning, Counter, Placed},
+    counted::Counter,
     early::Early,
-    joining::Joined,
     logfile::{LogFile, Resume},
-    logs::{self, Entries},
     tailer::{News, Tailer, Token},
 };
 use crate::{
-    engine::{BlockingFrames, Container, Engine, EngineError, Framing, LogsQuery},
+    engine::{BlockingFrames, Engine},
     services::{
-        Feed, ServiceId, ServiceWriter, Source,
-        feed::{ContainerId, Delivery, FileMark, Lost, Place, Reached, SourceKind, StreamPlace},
+        ServiceId, ServiceWriter, Source,
+        feed::{Delivery, FileMark, Lost, Reached, SourceKind, StreamPlace},
     },
 };
 
-/// So much is put together before it is handed over.
-const DELIVERY_BYTES: usize = 64 << 10;
 /// How long until an answer that broke off is asked for again, which may break off again at once.
 const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(20);
-/// How long a source waits that must not hold up the runtime, where the writer has too much already.
-const FULL_PAUSE: Duration = Duration::from_millis(2);
-
-/// How long a log that rotates is left alone that had something new, and one that had nothing where nobody says that it has.
-const POLL_PAUSE: Duration = Duration::from_millis(20);
-const POLL_AT_LATEST: Duration = Duration::from_secs(5);
-/// It is not left alone where so many entries were new.
-const MANY: u64 = 2_000;
-/// When an answer that goes on with what comes has had all that there was, if nothing came for so long.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
-
-const ROTATED: &str = "lines may be lost: the engine's log lost its beginning before that was read";
-const LACKS: &str =
-    "the engine's log lacks so much of what came before that some of what it has since may be taken for that";
 
 /// What a source has to say.
 #[derive(Debug)]
@@ -68,17 +50,6 @@ pub(super) enum Said {
     Early(Box<Early>),
     /// A container that was attached to has ended, or the connection broke; all that came is handed over.
     Detached(Token, Box<Detached>),
-}
-
-/// How an answer of the logs API ended.
-#[derive(Debug)]
-pub(super) struct LogsEnd {
-    /// How far it had come.
-    pub reached: Reached,
-    /// Whether it was to go on with what comes. Engines end such an answer when the container ends, maybe before all was said.
-    pub followed: bool,
-    /// Why it broke off, if it did.
-    pub why: Option<EngineError>,
 }
 
 /// Where a source was left, to be gone on with.
@@ -112,19 +83,6 @@ pub(super) struct LocalLog {
     pub path: PathBuf,
     /// The size at which the engine rotates it.
     pub bytes_max: Option<u64>,
-}
-
-/// What one container's output is read for.
-#[derive(Clone)]
-struct Target {
-    service: ServiceId,
-    feed: Feed,
-    /// What was printed before is not wanted.
-    since_ns: Option<i64>,
-    /// How far it is handed over.
-    left: Left,
-    /// Places are counts: the source began as attached streams.
-    counter: Option<Arc<Mutex<Counter>>>,
 }
 
 /// All that is read.
@@ -245,15 +203,8 @@ impl Sources {
     fn ask(&mut self, token: Token, of: &Asked, reached: Reached, pause: Duration) {
         let Some(target) = lock(&self.targets).get(&token).cloned() else { return };
         let (to_now, writer) = (Arc::new(Notify::new()), Arc::clone(&self.writer));
-        let task = Task {
-            token,
-            target,
-            reached,
-            of: of.clone(),
-            said: self.said.clone(),
-            to_now: Arc::clone(&to_now),
-            writer,
-        };
+        let (of, said, theirs) = (of.clone(), self.said.clone(), Arc::clone(&to_now));
+        let task = Task { token, target, reached, of, said, to_now: theirs, writer };
         self.tasks.insert(token, (tokio::spawn(task.run_after(pause)), to_now));
     }
 
@@ -326,224 +277,6 @@ fn take_news(
     }
 }
 
-/// What is asked of the logs API.
-#[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub engine: Engine,
-    pub container: String,
-    pub framing: Framing,
-    /// Go on with what comes, until the container ends.
-    pub follow: bool,
-    /// The log may lose its beginning.
-    pub rotates: bool,
-}
-
-impl Asked {
-    /// Of a container, to follow it.
-    pub fn of(engine: &Engine, container: &Container) -> Asked {
-        let rotates = counted::beginning(container) != Beginning::Kept && container.log_driver != "journald";
-        let framing = container.framing();
-        Asked { engine: engine.clone(), container: container.id.clone(), framing, follow: true, rotates }
-    }
-}
-
-/// Why nothing comes of an answer any more.
-enum Ended {
-    /// The engine ended it.
-    ByEngine,
-    /// It was not to be waited for any more.
-    ToNow,
-}
-
-struct Task {
-    token: Token,
-    target: Target,
-    reached: Reached,
-    of: Asked,
-    said: mpsc::UnboundedSender<Said>,
-    /// Ends the waiting for more.
-    to_now: Arc<Notify>,
-    writer: Arc<ServiceWriter>,
-}
-
-impl Task {
-    async fn run_after(self, pause: Duration) {
-        tokio::time::sleep(pause).await;
-        let mut entries = Entries::new(self.of.framing, self.reached);
-        let (followed, ended) = self.run(&mut entries).await;
-        let end = LogsEnd { reached: entries.reached(), followed, why: ended.err() };
-        let _ = self.said.send(Said::Ended(self.token, end));
-    }
-
-    /// Reads until there is no more. Tells whether what would have come later was waited for.
-    async fn run(&self, entries: &mut Entries) -> (bool, Result<(), EngineError>) {
-        let ended = match (self.of.follow, self.of.rotates) {
-            (false, _) => Ok(Ended::ToNow),
-            (true, false) => self.read(entries, true).await,
-            (true, true) => self.poll(entries).await,
-        };
-        match ended {
-            // What was on its way comes by an answer that ends.
-            Ok(Ended::ToNow) => (false, self.read(entries, false).await.map(drop)),
-            ended => (true, ended.map(drop)),
-        }
-    }
-
-    /// Asks for what came, again and again: an engine that follows a log which rotates leaves out what it was too slow for.
-    async fn poll(&self, entries: &mut Entries) -> Result<Ended, EngineError> {
-        loop {
-            self.read(entries, false).await?;
-            let ended = match entries.new_entries() {
-                0 => self.wait_for_more(entries).await?,
-                MANY.. => None,
-                _ => tokio::select! {
-                    () = self.to_now.notified() => Some(Ended::ToNow),
-                    () = tokio::time::sleep(POLL_PAUSE) => None,
-                },
-            };
-            if let Some(ended) = ended {
-                return Ok(ended);
-            }
-        }
-    }
-
-    /// Waits until the log has another entry than the one that was the last, or nothing more is to be waited for.
-    async fn wait_for_more(&self, entries: &Entries) -> Result<Option<Ended>, EngineError> {
-        let query = LogsQuery { follow: true, tail: Some(1), ..LogsQuery::default() };
-        let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
-        let until = Instant::now() + POLL_AT_LATEST;
-        loop {
-            tokio::select! {
-                () = self.to_now.notified() => return Ok(Some(Ended::ToNow)),
-                () = tokio::time::sleep_until(until) => return Ok(None),
-                next = frames.next() => match next? {
-                    None => return Ok(Some(Ended::ByEngine)),
-                    Some(frame) if entries.is_last(&frame) => {}
-                    Some(_) => return Ok(None),
-                },
-            }
-        }
-    }
-
-    /// Reads behind what came, asking for more of the log until it is seen where that is.
-    async fn read(&self, entries: &mut Entries, follow: bool) -> Result<Ended, EngineError> {
-        loop {
-            if let Some(ended) = self.read_last(entries, follow).await? {
-                return Ok(ended);
-            }
-        }
-    }
-
-    /// Reads an answer. Gives nothing if it has too few of the last entries.
-    async fn read_last(&self, entries: &mut Entries, follow: bool) -> Result<Option<Ended>, EngineError> {
-        let since_ns = self.target.since_ns.filter(|_| entries.is_at_beginning());
-        let query = LogsQuery { follow, since_ns, tail: entries.begin(), ..LogsQuery::default() };
-        let mut frames = self.of.engine.logs(&self.of.container, self.of.framing, &query).await?;
-        let mut delivery = logs::delivery(Time::now());
-        loop {
-            // What is there at once goes together.
-            let next = tokio::select! {
-                biased;
-                () = self.to_now.notified(), if follow && delivery.pieces.is_empty() => return Ok(Some(Ended::ToNow)),
-                next = frames.next() => Some(next),
-                () = std::future::ready(()), if !delivery.pieces.is_empty() => None,
-                () = tokio::time::sleep(SETTLED_AFTER), if follow && !entries.is_settled() => {
-                    let joined = entries.settle(false, &mut delivery);
-                    if self.is_short(joined, entries) {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-            };
-            let frame = match next {
-                Some(Ok(Some(frame))) => frame,
-                Some(Ok(None)) => break,
-                None => {
-                    self.hand_over(&mut delivery).await;
-                    continue;
-                }
-                Some(Err(error)) => {
-                    self.hand_over(&mut delivery).await;
-                    return Err(error);
-                }
-            };
-            if delivery.pieces.is_empty() {
-                delivery.time = Time::now();
-            }
-            let pushed = entries.push(&frame, &mut delivery);
-            let is_short = pushed.as_ref().is_ok_and(|joined| self.is_short(*joined, entries));
-            if delivery.bytes.len() >= DELIVERY_BYTES || pushed.is_err() || is_short {
-                self.hand_over(&mut delivery).await;
-            }
-            pushed.map_err(|bad| self.of.engine.unreadable_logs(&self.of.container, bad))?;
-            if is_short {
-                return Ok(None);
-            }
-        }
-        let is_short = !entries.is_settled() && {
-            let joined = entries.settle(true, &mut delivery);
-            self.is_short(joined, entries)
-        };
-        self.hand_over(&mut delivery).await;
-        Ok((!is_short).then_some(Ended::ByEngine))
-    }
-
-    /// Whether more of the log is to be asked for. Where it has lost what came last, that is told.
-    fn is_short(&self, joined: Joined, entries: &Entries) -> bool {
-        if joined == Joined::Torn {
-            if self.target.counter.is_none() {
-                self.begin(SourceKind::LogsApi, *entries.from());
-            }
-            self.lose(ROTATED);
-            let _ = self.said.send(Said::Trouble(self.token, ROTATED.to_owned()));
-        }
-        joined == Joined::Short
-    }
-
-    async fn hand_over(&self, delivery: &mut Delivery) {
-        let mut entries = mem::take(delivery);
-        leave_out_before(&mut entries, self.target.since_ns);
-        let Some(counter) = &self.target.counter else { return self.push(entries).await };
-        let placed = counter.lock().unwrap_or_else(PoisonError::into_inner).place(&entries);
-        for placed in placed {
-            match placed {
-                Placed::Delivery(delivery) => self.push(delivery).await,
-                Placed::Anew { reached, is_doubtful } => self.begin_anew(reached, is_doubtful),
-            }
-        }
-    }
-
-    /// The log lacks what came last by attached streams.
-    fn begin_anew(&self, reached: Reached, is_doubtful: bool) {
-        self.begin(SourceKind::Attached, reached);
-        if is_doubtful {
-            self.lose(LACKS);
-        }
-    }
-
-    fn begin(&self, kind: SourceKind, reached: Reached) {
-        let container = ContainerId::parse(&self.of.container).unwrap_or_default();
-        self.writer.begin(self.target.service, Source { reached, ..Source::new(container, kind) });
-    }
-
-    fn lose(&self, why: &str) {
-        let lost = Lost { time: Time::now(), count: None, why: why.to_owned(), reached: Place::default() };
-        self.writer.gap(self.target.service, lost);
-    }
-
-    async fn push(&self, mut full: Delivery) {
-        while !full.pieces.is_empty()
-            && let Err(back) = self.target.feed.try_push(full)
-        {
-            if self.target.feed.is_closed() {
-                return;
-            }
-            full = back;
-            tokio::time::sleep(FULL_PAUSE).await;
-        }
-    }
-}
-
 /// How a container's output is best read.
 pub(super) fn kind_of(log_driver: &str, has_file: bool) -> SourceKind {
     match (log_driver, has_file) {
@@ -558,7 +291,7 @@ pub(super) fn is_json_file(path: &Path) -> bool {
 }
 
 /// Leaves out what was printed before.
-fn leave_out_before(delivery: &mut Delivery, since_ns: Option<i64>) {
+pub(super) fn leave_out_before(delivery: &mut Delivery, since_ns: Option<i64>) {
     let Some(since_ns) = since_ns else { return };
     let (mut kept, mut from, mut to) = (Vec::with_capacity(delivery.pieces.len()), 0, 0);
     for piece in delivery.pieces.drain(..) {

@@ -13,10 +13,11 @@ use logboom_record::{Level, Stream, Time};
 /// order against the other's: engines stamp them apart.
 ///
 /// In a log file: which of the files of the container (in the order in which they were written), and the byte offset. By
-/// the logs API: how many pieces of the same time stamp came before, behind the time stamp. Attached: bytes of both streams.
+/// the logs API: the latest time stamp of the stream, and how many entries came since it first did. Attached: whole lines of the
+/// stream, and bytes of the line after them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// The file, or the time stamp in nanoseconds since 1970 UTC.
+    /// The file, the time stamp in nanoseconds since 1970 UTC, or the count of lines.
     pub part: u64,
     /// What counts within it.
     pub offset: u64,
