@@ -10,15 +10,16 @@ mod open_stream;
 mod run_text;
 mod trouble;
 
-use std::{fs::File, io, thread::JoinHandle, time::Instant};
+use std::{borrow::Cow, fs::File, io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use logboom_boom as boom;
 use logboom_files::{
     session::Counts,
     textlog::{Syncer, TextWriter},
+    timeline::What,
     with_causes,
 };
-use logboom_record::{Flags, Gap, Level, RunEnd, Stream, Time};
+use logboom_record::{Flags, Gap, Level, RunEnd, Stream, TestResult, Time};
 
 pub(crate) use flush_clock::FlushClock;
 pub use flush_clock::{FLUSH_AFTER, FLUSH_PAUSE, SYNC_EVERY};
@@ -30,12 +31,18 @@ pub(crate) use trouble::Trouble;
 use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
+    markup::{Annotation, Marked, Markup},
+    masks::{MASK, MaskedStream, Masks},
+    results::{Results, TESTS_MAX},
 };
 
 /// After so many bytes of text it is fsync'ed earlier, so that little is left to do when the run ends.
 pub const SYNC_EVERY_BYTES: u64 = 32 << 20;
 
 const TEXT_BUFFER_BYTES: usize = 1 << 20;
+
+/// Hears what happened in a run, and when.
+pub type Tell = dyn FnMut(Vec<(Time, What)>) + Send;
 
 /// Where the records of a run go.
 pub struct Sinks {
@@ -45,6 +52,10 @@ pub struct Sinks {
     pub boom: Option<(boom::Writer, boom::RunSlot)>,
     /// Called once, when something could not be written for the first time.
     pub warn: Box<dyn FnMut(&str) + Send>,
+    /// What is taken out of all that is printed before it is kept.
+    pub masks: Masks,
+    /// Called with what the lines since the last time say that happened: results of tests, groups, annotations.
+    pub events: Box<Tell>,
 }
 
 /// What a run came to.
@@ -56,6 +67,10 @@ pub struct Written {
     pub gaps: Vec<Gap>,
     /// Why the run's files are not whole, or not sealed.
     pub trouble: Option<String>,
+    /// What test tools told of their tests.
+    pub tests: Vec<TestResult>,
+    /// How many secrets were masked.
+    pub masked: u64,
 }
 
 /// The thread that writes a run.
@@ -97,6 +112,7 @@ impl RunWriter {
 struct Worker {
     intake: Outlet,
     streams: [OpenStream; 3],
+    masked: [MaskedStream; 3],
     out: Out,
     clock: FlushClock,
 }
@@ -104,7 +120,13 @@ struct Worker {
 impl Worker {
     fn new(intake: Outlet, sinks: Sinks) -> Worker {
         let out = Out::new(sinks, Syncer::new(File::sync_data, intake.waker()));
-        Worker { intake, streams: Default::default(), out, clock: FlushClock::new(Instant::now()) }
+        Worker {
+            intake,
+            streams: Default::default(),
+            masked: Default::default(),
+            out,
+            clock: FlushClock::new(Instant::now()),
+        }
     }
 
     fn run(mut self) -> Written {
@@ -138,13 +160,13 @@ impl Worker {
                 Piece::Data { stream, time, len } => {
                     let (bytes, later) = rest.split_at(*len);
                     rest = later;
-                    self.write(*stream, |splitter, take| splitter.push(bytes, *time, take));
+                    self.take(*stream, bytes, *time);
                     // In the middle of a batch, whose lines may be many and short.
                     if self.clock.is_late(Instant::now()) {
                         self.flush();
                     }
                 }
-                Piece::End { stream } => self.write(*stream, |splitter, take| splitter.finish(take)),
+                Piece::End { stream } => self.finish_stream(*stream),
                 Piece::Note { time, level, message } => self.out.note(*time, *level, message),
                 Piece::Close { end } => return Some(end.clone()),
             }
@@ -161,8 +183,28 @@ impl Worker {
         split(&mut state.splitter, &mut |part| out.record(stream, level, &part));
     }
 
+    /// Takes what was read, without secrets.
+    fn take(&mut self, stream: Stream, bytes: &[u8], time: Time) {
+        if self.out.masks.is_empty() {
+            return self.write(stream, |splitter, take| splitter.push(bytes, time, take));
+        }
+        let (state, out) = (&mut self.streams[stream as usize], &mut self.out);
+        let (masks, OpenStream { splitter, level, .. }) = (out.masks.clone(), state);
+        self.masked[stream as usize].push(&masks, bytes, time, |time, bytes| {
+            splitter.push(bytes, time, |part| out.record(stream, level, &part));
+        });
+    }
+
+    fn finish_stream(&mut self, stream: Stream) {
+        let mut masked = std::mem::take(&mut self.masked[stream as usize]);
+        let masks = Arc::clone(&self.out.masks);
+        masked.finish(&masks, |time, bytes| self.write(stream, |splitter, take| splitter.push(bytes, time, take)));
+        self.out.masked += masked.count;
+        self.write(stream, |splitter, take| splitter.finish(take));
+    }
+
     fn finish_streams(&mut self) {
-        Stream::ALL.into_iter().for_each(|stream| self.write(stream, |splitter, take| splitter.finish(take)));
+        Stream::ALL.into_iter().for_each(|stream| self.finish_stream(stream));
     }
 
     /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
@@ -187,23 +229,62 @@ struct Out {
     text_sync: Syncer,
     boom: Option<(boom::Writer, boom::RunSlot)>,
     trouble: Trouble,
+    results: Results,
+    masks: Arc<Masks>,
+    masked: u64,
+    /// The command itself has told of secrets.
+    has_told_secrets: bool,
+    markup: Markup,
+    events: Vec<(Time, What)>,
+    tell: Box<Tell>,
 }
 
 impl Out {
     fn new(sinks: Sinks, text_sync: Syncer) -> Out {
-        let Sinks { text, boom, warn } = sinks;
-        Out { run: RunText::new(text, 1, TEXT_BUFFER_BYTES), text_sync, boom, trouble: Trouble::new(warn) }
+        let Sinks { text, boom, warn, masks, events: tell } = sinks;
+        let (run, trouble) = (RunText::new(text, 1, TEXT_BUFFER_BYTES), Trouble::new(warn));
+        let masks = Arc::new(masks);
+        let (results, markup) = (Results::default(), Markup::new(std::env::var_os("BUILDKITE").is_some()));
+        Out {
+            run,
+            text_sync,
+            boom,
+            trouble,
+            results,
+            masks,
+            masked: 0,
+            has_told_secrets: false,
+            markup,
+            events: Vec::new(),
+            tell,
+        }
     }
 
     fn record(&mut self, stream: Stream, level: &mut Level, part: &Part<'_>) {
-        if part.starts_line {
-            *level = self.run.level_of(part.message);
+        let mut message = Cow::Borrowed(part.message);
+        if self.has_told_secrets {
+            // What was read together with the line that told one was not yet looked at for it.
+            let (masked, count) = self.masks.mask(part.message);
+            (message, self.masked) = (Cow::Owned(masked.into_owned()), self.masked + count);
+        } else {
+            self.masked += self.masks.mask_patterns(&mut message);
         }
-        self.write(stream, *level, part.flags.with(Flags::LEVEL_GUESSED), part.time, part.message);
+        if part.starts_line && !part.flags.has(Flags::CONTINUED) {
+            self.hear(part.time, &mut message);
+        }
+        if part.starts_line {
+            *level = self.run.level_of(&message);
+        }
+        self.results.take(self.run.next_seq(), stream, &Part { message: &message, ..*part });
+        self.write(stream, *level, part.flags.with(Flags::LEVEL_GUESSED), part.time, &message);
     }
 
     fn note(&mut self, time: Time, level: Level, message: &str) {
-        self.write(Stream::System, level, Flags::NONE, time, message.replace('\n', " ").as_bytes());
+        let message = message.replace('\n', " ");
+        let masks = Arc::clone(&self.masks);
+        let (message, masked) = masks.mask(message.as_bytes());
+        self.masked += masked;
+        self.write(Stream::System, level, Flags::NONE, time, &message);
     }
 
     fn write(&mut self, stream: Stream, level: Level, flags: Flags, time: Time, message: &[u8]) {
@@ -222,9 +303,39 @@ impl Out {
     /// Hands all that was written so far to the kernel.
     fn flush(&mut self) {
         self.flush_text();
+        self.tell_events();
         if let Some((boom, _)) = &mut self.boom {
             let flushed = boom.flush();
             self.trouble.check(flushed);
+        }
+    }
+
+    /// Takes note of what a line says for a CI system. A secret that it tells is not kept.
+    fn hear(&mut self, time: Time, message: &mut Cow<'_, [u8]>) {
+        let seq = self.run.next_seq();
+        let what = match self.markup.read(message) {
+            None => return,
+            Some(Marked::Group(name)) => What::Group { name, seq },
+            Some(Marked::GroupEnd) => What::GroupEnd { seq },
+            Some(Marked::Annotation(Annotation { level, message, file, line })) => {
+                What::Annotation { level, message, file, line, seq }
+            }
+            Some(Marked::Secret(value)) => {
+                // One that is too short is not kept here either.
+                let added = Arc::make_mut(&mut self.masks).add([&value[..]]);
+                self.trouble.check(added.map_err(io::Error::other));
+                (self.masked, self.has_told_secrets) = (self.masked + 1, true);
+                *message = Cow::Owned([b"::add-mask::", MASK.as_bytes()].concat());
+                return;
+            }
+        };
+        self.events.push((time, what));
+    }
+
+    fn tell_events(&mut self) {
+        self.events.extend(self.results.news().iter().map(|test| (test.time, What::Test(test.clone()))));
+        if !self.events.is_empty() {
+            (self.tell)(std::mem::take(&mut self.events));
         }
     }
 
@@ -254,7 +365,8 @@ impl Out {
     /// Seals the boom file while the text log is synced beside it.
     fn finish(mut self, end: &RunEnd) -> Written {
         self.flush_text();
-        let Out { mut run, text_sync, boom, mut trouble } = self;
+        self.tell_events();
+        let Out { mut run, text_sync, boom, mut trouble, results, masked, .. } = self;
         let (boom, text) = std::thread::scope(|scope| {
             let text = run.take_log().map(|text| scope.spawn(move || finish_text(text, text_sync)));
             (boom.map(|(boom, run)| finish_boom(boom, run, end)), text.and_then(|text| text.join().ok()))
@@ -265,7 +377,11 @@ impl Out {
         // The boom file is the truth, where there is one.
         let End { lost, gaps, .. } = boom.or(text).unwrap_or_default();
         let records = (run.next_seq() - 1).saturating_sub(lost);
-        Written { counts: Counts { records, lost, ..run.counts }, gaps, trouble: trouble.first }
+        let (tests, over) = results.finish();
+        if over > 0 {
+            trouble.note(format!("{over} results of tests are not kept: there are more than {TESTS_MAX}"));
+        }
+        Written { counts: Counts { records, lost, ..run.counts }, gaps, trouble: trouble.first, tests, masked }
     }
 }
 
@@ -315,7 +431,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exec_x.log");
         let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-        let sinks = Sinks { text: Some(TextWriter::new(file, &path)), boom: None, warn: Box::new(|_| {}) };
+        let sinks = Sinks {
+            text: Some(TextWriter::new(file, &path)),
+            boom: None,
+            warn: Box::new(|_| {}),
+            masks: Masks::default(),
+            events: Box::new(|_| {}),
+        };
         let (intake, outlet) = Intake::new();
         let (wake, (synced, syncs)) = (outlet.waker(), sync_channel(9));
         let mut worker = Worker::new(outlet, sinks);

@@ -10,6 +10,7 @@ use std::{
 use logboom_boom as boom;
 use logboom_capture::{
     Intake,
+    masks::Masks,
     writer::{RunWriter, Sinks},
 };
 use logboom_files::{session::Counts, textlog::TextWriter};
@@ -29,7 +30,14 @@ impl Run {
         let mut boom = boom::Writer::create_in(dir.path(), "records", boom::Options::default()).unwrap();
         let run = boom.run(RunId::from_bytes([7; 16]), Kind::Command, 1).unwrap();
         let warn = Box::new(|message: &str| panic!("{message}"));
-        let writer = RunWriter::start(Sinks { text: Some(text), boom: Some((boom, run)), warn }).unwrap();
+        let writer = RunWriter::start(Sinks {
+            text: Some(text),
+            boom: Some((boom, run)),
+            warn,
+            masks: Masks::default(),
+            events: Box::new(|_| {}),
+        })
+        .unwrap();
         let intake = writer.intake();
         Run { dir, writer, intake }
     }

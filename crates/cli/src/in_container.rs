@@ -19,6 +19,7 @@ use logboom_capture::{
     command::{OutputSink, is_ignored, write_all},
     docker::exec::{Ended, InContainer, Resizer, Running},
     engine::{ExecConfig, Input},
+    masks::Masks,
 };
 use logboom_files::config::Config;
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
@@ -117,6 +118,8 @@ pub struct InsideRun<'a> {
     pub naming: &'a Naming,
     /// What is kept of it.
     pub keeping: &'a Keeping,
+    /// What is not kept.
+    pub masks: Masks,
     /// The command.
     pub words: &'a [OsString],
 }
@@ -163,6 +166,7 @@ impl InsideRun<'_> {
             name: self.naming.name.clone(),
             labels: known.into_iter().chain(self.naming.labels.iter().cloned()).collect(),
             boom: !self.keeping.no_boom,
+            masks: self.masks.clone(),
             now,
         };
         let recording = Recording::start(&config.data_dir(), target, &new);

@@ -25,6 +25,7 @@ mod say;
 mod services;
 mod shown;
 mod supervise;
+mod test_pick;
 mod visible;
 mod when;
 

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{IsTerminal, stderr},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use clap::Args;
 use logboom_capture::{
     command::{self, PassThrough, TimeLimit},
     engine::{Host, HostError},
+    masks::{Masks, VALUE_BYTES_MAX, VALUE_BYTES_MIN, is_secret_name},
 };
 use logboom_files::{
     config::{Config, Drain, Flags, OnTerminal},
@@ -150,6 +152,51 @@ impl Keeping {
             let took = human::between(started_at, end.ended_at);
             say(format_args!("{}; logboom show {}", human::summary(end, took, counts), session.short()));
         }
+    }
+}
+
+/// What is secret, and is not kept.
+#[derive(Args, Clone, Default)]
+pub struct Masking {
+    /// Keep *** in the place of what fits this pattern (may be given more than once)
+    #[arg(long = "mask", value_name = "REGEX", help_heading = "Secrets")]
+    patterns: Vec<String>,
+    /// Keep *** in the place of the value of this environment variable (may be given more than once)
+    #[arg(long = "mask-env", value_name = "NAME", help_heading = "Secrets")]
+    variables: Vec<String>,
+    /// Keep all that is printed, also values of environment variables that are named like secrets
+    #[arg(long, conflicts_with_all = ["patterns", "variables"], help_heading = "Secrets")]
+    no_mask: bool,
+}
+
+/// The value of a variable that is only named like a secret has at least so many bytes: `TOKEN=yes` is none.
+const GUESSED_BYTES_MIN: usize = 8;
+
+impl Masking {
+    /// What is to be masked.
+    ///
+    /// # Errors
+    /// Of a pattern that is none, and a value that is too short or too long to be masked.
+    pub fn masks(&self) -> Result<Masks> {
+        if self.no_mask {
+            return Ok(Masks::default());
+        }
+        let named = self.variables.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let mut values: Vec<OsString> = Vec::new();
+        for (name, value) in named.filter(|(_, value)| !value.is_empty()) {
+            if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) {
+                anyhow::bail!(
+                    "--mask-env {name}: its value has {} bytes; only {VALUE_BYTES_MIN} to {VALUE_BYTES_MAX} can be masked",
+                    value.len()
+                );
+            }
+            values.push(value);
+        }
+        let is_secret = |name: &OsString, value: &OsString| {
+            is_secret_name(&name.to_string_lossy()) && value.len() >= GUESSED_BYTES_MIN
+        };
+        values.extend(std::env::vars_os().filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value));
+        Ok(Masks::new(values.iter().map(|value| value.as_bytes()), &self.patterns)?)
     }
 }
 

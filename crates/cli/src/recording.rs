@@ -20,11 +20,12 @@ use logboom_boom as boom;
 use logboom_capture::{
     Intake,
     command::OutputSink,
+    masks::Masks,
     writer::{RunWriter, Sinks, Written},
 };
 use logboom_files::{
     DataDir, FilesError, Session,
-    session::{Counts, NewSession, RunMeta, command_words, started},
+    session::{Counts, Found, NewSession, RunMeta, command_words, started},
     textlog::TextWriter,
     timeline::{self, Event, What},
     with_causes,
@@ -48,13 +49,15 @@ pub struct NewRun<'a> {
     pub labels: BTreeMap<String, String>,
     /// Whether there is to be a boom file.
     pub boom: bool,
+    /// What is not kept of what it prints, nor of its command and name.
+    pub masks: Masks,
     /// When it starts.
     pub now: Time,
 }
 
 impl NewRun<'_> {
     fn name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| program_name(self.program))
+        self.masks.mask_str(&self.name.clone().unwrap_or_else(|| program_name(self.program)))
     }
 }
 
@@ -180,8 +183,12 @@ impl Recording {
     fn begin(data: &DataDir, session: Session, run: RunMeta, sinks: Sinks) -> Result<Recording> {
         let text = sinks.text.as_ref().filter(|_| sinks.boom.is_none());
         let lock = text.map(|text| text.file().try_clone()).transpose().context("cannot keep the text log locked")?;
-        let writer = RunWriter::start(sinks).context("cannot start the writer's thread")?;
         let journal = Journal::of(session, &run.run);
+        let noter = Noter(Arc::clone(&journal));
+        // An event less is no harm: the lines are there, and all results of tests are noted at the end.
+        let tell = move |events: Vec<(Time, What)>| drop(noter.0.note(events));
+        let writer = RunWriter::start(Sinks { events: Box::new(tell), ..sinks });
+        let writer = writer.context("cannot start the writer's thread")?;
         Ok(Recording { journal, data: data.clone(), command: run.command, writer, lock })
     }
 
@@ -219,15 +226,16 @@ impl Recording {
     /// broken any more.
     pub fn finish(self, end: &RunEnd) -> Counts {
         let Recording { journal, writer, lock, .. } = self;
-        let Written { counts, gaps, trouble } = writer.finish(end.clone());
+        let Written { counts, gaps, trouble, tests, masked } = writer.finish(end.clone());
         let lost = gaps.into_iter().map(|Gap { from, to, time, why, .. }| (time, What::Gap { from, to, why }));
         // Where there is no room for these either, the gaps are still in the files that they concern.
         let _ = journal.note(lost);
-        let noted = journal.session.end_run(journal.run, end, counts).and_then(|()| {
-            let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
-            let Counts { lines, errors, lost, .. } = counts;
-            journal.note([(end.ended_at, What::End { outcome, exit_code, signal, lines, errors, lost })])
-        });
+        let noted =
+            journal.session.end_run_with(journal.run, end, counts, Found { tests: &tests, masked }).and_then(|()| {
+                let (outcome, exit_code, signal) = (end.outcome, end.exit_code, end.signal);
+                let Counts { lines, errors, lost, .. } = counts;
+                journal.note([(end.ended_at, What::End { outcome, exit_code, signal, lines, errors, lost })])
+            });
         drop(lock);
         match noted {
             // After trouble with the records there was a warning, and the boom file has the end.
@@ -270,13 +278,14 @@ fn prepare(
     }
     let boom_name = boom.as_ref().and_then(|(writer, _)| Some(writer.path().file_name()?.to_str()?.to_owned()));
     let entry = RunMeta {
-        command: command_words(new.words),
+        command: command_words(new.words).iter().map(|word| new.masks.mask_str(word)).collect(),
         cwd: env::current_dir().ok().map(|dir| dir.to_string_lossy().into_owned()),
         text: Some(text_name),
         boom: boom_name,
         ..RunMeta::new(run)
     };
-    Ok((entry, Sinks { text: Some(text), boom, warn: Box::new(warn_of_loss) }))
+    let (warn, masks) = (Box::new(warn_of_loss), new.masks.clone());
+    Ok((entry, Sinks { text: Some(text), boom, warn, masks, events: Box::new(|_| {}) }))
 }
 
 /// Hands the command's output to the writer.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
-use logboom_capture::command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status};
+use logboom_capture::{
+    command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status},
+    masks::Masks,
+};
 use logboom_files::{config::Config, session::Counts, timeline::What};
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -34,6 +37,8 @@ pub struct Supervise<'a> {
     pub naming: &'a Naming,
     /// What is kept of it.
     pub keeping: &'a Keeping,
+    /// What is not kept.
+    pub masks: Masks,
     /// How it runs.
     pub running: &'a Running,
     /// After what the text log is called, and the run if it has no name; the program if left out.
@@ -75,6 +80,7 @@ impl Supervise<'_> {
             name: self.naming.name.clone(),
             labels: self.naming.labels.iter().cloned().collect(),
             boom: !self.keeping.no_boom,
+            masks: self.masks.clone(),
             now,
         };
         let recording = Recording::start(&config.data_dir(), target, &new)

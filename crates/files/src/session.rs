@@ -23,7 +23,7 @@ use std::{
 use logboom_record::{Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
 
 pub use lock::{hold_lock, is_held, try_lock};
-pub use meta::{ContainerMeta, Counts, Meta, RunMeta};
+pub use meta::{ContainerMeta, Counts, Found, Meta, RunMeta};
 pub use names::command_words;
 pub use recovered::boom_number;
 pub use status::{SIGN_OF_LIFE_S_MAX, Status, beside};
@@ -225,8 +225,19 @@ impl Session {
     /// # Errors
     /// [`FilesError::AlreadyEnded`], [`FilesError::NoSuchRun`], and those of [`Session::update`].
     pub fn end_run(&self, id: RunId, end: &RunEnd, counts: Counts) -> Result<(), FilesError> {
+        self.end_run_with(id, end, counts, Found::default())
+    }
+
+    /// As [`Session::end_run`], with what was found in what the run printed.
+    ///
+    /// # Errors
+    /// As [`Session::end_run`].
+    pub fn end_run_with(&self, id: RunId, end: &RunEnd, counts: Counts, found: Found<'_>) -> Result<(), FilesError> {
         let noted = self.update(Durable::Whole, |meta| {
             meta.end_run(id, end, counts)?;
+            if let Some(run) = meta.runs.iter_mut().find(|run| run.run.id == id) {
+                (run.tests, run.masked) = (found.tests.to_vec(), found.masked);
+            }
             let others_live = meta.runs.iter().any(|run| run.run.end.is_none() && status::is_written(&self.dir, run));
             if !meta.open && meta.run.end.is_none() && !others_live && !meta.is_of_services() {
                 self.complete(meta);

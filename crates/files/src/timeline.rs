@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use logboom_record::{Outcome, RunId, Stream, Time};
+use logboom_record::{Level, Outcome, RunId, Stream, TestResult, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -174,6 +174,35 @@ pub enum What {
         /// How many error lines there were since the event before that are no events.
         #[serde(default, skip_serializing_if = "is_zero")]
         passed_over: u64,
+    },
+    /// A test tool told how a test ended.
+    Test(TestResult),
+    /// A group of lines begins, as the command's markup says.
+    Group {
+        /// Its title.
+        name: String,
+        /// The record.
+        seq: u64,
+    },
+    /// The innermost group ends.
+    GroupEnd {
+        /// The record.
+        seq: u64,
+    },
+    /// The command's markup says that something is to be noticed.
+    Annotation {
+        /// How bad it is.
+        level: Level,
+        /// What it says.
+        message: String,
+        /// The file that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// The line in that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+        /// The record.
+        seq: u64,
     },
     /// The engine could not be reached any more.
     EngineLost {

@@ -10,7 +10,7 @@ use crate::{
     args::Global,
     exit::Exit,
     in_container::{Inside, InsideRun},
-    options::{Keeping, Naming, Running},
+    options::{Keeping, Masking, Naming, Running},
     place,
     recording::{Target, run_around},
     supervise::Supervise,
@@ -33,6 +33,8 @@ pub struct Exec {
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
+    masking: Masking,
+    #[command(flatten)]
     running: Running,
     #[command(flatten)]
     inside: Inside,
@@ -44,13 +46,14 @@ pub struct Exec {
 impl Exec {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Exec { session, naming, keeping, running, inside, command } = &self;
+        let Exec { session, naming, keeping, masking, running, inside, command } = &self;
+        let masks = masking.masks()?;
         if let Some(container) = inside.container() {
             let config = place::config(&running.flags(global))?;
             let target = given(session.as_ref(), &config, now)?;
-            return InsideRun { inside, naming, keeping, words: command }.run(container, &config, target, now);
+            return InsideRun { inside, naming, keeping, masks, words: command }.run(container, &config, target, now);
         }
-        let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
+        let supervise = Supervise { global, naming, keeping, masks, running, called: None, words: command };
         supervise.run(|config| given(session.as_ref(), config, now), now)
     }
 }

@@ -41,5 +41,5 @@ fn latest(data: &DataDir, look: Look, now: Time) -> Result<String> {
         return Ok(format!("There are no sessions in {} yet.\n", data.sessions().display()));
     };
     let store = Embedded::open(&data.path)?;
-    Ok(table(&[Row { status, counts: counts(&store, status) }], look, now))
+    Ok(table(&[Row { status, counts: counts(&store, status) }], look, now, false))
 }

@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use crate::{
     args::Global,
     exit::Exit,
-    options::{Joining, Keeping, Naming},
+    options::{Joining, Keeping, Masking, Naming},
     place,
     recording::{NewRun, Recording, warn},
     supervise::not_passed_on,
@@ -41,6 +41,8 @@ pub struct Pipe {
     naming: Naming,
     #[command(flatten)]
     keeping: Keeping,
+    #[command(flatten)]
+    masking: Masking,
 }
 
 impl Pipe {
@@ -55,6 +57,7 @@ impl Pipe {
             name: self.naming.name.clone(),
             labels: self.naming.labels.iter().cloned().collect(),
             boom: !self.keeping.no_boom,
+            masks: self.masking.masks()?,
             now,
         };
         let recording = Recording::start(&config.data_dir(), target, &new);

@@ -8,7 +8,7 @@ use logboom_record::Time;
 use crate::{
     args::Global,
     exit::Exit,
-    options::{Apart, Keeping, Naming, Running},
+    options::{Apart, Keeping, Masking, Naming, Running},
     supervise::Supervise,
 };
 
@@ -26,6 +26,8 @@ pub struct Run {
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
+    masking: Masking,
+    #[command(flatten)]
     running: Running,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARG"], num_args = 1..)]
@@ -35,8 +37,9 @@ pub struct Run {
 impl Run {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Run { naming, apart, keeping, running, command } = &self;
-        let supervise = Supervise { global, naming, keeping, running, called: None, words: command };
+        let Run { naming, apart, keeping, masking, running, command } = &self;
+        let masks = masking.masks()?;
+        let supervise = Supervise { global, naming, keeping, masks, running, called: None, words: command };
         supervise.run(|config| Ok(apart.target(config)), now)
     }
 }

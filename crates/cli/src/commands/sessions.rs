@@ -1,11 +1,13 @@
 //! `logboom sessions`: what there is.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use logboom_files::{
     list::Sessions as List,
     session::{Counts, Status},
 };
-use logboom_record::{Level, Outcome, SessionId, Time};
+use logboom_record::{Level, Outcome, SessionId, TestResult, Time};
 use logboom_store::{RunQuery, Scope, Store};
 use logboom_store_embedded::Embedded;
 use serde::Serialize;
@@ -49,8 +51,11 @@ impl Sessions {
         let found = list.newest(self.count, now, wanted);
         let store = Embedded::open(&data.path)?;
         let rows: Vec<Row<'_>> = found.iter().map(|status| Row { status, counts: counts(&store, status) }).collect();
-        let text =
-            if self.json { as_json(&rows) } else { table(&rows, Look::of_stdout(global.color), now).into_bytes() };
+        let look = Look::of_stdout(global.color);
+        let text = match self.json {
+            true => as_json(&rows),
+            false => table(&rows, look, now, self.failed).into_bytes(),
+        };
         for why in found.iter().filter_map(|status| status.damage.as_ref()) {
             tell(why);
         }
@@ -90,8 +95,11 @@ pub fn counts(store: &Embedded, status: &Status) -> Counts {
 
 const HEAD: [&str; 7] = ["ID", "AGE", "DURATION", "OUTCOME", "LINES", "ERRORS", "NAME"];
 
-/// The table that people see.
-pub fn table(rows: &[Row<'_>], look: Look, now: Time) -> String {
+/// So many failed tests of a session are named in the table.
+const FAILED_MAX: usize = 10;
+
+/// The table that people see; with the failed tests of each session where they are wanted.
+pub fn table(rows: &[Row<'_>], look: Look, now: Time, names_tests: bool) -> String {
     let cells: Vec<[String; 7]> = rows.iter().map(|row| cells(row, now)).collect();
     let width = |column: usize| {
         let texts = cells.iter().map(|row| row[column].chars().count());
@@ -105,8 +113,29 @@ pub fn table(rows: &[Row<'_>], look: Look, now: Time) -> String {
     for (row, cells) in rows.iter().zip(&cells) {
         let sgr = human::outcome_sgr(row.status.outcome);
         text += &line(cells, &widths, |column, cell| if column == 3 { look.paint(sgr, &cell) } else { cell });
+        if names_tests {
+            text += &failed_tests(row.status, look);
+        }
     }
     text
+}
+
+/// A line for each test that failed.
+fn failed_tests(status: &Status, look: Look) -> String {
+    let failed: Vec<&TestResult> = tests(status).filter(|test| test.outcome.is_bad()).collect();
+    let mut text = String::new();
+    for test in failed.iter().take(FAILED_MAX) {
+        let outcome = look.paint(human::outcome_sgr(Outcome::Failed), test.outcome.as_str());
+        text += &format!("  {outcome}  {}\n", visible::plain(&test.full_name()));
+    }
+    if let Some(more @ 1..) = failed.len().checked_sub(FAILED_MAX) {
+        text += &format!("  and {more} more, see --json\n");
+    }
+    text
+}
+
+fn tests(status: &Status) -> impl Iterator<Item = &TestResult> {
+    status.meta.runs.iter().flat_map(|run| &run.tests)
 }
 
 fn cells(row: &Row<'_>, now: Time) -> [String; 7] {
@@ -155,10 +184,15 @@ struct SessionLine<'a> {
     errors: u64,
     warnings: u64,
     lost: u64,
-    labels: &'a std::collections::BTreeMap<String, String>,
+    labels: &'a BTreeMap<String, String>,
     dir: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<&'a str>,
+    /// How many tests had which outcome, where tools told.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tests: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_tests: Vec<String>,
     runs: Vec<RunLine<'a>>,
 }
 
@@ -185,6 +219,8 @@ fn session_line<'a>(row: &Row<'a>) -> SessionLine<'a> {
         outcome: *outcome,
         command: &child.command,
     });
+    let mut outcomes = BTreeMap::new();
+    tests(status).for_each(|test| *outcomes.entry(test.outcome.as_str()).or_default() += 1);
     SessionLine {
         id: &status.id,
         short: status.id.short(),
@@ -201,6 +237,8 @@ fn session_line<'a>(row: &Row<'a>) -> SessionLine<'a> {
         labels: &run.labels,
         dir: status.dir.display().to_string(),
         damage: status.damage.as_deref(),
+        tests: outcomes,
+        failed_tests: tests(status).filter(|test| test.outcome.is_bad()).map(TestResult::full_name).collect(),
         runs: runs.collect(),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     pager::Pager,
     place,
     reading::{Reading, open_store, pick_runs},
+    test_pick::TestPick,
 };
 
 /// Show what a session printed
@@ -27,6 +28,8 @@ pub struct Show {
     which: Which,
     #[command(flatten)]
     filter: Filter,
+    #[command(flatten)]
+    test: TestPick,
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
@@ -49,6 +52,7 @@ impl Show {
         let scope = Scope::Session(status.meta.run.id);
         let mut query = self.filter.query(scope, now);
         pick_runs(&store, &mut query, &status)?;
+        self.test.narrow(&mut query, &status, &store)?;
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), self.out())?;
         reading.scan(&query)?;
         reading.finish()

@@ -5,7 +5,7 @@ mod flat;
 use std::{io::Read, iter::Sum, path::Path};
 
 use logboom_boom::reader::open_regular;
-use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, SessionId, Time};
+use logboom_record::{Gap, Kind, Outcome, Run, RunEnd, RunId, SessionId, TestResult, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -72,6 +72,26 @@ pub struct RunMeta {
     /// Of a service: the containers that it was, in order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<ContainerMeta>,
+    /// What test tools told of their tests, in the order in which they did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestResult>,
+    /// How many secrets were masked in what it printed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub masked: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What was found in what a run printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found<'a> {
+    /// What test tools told of their tests.
+    pub tests: &'a [TestResult],
+    /// How many secrets were masked.
+    pub masked: u64,
 }
 
 /// What is known of one container of a service.
@@ -124,7 +144,17 @@ pub struct Counts {
 impl RunMeta {
     /// A run of a session that starts, without anything else known.
     pub fn new(run: Run) -> RunMeta {
-        RunMeta { run, command: Vec::new(), cwd: None, text: None, boom: None, counts: None, containers: Vec::new() }
+        RunMeta {
+            run,
+            command: Vec::new(),
+            cwd: None,
+            text: None,
+            boom: None,
+            counts: None,
+            containers: Vec::new(),
+            tests: Vec::new(),
+            masked: 0,
+        }
     }
 
     /// Its text log, where it has no boom file.

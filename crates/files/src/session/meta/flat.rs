@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use logboom_record::{Kind, Run, RunEnd, RunId, Time};
+use logboom_record::{Kind, Run, RunEnd, RunId, TestResult, Time};
 use serde::Deserialize;
 
 use super::{ContainerMeta, Counts, RunMeta};
@@ -39,14 +39,32 @@ pub(super) struct RunMembers {
     lost: u64,
     #[serde(default)]
     containers: Vec<ContainerMeta>,
+    #[serde(default)]
+    tests: Vec<TestResult>,
+    #[serde(default)]
+    masked: u64,
 }
 
 impl From<RunMembers> for RunMeta {
     fn from(members: RunMembers) -> RunMeta {
         let RunMembers { id, parent, kind, name, owner, labels, started_at, end, external_id, .. } = members;
-        let RunMembers { command, cwd, text, boom, records, lines, errors, warnings, lost, containers, .. } = members;
+        let RunMembers {
+            command,
+            cwd,
+            text,
+            boom,
+            records,
+            lines,
+            errors,
+            warnings,
+            lost,
+            containers,
+            tests,
+            masked,
+            ..
+        } = members;
         let run = Run { id, parent, kind, name, owner, labels, started_at, end, external_id };
         let counts = records.map(|records| Counts { records, lines, errors, warnings, lost });
-        RunMeta { run, command, cwd, text, boom, counts, containers }
+        RunMeta { run, command, cwd, text, boom, counts, containers, tests, masked }
     }
 }

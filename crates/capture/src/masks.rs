@@ -1,0 +1,259 @@
+//! Takes secrets out of what is kept: their places are filled with `***` before anything is written.
+//!
+//! Values are found in the stream of bytes itself, wherever reads, lines or records end, so that none is kept in two halves; the end of what
+//! came that may be the beginning of a value waits for what follows. Patterns are looked for within a record's message.
+
+use std::borrow::Cow;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use logboom_record::Time;
+use regex::bytes::RegexSet;
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+/// A value has at least so many bytes: a shorter one would be found everywhere.
+pub const VALUE_BYTES_MIN: usize = 4;
+/// A value has at most so many bytes.
+pub const VALUE_BYTES_MAX: usize = 64 << 10;
+/// There are at most so many values.
+pub const VALUES_MAX: usize = 1_000;
+
+/// A mask that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    /// The pattern is none.
+    #[error("{0:?} is no pattern to mask by")]
+    BadPattern(String, #[source] regex::Error),
+    /// The pattern fits what has no bytes.
+    #[error("{0:?} fits nothing at all, so it would mask everything")]
+    FitsNothing(String),
+    /// All patterns together are too large.
+    #[error("the patterns and values to mask are too many or too long")]
+    TooLarge(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What is secret.
+#[derive(Clone, Debug, Default)]
+pub struct Masks {
+    values: Vec<Vec<u8>>,
+    finder: Option<AhoCorasick>,
+    patterns: Vec<regex::bytes::Regex>,
+    /// Which of the patterns fit, in one look.
+    set: Option<RegexSet>,
+}
+
+impl Masks {
+    /// Of these values, each of the lines of which is one, and patterns. Values that are too short or too long are left out.
+    ///
+    /// # Errors
+    /// [`MaskError`], naming the pattern.
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>, patterns: &[String]) -> Result<Masks, MaskError> {
+        let compile = |pattern: &String| match regex::bytes::Regex::new(pattern) {
+            Ok(regex) if regex.is_match(b"") => Err(MaskError::FitsNothing(pattern.clone())),
+            Ok(regex) => Ok(regex),
+            Err(error) => Err(MaskError::BadPattern(pattern.clone(), error)),
+        };
+        let compiled = patterns.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+        let set = (!patterns.is_empty()).then(|| RegexSet::new(patterns)).transpose();
+        let set = set.map_err(|error| MaskError::TooLarge(error.into()))?;
+        let mut masks = Masks { patterns: compiled, set, ..Masks::default() };
+        masks.add(values)?;
+        Ok(masks)
+    }
+
+    /// Adds values.
+    ///
+    /// # Errors
+    /// [`MaskError::TooLarge`].
+    pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<(), MaskError> {
+        let before = self.values.len();
+        for value in values.into_iter().flat_map(|value| value.split(|byte| *byte == b'\n')) {
+            let value = value.strip_suffix(b"\r").unwrap_or(value);
+            let fits = (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) && self.values.len() < VALUES_MAX;
+            if fits && !self.values.iter().any(|known| known == value) {
+                self.values.push(value.to_vec());
+            }
+        }
+        if self.values.len() > before {
+            let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.values);
+            self.finder = Some(finder.map_err(|error| MaskError::TooLarge(error.into()))?);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is secret.
+    pub fn is_empty(&self) -> bool {
+        self.finder.is_none() && self.patterns.is_empty()
+    }
+
+    /// The text without secrets, and how many there were.
+    pub fn mask<'a>(&self, text: &'a [u8]) -> (Cow<'a, [u8]>, u64) {
+        let mut stream = MaskedStream::default();
+        let mut out = Cow::Borrowed(text);
+        if self.finder.as_ref().is_some_and(|finder| finder.is_match(text)) {
+            let mut masked = Vec::with_capacity(text.len());
+            stream.push(self, text, Time::default(), |_, bytes| masked.extend_from_slice(bytes));
+            stream.finish(self, |_, bytes| masked.extend_from_slice(bytes));
+            out = Cow::Owned(masked);
+        }
+        let count = stream.count + self.mask_patterns(&mut out);
+        (out, count)
+    }
+
+    /// The same of text.
+    pub fn mask_str(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.mask(text.as_bytes()).0).into_owned()
+    }
+
+    /// Takes what fits the patterns out of a message; tells how often.
+    pub fn mask_patterns(&self, message: &mut Cow<'_, [u8]>) -> u64 {
+        let Some(set) = self.set.as_ref().filter(|set| set.is_match(message)) else { return 0 };
+        let mut count = 0;
+        for at in set.matches(message) {
+            let mut replace = |_: &regex::bytes::Captures<'_>| {
+                count += 1;
+                MASK
+            };
+            if let Cow::Owned(masked) = self.patterns[at].replace_all(message, &mut replace) {
+                *message = Cow::Owned(masked);
+            }
+        }
+        count
+    }
+
+    /// How many of the last bytes may be the beginning of a value.
+    fn begun(&self, text: &[u8]) -> usize {
+        let longest = |value: &Vec<u8>| {
+            let most = (value.len() - 1).min(text.len());
+            (1..=most).rev().find(|len| text.ends_with(&value[..*len])).unwrap_or(0)
+        };
+        self.values.iter().map(longest).max().unwrap_or(0)
+    }
+}
+
+/// A stream of bytes on its way to where it is kept.
+#[derive(Debug, Default)]
+pub struct MaskedStream {
+    /// The end of what came, which may be the beginning of a value, and when that came.
+    held: Vec<u8>,
+    held_since: Time,
+    /// How many secrets there were.
+    pub count: u64,
+}
+
+impl MaskedStream {
+    /// Takes the next bytes; gives on what of them may be kept, with its time.
+    pub fn push(&mut self, masks: &Masks, bytes: &[u8], time: Time, mut give: impl FnMut(Time, &[u8])) {
+        if masks.finder.is_none() {
+            return give(time, bytes);
+        }
+        if self.held.is_empty() {
+            let given = self.give(masks, bytes, bytes.len() - masks.begun(bytes), time, give);
+            self.held.extend_from_slice(&bytes[given..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.held);
+            joined.extend_from_slice(bytes);
+            let given = self.give(masks, &joined, joined.len() - masks.begun(&joined), self.held_since, give);
+            joined.drain(..given);
+            self.held = joined;
+        }
+        self.held_since = time;
+    }
+
+    /// Nothing follows.
+    pub fn finish(&mut self, masks: &Masks, give: impl FnMut(Time, &[u8])) {
+        let held = std::mem::take(&mut self.held);
+        self.give(masks, &held, held.len(), self.held_since, give);
+    }
+
+    /// Gives on the text up to `end`, or to the end of the value that goes further; tells how far that is.
+    fn give(&mut self, masks: &Masks, text: &[u8], end: usize, time: Time, mut give: impl FnMut(Time, &[u8])) -> usize {
+        let mut at = 0;
+        let found = masks.finder.iter().flat_map(|finder| finder.find_iter(text));
+        for found in found.take_while(|found| found.start() < end) {
+            give(time, &text[at..found.start()]);
+            give(time, MASK.as_bytes());
+            (at, self.count) = (found.end(), self.count + 1);
+        }
+        if at < end {
+            give(time, &text[at..end]);
+        }
+        at.max(end)
+    }
+}
+
+/// Whether an environment variable's name says that its value is secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIAL", "CREDENTIALS"];
+    let is_word = |part: &str| words.contains(&part);
+    let is_key =
+        |pair: &[&str]| matches!(pair, ["API" | "ACCESS" | "PRIVATE" | "ENCRYPTION" | "SIGNING" | "AUTH", "KEY"]);
+    let parts: Vec<&str> = name.split(['_', '-', '.']).collect();
+    parts.iter().copied().any(is_word) || parts.windows(2).any(is_key)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    fn masks(values: &[&str], patterns: &[&str]) -> Masks {
+        let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        Masks::new(values.iter().map(|value| value.as_bytes()), &patterns).unwrap()
+    }
+
+    fn masked(masks: &Masks, text: &str) -> (String, u64) {
+        let (text, count) = masks.mask(text.as_bytes());
+        (String::from_utf8(text.into_owned()).unwrap(), count)
+    }
+
+    #[test]
+    fn values_and_patterns_are_taken_out() {
+        let masks = masks(&["hunter22", "hunter22-long", "two\nlines", "abc"], &["key=[0-9]+", "k[e]y"]);
+        assert_eq!(masked(&masks, "a hunter22-long hunter22 b"), ("a *** *** b".to_owned(), 2));
+        assert_eq!(masked(&masks, "lines, two, abc"), ("***, two, abc".to_owned(), 1), "what is short is everywhere");
+        assert_eq!(masked(&masks, "key=12 key"), ("*** ***".to_owned(), 2));
+        assert_eq!(masked(&masks, "nothing"), ("nothing".to_owned(), 0));
+    }
+
+    #[test]
+    fn what_would_mask_everything_is_refused() {
+        for (pattern, want) in [("x*", "fits nothing"), ("(", "no pattern")] {
+            let error = Masks::new([], &[pattern.to_owned()]).unwrap_err();
+            assert!(error.to_string().contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_tell_what_is_secret() {
+        for name in ["GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "API_KEY", "X.TOKEN"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["PATH", "TOKENIZER", "KEY", "SSH_AUTH_SOCK", "PASSENGERS"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_comes_the_same_is_kept(
+            text in vec(prop_oneof![Just("aaab"), Just("aab"), Just("a"), Just("aaaabaaab"), Just("x"), Just("\n")], 0..40),
+            cuts in vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let (masks, text) = (masks(&["aaab", "aaabaaab", "bxaa"], &[]), text.concat());
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).chain([0, text.len()]).collect();
+            cuts.sort_unstable();
+            let (mut stream, mut kept) = (MaskedStream::default(), Vec::new());
+            for pair in cuts.windows(2) {
+                stream.push(&masks, &text.as_bytes()[pair[0]..pair[1]], Time::default(), |_, bytes| kept.extend_from_slice(bytes));
+            }
+            stream.finish(&masks, |_, bytes| kept.extend_from_slice(bytes));
+            let finder = masks.finder.as_ref().unwrap();
+            let want = finder.replace_all(&text, &[MASK, MASK, MASK]);
+            prop_assert_eq!(String::from_utf8(kept).unwrap(), want);
+            prop_assert_eq!(stream.count as usize, finder.find_iter(&text).count());
+        }
+    }
+}

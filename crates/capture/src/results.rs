@@ -1,0 +1,278 @@
+//! Finds the results of tests in what test tools print.
+//!
+//! The tool is known by its lines; nothing has to be said, and several may follow one another. A line costs a look at its first byte
+//! where it tells nothing. What a tool prints is never taken for more than it is: a test that prints what its tool would can at most add
+//! a result.
+
+mod go;
+mod jest;
+mod libtest;
+mod nextest;
+mod pytest;
+mod tap;
+
+use std::borrow::Cow;
+
+use logboom_record::{Flags, Stream, TestOutcome, TestResult, Time, ansi};
+
+use crate::lines::Part;
+
+/// So many results are kept of a run; what is over is counted.
+pub const TESTS_MAX: usize = 100_000;
+/// Of a line so much is looked at.
+const LINE_BYTES_MAX: usize = 64 << 10;
+/// So much of a name is kept.
+const NAME_BYTES_MAX: usize = 1 << 10;
+
+/// The results of one run.
+#[derive(Debug, Default)]
+pub struct Results {
+    tests: Tests,
+    /// The beginnings of lines that come in parts, of each stream, and the first record of each.
+    begun: [(Vec<u8>, u64); 2],
+    tools: Tools,
+}
+
+#[derive(Debug, Default)]
+struct Tools {
+    libtest: libtest::Libtest,
+    nextest: nextest::Nextest,
+    go: go::Go,
+    jest: jest::Jest,
+    pytest: pytest::Pytest,
+    tap: tap::Tap,
+}
+
+impl Results {
+    /// Takes the next record of the run.
+    #[inline]
+    pub fn take(&mut self, seq: u64, stream: Stream, part: &Part<'_>) {
+        let Some((begun, first)) = self.begun.get_mut(stream as usize) else { return };
+        if part.starts_line && !part.flags.has(Flags::CONTINUED) {
+            if is_of_interest(part.message) || self.tests.block.is_some() || self.tools.is_waiting() {
+                let line = &part.message[..part.message.len().min(LINE_BYTES_MAX)];
+                self.tools.line(Line { from: seq, to: seq, time: part.time, bytes: line }, &mut self.tests);
+            }
+            self.tests.last_seq = seq;
+            return;
+        }
+        if part.starts_line {
+            begun.clear();
+            *first = seq;
+        }
+        let room = LINE_BYTES_MAX.saturating_sub(begun.len());
+        begun.extend_from_slice(&part.message[..part.message.len().min(room)]);
+        if !part.flags.has(Flags::CONTINUED) {
+            let (line, first) = (std::mem::take(begun), *first);
+            self.tools.line(Line { from: first, to: seq, time: part.time, bytes: &line }, &mut self.tests);
+        }
+        self.tests.last_seq = seq;
+    }
+
+    /// The results that were found since this was asked last. What follows may change how far their output reaches.
+    pub fn news(&mut self) -> &[TestResult] {
+        let told = std::mem::replace(&mut self.tests.told, self.tests.all.len());
+        &self.tests.all[told..]
+    }
+
+    /// All results, and how many were too many.
+    pub fn finish(mut self) -> (Vec<TestResult>, u64) {
+        self.tests.close();
+        (self.tests.all, self.tests.over)
+    }
+}
+
+/// Whether a line may tell of a test.
+#[inline]
+fn is_of_interest(line: &[u8]) -> bool {
+    matches!(
+        line.first(),
+        Some(
+            b' ' | b'\t'
+                | 0x1b
+                | b'{'
+                | b'-'
+                | b'='
+                | b'_'
+                | b'o'
+                | b'n'
+                | b't'
+                | b'r'
+                | b'f'
+                | b'F'
+                | b'P'
+                | b'E'
+                | b'T'
+                | b'1'
+                | b'#'
+        )
+    )
+}
+
+impl Tools {
+    /// Whether any line may be of interest.
+    fn is_waiting(&self) -> bool {
+        self.libtest.is_waiting() || self.pytest.is_running()
+    }
+
+    fn line(&mut self, line: Line<'_>, tests: &mut Tests) {
+        let mut bare = Cow::Borrowed(line.bytes);
+        if ansi::has_escape(line.bytes) {
+            let mut stripped = Vec::with_capacity(line.bytes.len());
+            ansi::strip(line.bytes, &mut stripped);
+            bare = Cow::Owned(stripped);
+        }
+        let line = Line { bytes: bare.strip_suffix(b"\r").unwrap_or(&bare), ..line };
+        let _ = self.nextest.line(line, tests)
+            || self.libtest.line(line, tests)
+            || self.go.line(line, tests)
+            || self.pytest.line(line, tests)
+            || self.tap.line(line, tests)
+            || self.jest.line(line, tests);
+    }
+}
+
+/// A line, and its records.
+#[derive(Clone, Copy, Debug)]
+struct Line<'a> {
+    from: u64,
+    to: u64,
+    time: Time,
+    /// Without colours and newline.
+    bytes: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// What follows these bytes at its beginning.
+    fn after(&self, head: &str) -> Option<&'a [u8]> {
+        self.bytes.strip_prefix(head.as_bytes())
+    }
+
+    /// As text; `None` where it is no UTF-8, as no tool's own lines are.
+    fn text(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes).ok()
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Tests {
+    all: Vec<TestResult>,
+    over: u64,
+    told: usize,
+    /// The one whose output the next lines are.
+    block: Option<usize>,
+    last_seq: u64,
+}
+
+impl Tests {
+    /// Adds a result that the line tells; gives its number.
+    fn add(
+        &mut self,
+        line: Line<'_>,
+        suite: &str,
+        test: &str,
+        outcome: TestOutcome,
+        duration_us: Option<u64>,
+    ) -> Option<usize> {
+        if self.all.len() >= TESTS_MAX {
+            self.over += 1;
+            return None;
+        }
+        let (suite, test) = (shortened(suite), shortened(test));
+        let Line { from, to, time, .. } = line;
+        self.all.push(TestResult { suite, test, outcome, duration_us, time, retries: 0, from, to });
+        Some(self.all.len() - 1)
+    }
+
+    /// The next lines are of this one, from the line on.
+    fn open(&mut self, number: usize, line: Line<'_>) {
+        self.close();
+        if let Some(test) = self.all.get_mut(number) {
+            test.from = line.from;
+            self.block = Some(number);
+        }
+    }
+
+    /// What follows the last record is of no test.
+    fn close(&mut self) {
+        if let Some(test) = self.block.take().and_then(|number| self.all.get_mut(number)) {
+            test.to = test.to.max(self.last_seq);
+        }
+    }
+}
+
+fn shortened(name: &str) -> String {
+    name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
+}
+
+/// Reads seconds, with a point or without, as microseconds.
+fn seconds(text: &str) -> Option<u64> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1e6).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::lines::Splitter;
+    use proptest::prelude::*;
+
+    /// The results in what a tool has printed on stdout.
+    pub(super) fn of(printed: &str) -> Vec<TestResult> {
+        let (mut results, mut seq) = (Results::default(), 0);
+        let mut splitter = Splitter::<Time>::default();
+        let mut take = |part: Part<'_, Time>| {
+            seq += 1;
+            results.take(seq, Stream::Stdout, &part);
+        };
+        splitter.push(printed.as_bytes(), Time::default(), &mut take);
+        splitter.finish(&mut take);
+        results.finish().0
+    }
+
+    /// The results, each as `outcome suite test`.
+    pub(super) fn shown(printed: &str) -> Vec<String> {
+        of(printed).iter().map(|test| format!("{} {}", test.outcome.as_str(), test.full_name())).collect()
+    }
+
+    #[test]
+    fn a_line_that_comes_in_parts_is_one() {
+        let mut results = Results::default();
+        let part = |message, flags, starts_line| Part { time: Time::default(), message, flags, starts_line };
+        results.take(1, Stream::Stdout, &part(b"running 1 test", Flags::NONE, true));
+        results.take(2, Stream::Stdout, &part(b"test slow ... ", Flags::CONTINUED, true));
+        results.take(3, Stream::Stderr, &part(b"INFO something else", Flags::NONE, true));
+        results.take(4, Stream::Stdout, &part(b"ok", Flags::NONE, false));
+        let (tests, over) = results.finish();
+        assert_eq!((tests.len(), over), (1, 0));
+        assert_eq!((tests[0].test.as_str(), tests[0].from, tests[0].to), ("slow", 2, 4));
+    }
+
+    #[test]
+    fn what_is_over_is_counted() {
+        let mut printed = format!("running {} tests\n", TESTS_MAX + 2);
+        (0..TESTS_MAX + 2).for_each(|number| printed += &format!("test t{number} ... ok\n"));
+        let mut results = Results::default();
+        for (seq, line) in (1..).zip(printed.lines()) {
+            let part = Part { time: Time::default(), message: line.as_bytes(), flags: Flags::NONE, starts_line: true };
+            results.take(seq, Stream::Stdout, &part);
+        }
+        assert_eq!((results.news().len(), results.news().len()), (TESTS_MAX, 0));
+        assert_eq!(results.finish().1, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_printed_is_too_much(lines in proptest::collection::vec(prop_oneof![
+            any::<Vec<u8>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            "(running|test|ok|not ok|1\\.\\.|=== RUN|--- FAIL:|---- |failures:|TAP version|FAIL|PASS|TRY 2|Summary|\\{\"Action\":\"pass\"|  ) ?[ -~]{0,40}",
+            "(test [a-c] \\.\\.\\. (ok|FAILED)|---- [a-c] stdout ----|running 3 tests|failures:|test result: ok)",
+        ], 0..60)) {
+            for test in of(&lines.join("\n")) {
+                prop_assert!(test.from <= test.to && test.from > 0, "{:?}", test);
+            }
+        }
+    }
+}

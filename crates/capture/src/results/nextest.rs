@@ -1,0 +1,126 @@
+//! `cargo nextest`: its lines for people. Its JSON is that of [`libtest`](super::libtest).
+
+use std::collections::HashMap;
+
+use logboom_record::TestOutcome;
+
+use super::{Line, Tests, seconds};
+
+#[derive(Debug, Default)]
+pub(super) struct Nextest {
+    /// Results are told again behind the summary.
+    is_over: bool,
+    /// Those that were tried more than once, by suite and test.
+    tried: HashMap<(String, String), usize>,
+}
+
+/// `   TRY 2 FAIL [   0.004s] ( 3/10) shop::bin/shop cart::adds`.
+struct Status<'a> {
+    attempt: u32,
+    outcome: TestOutcome,
+    duration_us: Option<u64>,
+    suite: &'a str,
+    test: &'a str,
+}
+
+impl Nextest {
+    /// Takes a line. Tells whether it is one of its own.
+    pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        if line.bytes.first() != Some(&b' ') {
+            // The line above the summary.
+            if line.bytes.starts_with("────".as_bytes()) {
+                tests.close();
+            }
+            return false;
+        }
+        let Some(text) = line.text().map(str::trim_start) else { return false };
+        if text.starts_with("Starting ") && text.contains(" tests across ") {
+            *self = Nextest::default();
+            return true;
+        }
+        if text.starts_with("Summary [") {
+            (self.is_over, self.tried) = (true, HashMap::new());
+            tests.close();
+            return true;
+        }
+        let Some(status) = status(text) else { return false };
+        if !self.is_over {
+            self.take(line, &status, tests);
+        }
+        true
+    }
+
+    fn take(&mut self, line: Line<'_>, status: &Status<'_>, tests: &mut Tests) {
+        tests.close();
+        let Status { attempt, outcome, duration_us, suite, test } = *status;
+        let key = (suite.to_owned(), test.to_owned());
+        let number = match self.tried.get(&key).copied() {
+            Some(number) => Some(number),
+            None => tests.add(line, suite, test, outcome, duration_us),
+        };
+        let Some(number) = number else { return };
+        let result = &mut tests.all[number];
+        (result.outcome, result.duration_us, result.time) = (outcome, duration_us, line.time);
+        result.retries = attempt.saturating_sub(1);
+        if attempt > 0 {
+            self.tried.insert(key, number);
+        }
+        // Of one that passed at last what it printed when it failed is of interest.
+        if outcome.is_bad() {
+            tests.open(number, line);
+        }
+    }
+}
+
+fn status(text: &str) -> Option<Status<'_>> {
+    let (head, rest) = text.split_once('[')?;
+    let (time, rest) = rest.split_once("] ")?;
+    let mut words = head.split_ascii_whitespace().peekable();
+    let attempt = match words.peek() {
+        Some(&"TRY") => words.nth(1)?.parse().ok()?,
+        _ => 0,
+    };
+    let (word, more) = (words.next()?, words.next());
+    let outcome = match word {
+        "PASS" | "LEAK" => TestOutcome::Passed,
+        "FLAKY" if more.is_some() => TestOutcome::Passed,
+        "SKIP" => TestOutcome::Skipped,
+        "TIMEOUT" | "TMT" | "TERMINATING" if word != "TERMINATING" => TestOutcome::TimedOut,
+        "FAIL" | "ABORT" | "LEAK-FAIL" => TestOutcome::Failed,
+        _ if word.len() > 3 && word.starts_with("SIG") => TestOutcome::Failed,
+        _ => return None,
+    };
+    // `2/3`: it passed at the second of three.
+    let flaky = more.and_then(|of| of.split_once('/')).and_then(|(attempt, _)| attempt.parse().ok());
+    let rest = match rest.strip_prefix('(') {
+        Some(count) => count.split_once(") ")?.1,
+        None => rest,
+    };
+    let (suite, test) = rest.trim_start().split_once(' ')?;
+    let duration_us = time.trim().strip_suffix('s').and_then(seconds);
+    Some(Status { attempt: flaky.unwrap_or(attempt), outcome, duration_us, suite, test: test.trim() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{of, shown};
+
+    #[test]
+    fn retries_are_one_test_and_the_summary_tells_nothing_new() {
+        let printed = "────────────\n Nextest run ID 1 with nextest profile: default\n    Starting 3 tests across 1 binary\n\
+            \x20       PASS [   0.005s] (1/3) shop a\n  TRY 1 FAIL [   0.004s] (2/3) shop b\n  stdout ───\n    hello\n\
+            \x20   RETRY 2/3 [         ] shop b\n  TRY 2 PASS [   0.003s] (2/3) shop b\n        FAIL [   0.100s] (3/3) shop::it c::d\n\
+            \x20 stderr ───\n    panicked\n\n────────────\n     Summary [   0.110s] 3 tests run\n   FLAKY 2/3 [   0.003s] (2/3) shop b\n\
+            \x20       FAIL [   0.100s] (3/3) shop::it c::d\nerror: test run failed\n";
+        assert_eq!(shown(printed), ["passed shop a", "passed shop b", "failed shop::it c::d"]);
+        let tests = of(printed);
+        assert_eq!((tests[1].retries, tests[1].from, tests[1].to, tests[1].duration_us), (1, 5, 8, Some(3_000)));
+        assert_eq!((tests[2].from, tests[2].to), (10, 13));
+    }
+
+    #[test]
+    fn signals_and_time_outs_are_failures() {
+        let printed = "    Starting 2 tests across 1 binary\n     SIGSEGV [   0.1s] (1/2) s a\n     TIMEOUT [  60.0s] (2/2) s b\n   SLOW [> 60.000s] s c\n";
+        assert_eq!(shown(printed), ["failed s a", "timed_out s b"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! TAP 13 and 14, as node's test runner, prove and others print it. See <https://testanything.org/tap-version-14-specification.html>.
+
+use logboom_record::TestOutcome;
+
+use super::{Line, Tests};
+
+#[derive(Debug, Default)]
+pub(super) struct Tap {
+    is_on: bool,
+    /// The subtests around what comes, from the outermost: how far each is indented, and its name.
+    around: Vec<(usize, String)>,
+    /// In the block of YAML behind a result.
+    is_in_yaml: bool,
+}
+
+/// How deep subtests may be nested.
+const DEPTH_MAX: usize = 32;
+
+impl Tap {
+    /// Takes a line. Tells whether it is one of its own.
+    pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        if line.after("TAP version 1").is_some() {
+            *self = Tap { is_on: true, ..Tap::default() };
+            return true;
+        }
+        // A plan may come first where no version does.
+        let is_plan = line.after("1..").is_some_and(|count| !count.is_empty() && count.iter().all(u8::is_ascii_digit));
+        self.is_on |= is_plan;
+        let Some(text) = line.text().filter(|_| self.is_on) else { return is_plan };
+        let bare = text.trim_start();
+        let indent = text.len() - bare.len();
+        if self.is_in_yaml {
+            return self.yaml(bare, tests);
+        }
+        if let Some(name) = bare.strip_prefix("# Subtest: ") {
+            self.around.retain(|(around, _)| *around < indent);
+            if self.around.len() < DEPTH_MAX {
+                self.around.push((indent, name.to_owned()));
+            }
+            return true;
+        }
+        if bare == "---" && tests.block.is_some() {
+            self.is_in_yaml = true;
+            return true;
+        }
+        tests.close();
+        self.result(line, indent, bare, tests) || is_plan
+    }
+
+    /// `not ok 3 - name # TODO not done`.
+    fn result(&mut self, line: Line<'_>, indent: usize, text: &str, tests: &mut Tests) -> bool {
+        let (is_ok, rest) = match (text.strip_prefix("ok"), text.strip_prefix("not ok")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return false,
+        };
+        let Some(rest) = rest.strip_prefix(' ') else { return false };
+        let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit()).trim_start();
+        let (name, directive) = match rest.rsplit_once(" # ") {
+            Some((name, directive)) => (name, directive.to_ascii_uppercase()),
+            None => (rest, String::new()),
+        };
+        let name = name.strip_prefix("- ").unwrap_or(name).trim();
+        let was_around = self.around.iter().any(|(around, of)| *around == indent && of == name);
+        self.around.retain(|(around, _)| *around < indent);
+        if was_around && self.has_parts(tests) {
+            return true; // its parts were told
+        }
+        let outcome = match is_ok {
+            _ if directive.starts_with("SKIP") || directive.starts_with("TODO") => TestOutcome::Skipped,
+            true => TestOutcome::Passed,
+            false => TestOutcome::Failed,
+        };
+        let suite: Vec<&str> = self.around.iter().map(|(_, name)| name.as_str()).collect();
+        let number = tests.add(line, &suite.join(" > "), name, outcome, None);
+        number.into_iter().for_each(|number| tests.open(number, line));
+        true
+    }
+
+    /// Whether the last result is a part of the subtest that ends now.
+    fn has_parts(&self, tests: &Tests) -> bool {
+        let depth = self.around.len();
+        tests.all.last().is_some_and(|last| !last.suite.is_empty() && last.suite.split(" > ").count() > depth)
+    }
+
+    fn yaml(&mut self, text: &str, tests: &mut Tests) -> bool {
+        if text == "..." {
+            self.is_in_yaml = false;
+        }
+        let number = tests.block.filter(|number| *number < tests.all.len());
+        if let Some((number, ms)) = number.zip(text.strip_prefix("duration_ms: ").and_then(|ms| ms.parse::<f64>().ok()))
+            && ms.is_finite()
+            && ms >= 0.0
+        {
+            tests.all[number].duration_us = Some((ms * 1e3) as u64);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{of, shown};
+
+    #[test]
+    fn subtests_are_named_with_those_around_them() {
+        let printed = "TAP version 13\n# Subtest: cart\n    # Subtest: adds\n    ok 1 - adds\n      ---\n      duration_ms: 1.5\n      ...\n\
+            \x20   not ok 2 - removes\n      ---\n      error: 'no'\n      ...\n    1..2\nnot ok 1 - cart\n  ---\n  duration_ms: 3\n  ...\n\
+            ok 2 - alone # SKIP not here\nnot ok 3 later # TODO some day\nBail out!\n";
+        assert_eq!(shown(printed), ["passed cart adds", "failed cart removes", "skipped alone", "skipped later"]);
+        let tests = of(printed);
+        assert_eq!((tests[0].from, tests[0].to, tests[0].duration_us), (4, 7, Some(1_500)));
+        assert_eq!((tests[1].from, tests[1].to), (8, 11));
+    }
+
+    #[test]
+    fn only_behind_a_version_or_a_plan() {
+        assert_eq!(shown("ok 1 - not TAP\nok then\n"), [""; 0]);
+        assert_eq!(shown("1..2\nok 1 - a\nnot ok 2 - b\n"), ["passed a", "failed b"]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Which lines of a session are of interest because of a test.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::Args;
+use logboom_files::session::Status;
+use logboom_record::{RunId, TestResult, Time};
+use logboom_store::{Query, RunPick, Scope, Store};
+use logboom_store_embedded::Embedded;
+
+/// So many names are given where a name is that of several.
+const NAMES_MAX: usize = 10;
+
+/// The lines of a test.
+#[derive(Args)]
+pub struct TestPick {
+    /// Only the lines of this test, with the name of its suite before it where several have its name
+    #[arg(long, value_name = "NAME", help_heading = "Which lines")]
+    test: Option<String>,
+    /// With --test: what every run of the session printed while it ran
+    #[arg(long, requires = "test", help_heading = "Which lines")]
+    around: bool,
+}
+
+impl TestPick {
+    /// Narrows a query to the test, if there is one to be picked.
+    ///
+    /// # Errors
+    /// Where the session has no such test, or several; and those of the store.
+    pub fn narrow(&self, query: &mut Query, status: &Status, store: &Embedded) -> Result<()> {
+        let Some(name) = &self.test else { return Ok(()) };
+        let (run, test) = find(status, name)?;
+        if !self.around {
+            (query.runs, query.seq_min, query.seq_max) = (vec![RunPick::Id(run)], test.from, test.to);
+            return Ok(());
+        }
+        // What a failed test printed may be told after its result, and tools round times.
+        let told = time_of(store, query.scope, run, test.from)?.unwrap_or(test.time);
+        let duration = test.duration_us.and_then(|duration| i64::try_from(duration).ok()).unwrap_or(0);
+        let began = told.min(Time::from_micros(test.time.as_micros().saturating_sub(duration)));
+        query.since = query.since.max(Some(began));
+        let ended = Time::from_micros(test.time.as_micros().saturating_add(1));
+        query.until = Some(query.until.map_or(ended, |until| until.min(ended)));
+        Ok(())
+    }
+}
+
+/// The test that is called so; of one that was run several times the last.
+fn find<'a>(status: &'a Status, name: &str) -> Result<(RunId, &'a TestResult)> {
+    let all = || status.meta.runs.iter().flat_map(|run| run.tests.iter().map(|test| (run.run.id, test)));
+    let is_part = |test: &TestResult| {
+        let behind = test.test.strip_suffix(name);
+        behind.is_some_and(|before| before.ends_with("::") || before.ends_with('/') || before.ends_with(" > "))
+    };
+    let by_name: [&dyn Fn(&TestResult) -> bool; 3] =
+        [&|test| test.full_name() == name, &|test| test.test == name, &is_part];
+    for is_it in by_name {
+        let found: BTreeMap<String, _> =
+            all().filter(|(_, test)| is_it(test)).map(|found| (found.1.full_name(), found)).collect();
+        match found.len() {
+            0 => {}
+            1 => return found.into_values().next().ok_or_else(|| anyhow::anyhow!("no test")),
+            many => {
+                let names: Vec<&str> = found.keys().take(NAMES_MAX).map(String::as_str).collect();
+                let more = if many > NAMES_MAX { ", …" } else { "" };
+                anyhow::bail!("{many} tests are called {name}; say which: {}{more}", names.join(", "))
+            }
+        }
+    }
+    let id = status.id.short();
+    match all().count() {
+        0 if status.is_live() => anyhow::bail!("session {id} still runs; its tests can be picked when it has ended"),
+        0 => anyhow::bail!("no results of tests were found in session {id}"),
+        count => anyhow::bail!(
+            "session {id} has no test {name}; it has {count}, see `logboom sessions --json` or its session.json"
+        ),
+    }
+}
+
+/// When a record came.
+fn time_of(store: &Embedded, scope: Scope, run: RunId, seq: u64) -> Result<Option<Time>> {
+    let query = Query { runs: vec![RunPick::Id(run)], seq_min: seq, seq_max: seq, ..Query::new(scope) };
+    Ok(store.page(&query, None)?.entries.first().map(|entry| entry.time()))
+}

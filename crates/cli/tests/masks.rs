@@ -1,0 +1,109 @@
+//! Secrets are in nothing that is kept.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::Logboom;
+
+const SECRET: &str = "hunter2-and-more";
+
+/// Whether any file below has these bytes, or those of the boom files' text.
+fn has(dir: &Path, secret: &str) -> bool {
+    fs::read_dir(dir).unwrap().flatten().any(|entry| match entry.file_type().unwrap().is_dir() {
+        true => has(&entry.path(), secret),
+        false => fs::read(entry.path()).unwrap().windows(secret.len()).any(|bytes| bytes == secret.as_bytes()),
+    })
+}
+
+fn expect_nothing_of_it(logboom: &Logboom) {
+    assert!(!has(&logboom.data(), SECRET));
+    let shown = logboom.run(["show", "--json"]).expect(0).text();
+    assert!(!shown.contains("hunter2") && !shown.contains("and-more"), "{shown}");
+}
+
+fn masked(logboom: &Logboom) -> u64 {
+    let session: serde_json::Value =
+        serde_json::from_slice(&fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    session["runs"][0]["masked"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn values_of_variables_are_masked_wherever_they_stand_and_passed_on() {
+    let logboom = Logboom::new();
+    let script = "echo \"all $MY_TOKEN\"; printf hunter2; sleep 0.4; printf -- '-and-'; sleep 0.4; echo more; echo \"$MY_TOKEN\" >&2";
+    let word = format!("echo {SECRET}; {script}");
+    let args = ["run", "--name", SECRET, "--", "sh", "-c", &word];
+    let done = logboom.command(&args).env("MY_TOKEN", SECRET).output().unwrap();
+    assert_eq!(
+        String::from_utf8(done.stdout).unwrap(),
+        format!("{SECRET}\nall {SECRET}\n{SECRET}\n"),
+        "it is passed on"
+    );
+    expect_nothing_of_it(&logboom);
+    assert_eq!(logboom.text(["show", "--raw", "--stream", "stdout"]), "***\nall ***\n***\n");
+    assert_eq!(masked(&logboom), 4);
+    assert!(logboom.run(["sessions", "--json"]).expect(0).text().contains("echo ***; "));
+}
+
+#[test]
+fn what_is_asked_for_is_masked() {
+    let logboom = Logboom::new();
+    let print = format!("echo \"$PLAIN id=4711 {SECRET}\"");
+    let args =
+        ["run", "--mask-env", "PLAIN", "--mask", "id=[0-9]+", "--mask", "hunter2-[a-z-]+", "--", "sh", "-c", &print];
+    logboom.command(&args).env("PLAIN", "plain value").output().unwrap();
+    expect_nothing_of_it(&logboom);
+    assert_eq!(logboom.text(["show", "--raw"]), "*** *** ***\n");
+    assert_eq!(masked(&logboom), 3);
+}
+
+#[test]
+fn nothing_is_masked_where_that_is_asked_for() {
+    let logboom = Logboom::new();
+    logboom
+        .command(&["run", "--no-mask", "--", "sh", "-c", "echo $MY_TOKEN"])
+        .env("MY_TOKEN", SECRET)
+        .output()
+        .unwrap();
+    assert_eq!(logboom.text(["show", "--raw"]), format!("{SECRET}\n"));
+    for (args, says) in [
+        (&["--mask", "("][..], "is no pattern to mask by"),
+        (&["--mask", "x*"], "would mask everything"),
+        (&["--mask-env", "SHORT"], "only 4 to 65536 can be masked"),
+    ] {
+        let all: Vec<&str> = ["run"].iter().chain(args).chain(&["--", "echo", "not run"]).copied().collect();
+        let done = logboom.command(&all).env("SHORT", "abc").output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(said.contains(says) && done.stdout.is_empty(), "{args:?}: {said}");
+        assert_eq!(done.status.code(), Some(125), "{args:?}");
+    }
+}
+
+#[test]
+fn a_secret_that_the_command_tells_is_masked_from_then_on_and_markup_becomes_events() {
+    let logboom = Logboom::new();
+    let script = format!(
+        "echo '::group::Build'; echo '::add-mask::{SECRET}'; echo 'it is {SECRET}'; \
+         echo '::error file=src/a.rs,line=3::broke with {SECRET}'; echo '::endgroup::'"
+    );
+    logboom
+        .run(["run", "--name", "marked", "--", "sh", "-c", &format!("{script} # of no use in the command's line")])
+        .expect(0);
+    let shown = logboom.text(["show", "--raw"]);
+    let want =
+        "::group::Build\n::add-mask::***\nit is ***\n::error file=src/a.rs,line=3::broke with ***\n::endgroup::\n";
+    assert_eq!(shown, want);
+    let timeline = fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> = timeline.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| events.iter().find(|event| event["event"] == name).unwrap_or_else(|| panic!("{timeline}"));
+    assert_eq!((&of("group")["name"], &of("group")["seq"]), (&"Build".into(), &1.into()));
+    assert_eq!(of("group_end")["seq"], 5);
+    let annotation = of("annotation");
+    assert_eq!(
+        (&annotation["level"], &annotation["file"], &annotation["line"]),
+        (&"error".into(), &"src/a.rs".into(), &3.into())
+    );
+    assert_eq!(annotation["message"], "broke with ***");
+}
