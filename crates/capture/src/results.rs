@@ -51,7 +51,7 @@ impl Results {
         if part.starts_line && !part.flags.has(Flags::CONTINUED) {
             if is_of_interest(part.message) || self.tests.block.is_some() || self.tools.is_waiting() {
                 let line = &part.message[..part.message.len().min(LINE_BYTES_MAX)];
-                self.tools.line(Line { from: seq, to: seq, time: part.time, bytes: line }, &mut self.tests);
+                self.tools.line((seq, seq), part.time, line, &mut self.tests);
             }
             self.tests.last_seq = seq;
             return;
@@ -64,7 +64,7 @@ impl Results {
         begun.extend_from_slice(&part.message[..part.message.len().min(room)]);
         if !part.flags.has(Flags::CONTINUED) {
             let (line, first) = (std::mem::take(begun), *first);
-            self.tools.line(Line { from: first, to: seq, time: part.time, bytes: &line }, &mut self.tests);
+            self.tools.line((first, seq), part.time, &line, &mut self.tests);
         }
         self.tests.last_seq = seq;
     }
@@ -115,14 +115,16 @@ impl Tools {
         self.libtest.is_waiting() || self.pytest.is_running()
     }
 
-    fn line(&mut self, line: Line<'_>, tests: &mut Tests) {
-        let mut bare = Cow::Borrowed(line.bytes);
-        if ansi::has_escape(line.bytes) {
-            let mut stripped = Vec::with_capacity(line.bytes.len());
-            ansi::strip(line.bytes, &mut stripped);
+    fn line(&mut self, (from, to): (u64, u64), time: Time, bytes: &[u8], tests: &mut Tests) {
+        let mut bare = Cow::Borrowed(bytes);
+        if ansi::has_escape(bytes) {
+            let mut stripped = Vec::with_capacity(bytes.len());
+            ansi::strip(bytes, &mut stripped);
             bare = Cow::Owned(stripped);
         }
-        let line = Line { bytes: bare.strip_suffix(b"\r").unwrap_or(&bare), ..line };
+        // No tool's own line is anything else than UTF-8.
+        let Ok(text) = std::str::from_utf8(&bare) else { return };
+        let line = Line { from, to, time, text: text.strip_suffix('\r').unwrap_or(text) };
         let _ = self.nextest.line(line, tests)
             || self.libtest.line(line, tests)
             || self.go.line(line, tests)
@@ -139,19 +141,7 @@ struct Line<'a> {
     to: u64,
     time: Time,
     /// Without colours and newline.
-    bytes: &'a [u8],
-}
-
-impl<'a> Line<'a> {
-    /// What follows these bytes at its beginning.
-    fn after(&self, head: &str) -> Option<&'a [u8]> {
-        self.bytes.strip_prefix(head.as_bytes())
-    }
-
-    /// As text; `None` where it is no UTF-8, as no tool's own lines are.
-    fn text(&self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes).ok()
-    }
+    text: &'a str,
 }
 
 /// What was found.

@@ -30,11 +30,11 @@ struct Json {
 impl Go {
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        if self.is_in_failure && !line.bytes.starts_with(b"    ") {
+        if self.is_in_failure && !line.text.starts_with("    ") {
             self.is_in_failure = false;
             tests.close();
         }
-        match line.bytes.first() {
+        match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
             Some(b'=') => self.begin(line),
             Some(b'-' | b' ') => self.end(line, tests),
@@ -45,7 +45,7 @@ impl Go {
 
     /// `=== RUN   TestX`.
     fn begin(&mut self, line: Line<'_>) -> bool {
-        let Some(name) = line.after("=== RUN ").and_then(|name| std::str::from_utf8(name).ok()) else { return false };
+        let Some(name) = line.text.strip_prefix("=== RUN ") else { return false };
         if self.running.len() < super::TESTS_MAX {
             self.running.entry((String::new(), name.trim().to_owned())).or_insert(line.from);
         }
@@ -54,7 +54,7 @@ impl Go {
 
     /// `--- PASS: TestX (0.01s)`, indented where it is a part of another.
     fn end(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some(rest) = line.text().and_then(|text| text.trim_start().strip_prefix("--- ")) else { return false };
+        let Some(rest) = line.text.trim_start().strip_prefix("--- ") else { return false };
         let Some((word, rest)) = rest.split_once(": ") else { return false };
         let outcome = match word {
             "PASS" => TestOutcome::Passed,
@@ -77,7 +77,7 @@ impl Go {
 
     /// `ok  \tpackage\t0.1s`, `FAIL\tpackage\t0.1s`.
     fn package(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let mut parts = line.text().unwrap_or("").split('\t');
+        let mut parts = line.text.split('\t');
         let word = parts.next().map(str::trim_end);
         let (Some("ok" | "FAIL"), Some(package)) = (word, parts.next()) else { return false };
         if let Some(from) = self.unnamed.take() {
@@ -87,8 +87,8 @@ impl Go {
     }
 
     fn json(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let is_ours = [&br#"{"Time":"#[..], br#"{"Action":"#].iter().any(|head| line.bytes.starts_with(head));
-        let Some(json) = is_ours.then(|| serde_json::from_slice::<Json>(line.bytes).ok()).flatten() else {
+        let is_ours = [r#"{"Time":"#, r#"{"Action":"#].iter().any(|head| line.text.starts_with(head));
+        let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
         };
         let outcome = match json.action.as_str() {

@@ -20,11 +20,13 @@ const DEPTH_MAX: usize = 32;
 impl Jest {
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some(text) = line.text() else { return false };
-        let bare = text.trim_start();
-        let indent = text.len() - bare.len();
+        let bare = line.text.trim_start();
+        let indent = line.text.len() - bare.len();
         if indent == 0 {
             return self.file(bare);
+        }
+        if !self.is_on && bare.is_ascii() {
+            return false; // no mark is
         }
         let Some((mark, rest)) = bare.split_once(' ') else { return self.block(indent, bare) };
         let outcome = match mark {

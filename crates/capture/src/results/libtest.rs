@@ -36,15 +36,15 @@ impl Libtest {
 
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        match line.bytes.first() {
+        match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
             Some(b' ') => self.names_suite(line),
-            Some(b'r') => line.after("running ").is_some_and(|rest| self.begin(rest)),
-            Some(b't') => match line.after("test result: ") {
+            Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(rest)),
+            Some(b't') => match line.text.strip_prefix("test result: ") {
                 Some(_) => self.end(tests),
-                None => line.after("test ").is_some_and(|_| self.result(line, tests)),
+                None => line.text.strip_prefix("test ").is_some_and(|rest| self.result(line, rest, tests)),
             },
-            Some(b'f') if line.bytes == b"failures:" && self.left.is_some() => self.failures(tests),
+            Some(b'f') if line.text == "failures:" && self.left.is_some() => self.failures(tests),
             Some(b'-') => self.is_in_failures && self.failure(line, tests),
             _ => self.end_of_open(line, tests),
         }
@@ -52,7 +52,7 @@ impl Libtest {
 
     /// `     Running unittests src/lib.rs (target/debug/deps/name-0123456789abcdef)`, `   Doc-tests name`.
     fn names_suite(&mut self, line: Line<'_>) -> bool {
-        let Some(text) = line.text().map(str::trim_start) else { return false };
+        let text = line.text.trim_start();
         if let Some(name) = text.strip_prefix("Doc-tests ") {
             self.suite = format!("{name} (doc)");
             return true;
@@ -65,19 +65,17 @@ impl Libtest {
     }
 
     /// `running 3 tests`.
-    fn begin(&mut self, rest: &[u8]) -> bool {
-        let count = rest.strip_suffix(b" tests").or_else(|| rest.strip_suffix(b" test"));
-        let Some(count) = count.and_then(|count| std::str::from_utf8(count).ok()?.parse().ok()) else { return false };
+    fn begin(&mut self, rest: &str) -> bool {
+        let count = rest.strip_suffix(" tests").or_else(|| rest.strip_suffix(" test"));
+        let Some(count) = count.and_then(|count| count.parse().ok()) else { return false };
         (self.left, self.is_in_failures, self.open) = (Some(count), false, None);
         self.known.clear();
         true
     }
 
     /// `test name ... ok`.
-    fn result(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some((name, rest)) = line.text().and_then(|text| text["test ".len()..].split_once(" ... ")) else {
-            return false;
-        };
+    fn result(&mut self, line: Line<'_>, rest: &str, tests: &mut Tests) -> bool {
+        let Some((name, rest)) = rest.split_once(" ... ") else { return false };
         if self.left.unwrap_or(0) == 0 {
             return false;
         }
@@ -90,7 +88,7 @@ impl Libtest {
 
     /// `ok`, behind what a test printed that was not captured.
     fn end_of_open(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some((outcome, duration_us)) = line.text().and_then(outcome) else { return false };
+        let Some((outcome, duration_us)) = outcome(line.text) else { return false };
         let Some((name, from)) = self.open.take() else { return false };
         self.add(Line { from, ..line }, &name, outcome, duration_us, tests);
         true
@@ -118,8 +116,8 @@ impl Libtest {
 
     /// `---- name stdout ----`.
     fn failure(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let name = line.after("---- ").and_then(|rest| rest.strip_suffix(b" stdout ----"));
-        let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) else { return false };
+        let name = line.text.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        let Some(name) = name else { return false };
         let number = match self.known.get(name) {
             Some(number) => Some(*number),
             // With `-q` only those that failed have a name.
@@ -136,8 +134,8 @@ impl Libtest {
     }
 
     fn json(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let is_ours = [&br#"{ "type": "#[..], br#"{"type":"#].iter().any(|head| line.bytes.starts_with(head));
-        let Some(json) = is_ours.then(|| serde_json::from_slice::<Json>(line.bytes).ok()).flatten() else {
+        let is_ours = [r#"{ "type": "#, r#"{"type":"#].iter().any(|head| line.text.starts_with(head));
+        let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
         };
         let outcome = match (json.r#type.as_str(), json.event.as_str()) {

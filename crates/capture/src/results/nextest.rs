@@ -26,14 +26,17 @@ struct Status<'a> {
 impl Nextest {
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        if line.bytes.first() != Some(&b' ') {
+        let text = line.text.trim_start();
+        if text.len() == line.text.len() {
             // The line above the summary.
-            if line.bytes.starts_with("────".as_bytes()) {
+            if text.starts_with("────") {
                 tests.close();
             }
             return false;
         }
-        let Some(text) = line.text().map(str::trim_start) else { return false };
+        if !text.starts_with(|first: char| first.is_ascii_uppercase()) {
+            return false;
+        }
         if text.starts_with("Starting ") && text.contains(" tests across ") {
             *self = Nextest::default();
             return true;

@@ -26,8 +26,10 @@ impl Pytest {
 
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some(text) = line.text() else { return false };
-        if let Some(title) = title(text, '=') {
+        let text = line.text;
+        if text.starts_with('=')
+            && let Some(title) = title(text, '=')
+        {
             return self.part(title);
         }
         if !self.is_running {

@@ -19,16 +19,21 @@ const DEPTH_MAX: usize = 32;
 impl Tap {
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        if line.after("TAP version 1").is_some() {
+        if line.text.starts_with("TAP version 1") {
             *self = Tap { is_on: true, ..Tap::default() };
             return true;
         }
         // A plan may come first where no version does.
-        let is_plan = line.after("1..").is_some_and(|count| !count.is_empty() && count.iter().all(u8::is_ascii_digit));
+        let is_plan = line
+            .text
+            .strip_prefix("1..")
+            .is_some_and(|count| !count.is_empty() && count.bytes().all(|digit| digit.is_ascii_digit()));
         self.is_on |= is_plan;
-        let Some(text) = line.text().filter(|_| self.is_on) else { return is_plan };
-        let bare = text.trim_start();
-        let indent = text.len() - bare.len();
+        if !self.is_on {
+            return false;
+        }
+        let bare = line.text.trim_start();
+        let indent = line.text.len() - bare.len();
         if self.is_in_yaml {
             return self.yaml(bare, tests);
         }
