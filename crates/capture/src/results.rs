@@ -19,6 +19,10 @@ use crate::lines::Part;
 
 /// So many results are kept of a run; what is over is counted.
 pub const TESTS_MAX: usize = 100_000;
+/// So much all their names have together.
+const NAMES_BYTES_MAX: usize = 16 << 20;
+/// So many tests that have begun are remembered until they end.
+const BEGUN_MAX: usize = 10_000;
 /// Of a line so much is looked at.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// So much of a name is kept.
@@ -149,6 +153,7 @@ struct Line<'a> {
 struct Tests {
     all: Vec<TestResult>,
     over: u64,
+    names_bytes: usize,
     told: usize,
     /// The one whose output the next lines are.
     block: Option<usize>,
@@ -165,11 +170,12 @@ impl Tests {
         outcome: TestOutcome,
         duration_us: Option<u64>,
     ) -> Option<usize> {
-        if self.all.len() >= TESTS_MAX {
+        let (suite, test) = (shortened(suite), shortened(test));
+        if self.all.len() >= TESTS_MAX || self.names_bytes + suite.len() + test.len() > NAMES_BYTES_MAX {
             self.over += 1;
             return None;
         }
-        let (suite, test) = (shortened(suite), shortened(test));
+        self.names_bytes += suite.len() + test.len();
         let Line { from, to, time, .. } = line;
         self.all.push(TestResult { suite, test, outcome, duration_us, time, retries: 0, from, to });
         Some(self.all.len() - 1)

@@ -56,6 +56,10 @@ pub struct NewRun<'a> {
 }
 
 impl NewRun<'_> {
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.labels.iter().map(|(key, value)| (key.clone(), self.masks.mask_str(value))).collect()
+    }
+
     fn name(&self) -> String {
         self.masks.mask_str(&self.name.clone().unwrap_or_else(|| program_name(self.program)))
     }
@@ -159,7 +163,7 @@ impl Recording {
 
     /// In a session of its own, which has the labels; one that cannot have a run is not left behind.
     fn alone(data: &DataDir, new: &NewRun<'_>) -> Result<Recording> {
-        let (name, labels) = (new.name(), new.labels.clone());
+        let (name, labels) = (new.name(), new.labels());
         let create = NewSession { name, labels, open: false, user: place::user(), now: new.now };
         let (session, (run, sinks)) = Session::create_with(data, create, |session, meta| {
             let (entry, sinks) = prepare(session, meta.run.id, BTreeMap::new(), new)?;
@@ -175,7 +179,7 @@ impl Recording {
             Some(parent) => parent,
             None => session.meta()?.run.id,
         };
-        let (run, sinks) = prepare(&session, parent, new.labels.clone(), new)?;
+        let (run, sinks) = prepare(&session, parent, new.labels(), new)?;
         session.add_run(run.clone())?;
         Recording::begin(data, session, run, sinks)
     }
@@ -279,7 +283,7 @@ fn prepare(
     let boom_name = boom.as_ref().and_then(|(writer, _)| Some(writer.path().file_name()?.to_str()?.to_owned()));
     let entry = RunMeta {
         command: command_words(new.words).iter().map(|word| new.masks.mask_str(word)).collect(),
-        cwd: env::current_dir().ok().map(|dir| dir.to_string_lossy().into_owned()),
+        cwd: env::current_dir().ok().map(|dir| new.masks.mask_str(&dir.to_string_lossy())),
         text: Some(text_name),
         boom: boom_name,
         ..RunMeta::new(run)

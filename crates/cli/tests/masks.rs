@@ -34,7 +34,8 @@ fn values_of_variables_are_masked_wherever_they_stand_and_passed_on() {
     let logboom = Logboom::new();
     let script = "echo \"all $MY_TOKEN\"; printf hunter2; sleep 0.4; printf -- '-and-'; sleep 0.4; echo more; echo \"$MY_TOKEN\" >&2";
     let word = format!("echo {SECRET}; {script}");
-    let args = ["run", "--name", SECRET, "--", "sh", "-c", &word];
+    let label = format!("token={SECRET}");
+    let args = ["run", "--name", SECRET, "--label", &label, "--", "sh", "-c", &word];
     let done = logboom.command(&args).env("MY_TOKEN", SECRET).output().unwrap();
     assert_eq!(
         String::from_utf8(done.stdout).unwrap(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{Line, Tests, seconds};
+use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Go {
@@ -46,8 +46,8 @@ impl Go {
     /// `=== RUN   TestX`.
     fn begin(&mut self, line: Line<'_>) -> bool {
         let Some(name) = line.text.strip_prefix("=== RUN ") else { return false };
-        if self.running.len() < super::TESTS_MAX {
-            self.running.entry((String::new(), name.trim().to_owned())).or_insert(line.from);
+        if self.running.len() < BEGUN_MAX {
+            self.running.entry((String::new(), shortened(name.trim()))).or_insert(line.from);
         }
         true
     }
@@ -63,7 +63,7 @@ impl Go {
             _ => return false,
         };
         let Some((name, time)) = rest.rsplit_once(" (").filter(|(_, time)| time.ends_with("s)")) else { return false };
-        let from = self.running.remove(&(String::new(), name.to_owned())).unwrap_or(line.from);
+        let from = self.running.remove(&(String::new(), shortened(name))).unwrap_or(line.from);
         let duration_us = time.strip_suffix("s)").and_then(seconds);
         let Some(number) = tests.add(Line { from, ..line }, "", name, outcome, duration_us) else { return true };
         self.unnamed.get_or_insert(number);
@@ -96,8 +96,8 @@ impl Go {
             "fail" => TestOutcome::Failed,
             "skip" => TestOutcome::Skipped,
             _ => {
-                if !json.test.is_empty() && self.running.len() < super::TESTS_MAX {
-                    self.running.entry((json.package, json.test)).or_insert(line.from);
+                if !json.test.is_empty() && self.running.len() < BEGUN_MAX {
+                    self.running.entry((shortened(&json.package), shortened(&json.test))).or_insert(line.from);
                 }
                 return true;
             }
@@ -106,7 +106,7 @@ impl Go {
             return true;
         }
         let duration_us = json.elapsed.filter(|time| time.is_finite() && *time >= 0.0).map(|time| (time * 1e6) as u64);
-        let key = (json.package, json.test);
+        let key = (shortened(&json.package), shortened(&json.test));
         let from = self.running.remove(&key).unwrap_or(line.from);
         tests.add(Line { from, ..line }, &key.0, &key.1, outcome, duration_us);
         true

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{Line, Tests, seconds};
+use super::{Line, Tests, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Libtest {
     suite: String,
+    /// The suite was named, and its tests have not begun.
+    is_named: bool,
+    /// From which result on the suite is not known yet: cargo names it on the other stream, which may be read later.
+    unnamed: Option<usize>,
     /// How many tests of a suite that has begun are still to be told of.
     left: Option<u64>,
     is_in_failures: bool,
@@ -38,8 +42,8 @@ impl Libtest {
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
-            Some(b' ') => self.names_suite(line),
-            Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(rest)),
+            Some(b' ') => self.names_suite(line, tests),
+            Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(rest, tests)),
             Some(b't') => match line.text.strip_prefix("test result: ") {
                 Some(_) => self.end(tests),
                 None => line.text.strip_prefix("test ").is_some_and(|rest| self.result(line, rest, tests)),
@@ -51,25 +55,35 @@ impl Libtest {
     }
 
     /// `     Running unittests src/lib.rs (target/debug/deps/name-0123456789abcdef)`, `   Doc-tests name`.
-    fn names_suite(&mut self, line: Line<'_>) -> bool {
+    fn names_suite(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let text = line.text.trim_start();
-        if let Some(name) = text.strip_prefix("Doc-tests ") {
-            self.suite = format!("{name} (doc)");
-            return true;
+        let name = match text.strip_prefix("Doc-tests ") {
+            Some(name) => format!("{name} (doc)"),
+            None => {
+                let program = text.strip_prefix("Running ").and_then(|text| text.strip_suffix(')'));
+                let Some((_, program)) = program.and_then(|text| text.rsplit_once(" (")) else { return false };
+                let file = program.rsplit('/').next().unwrap_or(program);
+                file.rsplit_once('-').map_or(file, |(name, _)| name).to_owned()
+            }
+        };
+        self.suite = shortened(&name);
+        match self.unnamed.take() {
+            Some(from) => tests.all[from..].iter_mut().for_each(|test| self.suite.clone_into(&mut test.suite)),
+            None => self.is_named = true,
         }
-        let program = text.strip_prefix("Running ").and_then(|text| text.strip_suffix(')'));
-        let Some((_, program)) = program.and_then(|text| text.rsplit_once(" (")) else { return false };
-        let file = program.rsplit('/').next().unwrap_or(program);
-        file.rsplit_once('-').map_or(file, |(name, _)| name).clone_into(&mut self.suite);
         true
     }
 
     /// `running 3 tests`.
-    fn begin(&mut self, rest: &str) -> bool {
+    fn begin(&mut self, rest: &str, tests: &Tests) -> bool {
         let count = rest.strip_suffix(" tests").or_else(|| rest.strip_suffix(" test"));
         let Some(count) = count.and_then(|count| count.parse().ok()) else { return false };
         (self.left, self.is_in_failures, self.open) = (Some(count), false, None);
         self.known.clear();
+        if !std::mem::take(&mut self.is_named) {
+            self.suite.clear();
+            self.unnamed = Some(tests.all.len());
+        }
         true
     }
 
@@ -81,7 +95,7 @@ impl Libtest {
         }
         match outcome(rest) {
             Some((outcome, duration_us)) => self.add(line, name, outcome, duration_us, tests),
-            None => self.open = Some((name.to_owned(), line.from)),
+            None => self.open = Some((shortened(name), line.from)),
         }
         true
     }
@@ -95,13 +109,13 @@ impl Libtest {
     }
 
     fn add(&mut self, line: Line<'_>, name: &str, outcome: TestOutcome, duration_us: Option<u64>, tests: &mut Tests) {
-        let name_alone = name.strip_suffix(" - should panic").unwrap_or(name);
-        if self.known.contains_key(name_alone) {
+        let name_alone = shortened(name.strip_suffix(" - should panic").unwrap_or(name));
+        if self.known.contains_key(&name_alone) {
             return;
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
-        if let Some(number) = tests.add(line, &self.suite, name_alone, outcome, duration_us) {
-            self.known.insert(name_alone.to_owned(), number);
+        if let Some(number) = tests.add(line, &self.suite, &name_alone, outcome, duration_us) {
+            self.known.insert(name_alone, number);
         }
     }
 
@@ -210,6 +224,13 @@ mod tests {
 "#;
         assert_eq!(shown(printed), ["passed a", "failed shop::bin/shop b"]);
         assert_eq!(of(printed)[1].duration_us, Some(250_000));
+    }
+
+    #[test]
+    fn a_suite_may_be_named_when_its_tests_were_told() {
+        let printed = "running 1 test\ntest a ... ok\n     Running unittests src/lib.rs (target/debug/deps/shop-0123456789abcdef)\n\
+            test result: ok.\n     Running tests/it.rs (target/debug/deps/it-0123456789abcdef)\nrunning 1 test\ntest b ... ok\n";
+        assert_eq!(shown(printed), ["passed shop a", "passed it b"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use logboom_record::TestOutcome;
 
-use super::{Line, Tests, seconds};
+use super::{Line, Tests, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Nextest {
@@ -56,7 +56,7 @@ impl Nextest {
     fn take(&mut self, line: Line<'_>, status: &Status<'_>, tests: &mut Tests) {
         tests.close();
         let Status { attempt, outcome, duration_us, suite, test } = *status;
-        let key = (suite.to_owned(), test.to_owned());
+        let key = (shortened(suite), shortened(test));
         let number = match self.tried.get(&key).copied() {
             Some(number) => Some(number),
             None => tests.add(line, suite, test, outcome, duration_us),

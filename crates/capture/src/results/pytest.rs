@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use logboom_record::TestOutcome;
 
-use super::{Line, Tests, seconds};
+use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Pytest {
@@ -36,12 +36,12 @@ impl Pytest {
             return false;
         }
         if self.is_in_failures {
-            if let Some(name) = title(text, '_').filter(|_| self.sections.len() < super::TESTS_MAX) {
+            if let Some(name) = title(text, '_').filter(|_| self.sections.len() < BEGUN_MAX) {
                 // `ERROR at setup of test_adds`
                 let name =
                     name.strip_prefix("ERROR at ").and_then(|of| of.split_once(" of ")).map_or(name, |(_, of)| of);
-                name.clone_into(&mut self.section);
-                self.sections.insert(name.to_owned(), (line.from, line.to));
+                self.section = shortened(name);
+                self.sections.insert(self.section.clone(), (line.from, line.to));
             } else if let Some((_, to)) = self.sections.get_mut(&self.section) {
                 *to = line.to;
             }
@@ -81,7 +81,7 @@ impl Pytest {
         let Some((suite, test)) = id.trim().split_once("::") else { return false };
         // `TestCart.test_adds`
         let section = self.sections.get(&test.replace("::", ".")).copied();
-        let known = self.known.get(&(suite.to_owned(), test.to_owned())).copied();
+        let known = self.known.get(&(shortened(suite), shortened(test))).copied();
         let Some(number) = known.or_else(|| tests.add(line, suite, test, outcome, None)) else { return true };
         let result = &mut tests.all[number];
         if let Some((from, to)) = section {
@@ -89,7 +89,7 @@ impl Pytest {
         }
         // An error in tear-down comes behind a pass.
         result.outcome = if result.outcome.is_bad() { result.outcome } else { outcome };
-        self.known.insert((suite.to_owned(), test.to_owned()), number);
+        self.known.insert((shortened(suite), shortened(test)), number);
         true
     }
 
@@ -103,7 +103,7 @@ impl Pytest {
         let (Some(time), Some((suite, test))) = (time.strip_suffix('s').and_then(seconds), id.split_once("::")) else {
             return false;
         };
-        let number = self.known.get(&(suite.to_owned(), test.to_owned()));
+        let number = self.known.get(&(shortened(suite), shortened(test)));
         if let Some(result) = number.and_then(|number| tests.all.get_mut(*number)) {
             result.duration_us = Some(time);
         }
