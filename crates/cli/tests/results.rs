@@ -90,7 +90,8 @@ fn what_other_runs_printed_meanwhile_is_shown_around_a_test() {
     let go = "echo '=== RUN   TestA'; echo started; until [ -e beside ]; do sleep 0.01; done; echo '--- PASS: TestA (0.00s)'; sleep 0.1; printf 'ok  \\tshop\\t0.1s\\n'";
     let test = logboom.start(["exec", "--session", &id, "--", "sh", "-c", go]);
     common::wait_until(|| logboom.run(["show", "--raw"]).text().contains("started"));
-    exec("echo beside; : > beside");
+    exec("echo beside");
+    fs::write(logboom.path("beside"), "").unwrap();
     test.done().expect(0);
     exec("echo after");
     logboom.run(["session", "end", &id]).expect(0);
