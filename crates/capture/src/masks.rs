@@ -27,6 +27,9 @@ pub enum MaskError {
     /// The pattern fits what has no bytes.
     #[error("{0:?} fits nothing at all, so it would mask everything")]
     FitsNothing(String),
+    /// There are too many values.
+    #[error("there are more than {VALUES_MAX} values to mask; the others are kept as they are printed")]
+    TooMany,
     /// All patterns together are too large.
     #[error("the patterns and values to mask are too many or too long")]
     TooLarge(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -64,21 +67,23 @@ impl Masks {
     /// Adds values.
     ///
     /// # Errors
-    /// [`MaskError::TooLarge`].
+    /// [`MaskError::TooMany`]; as many as fit are masked. [`MaskError::TooLarge`].
     pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<(), MaskError> {
-        let before = self.values.len();
+        let (before, mut is_over) = (self.values.len(), false);
         for value in values.into_iter().flat_map(|value| value.split(|byte| *byte == b'\n')) {
             let value = value.strip_suffix(b"\r").unwrap_or(value);
-            let fits = (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) && self.values.len() < VALUES_MAX;
+            let fits = (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len());
             if fits && !self.values.iter().any(|known| known == value) {
+                is_over |= self.values.len() >= VALUES_MAX;
                 self.values.push(value.to_vec());
             }
         }
+        self.values.truncate(VALUES_MAX);
         if self.values.len() > before {
             let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.values);
             self.finder = Some(finder.map_err(|error| MaskError::TooLarge(error.into()))?);
         }
-        Ok(())
+        if is_over { Err(MaskError::TooMany) } else { Ok(()) }
     }
 
     /// Whether nothing is secret.
@@ -224,6 +229,14 @@ mod tests {
             let error = Masks::new([], &[pattern.to_owned()]).unwrap_err();
             assert!(error.to_string().contains(want), "{error}");
         }
+    }
+
+    #[test]
+    fn too_many_values_are_told() {
+        let values: Vec<String> = (0..=VALUES_MAX).map(|number| format!("value{number:04}")).collect();
+        let mut masks = Masks::default();
+        assert!(matches!(masks.add(values.iter().map(String::as_bytes)), Err(MaskError::TooMany)));
+        assert_eq!(masked(&masks, "value0999 value1000").0, "*** value1000");
     }
 
     #[test]

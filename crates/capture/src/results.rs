@@ -198,6 +198,36 @@ impl Tests {
     }
 }
 
+/// The blocks around what comes, from the outermost: how far each is indented, and its name.
+#[derive(Debug, Default)]
+struct Around(Vec<(usize, String)>);
+
+impl Around {
+    /// So deep blocks may be nested.
+    const DEPTH_MAX: usize = 32;
+
+    /// A block begins, which ends those that are not around it.
+    fn enter(&mut self, indent: usize, name: &str) {
+        self.leave(indent);
+        if self.0.len() < Around::DEPTH_MAX {
+            self.0.push((indent, shortened(name)));
+        }
+    }
+
+    /// What is indented so far is in no block that is indented as far.
+    fn leave(&mut self, indent: usize) {
+        self.0.retain(|(around, _)| *around < indent);
+    }
+
+    fn has(&self, indent: usize, name: &str) -> bool {
+        self.0.iter().any(|(around, of)| *around == indent && of == name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, name)| name.as_str())
+    }
+}
+
 fn shortened(name: &str) -> String {
     name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
 }

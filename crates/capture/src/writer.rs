@@ -32,7 +32,7 @@ use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
     markup::{Annotation, Marked, Markup},
-    masks::{MASK, MaskedStream, Masks},
+    masks::{MASK, MaskedStream, Masks, VALUE_BYTES_MIN},
     results::{Results, TESTS_MAX},
 };
 
@@ -321,9 +321,13 @@ impl Out {
                 What::Annotation { level, message, file, line, seq }
             }
             Some(Marked::Secret(value)) => {
-                // One that is too short is not kept here either.
-                let added = Arc::make_mut(&mut self.masks).add([&value[..]]);
-                self.trouble.check(added.map_err(io::Error::other));
+                let unmasked = match Arc::make_mut(&mut self.masks).add([&value[..]]) {
+                    Err(error) => Some(error.to_string()),
+                    Ok(()) => (value.len() < VALUE_BYTES_MIN).then(|| "it is too short".to_owned()),
+                };
+                if let Some(why) = unmasked {
+                    self.note(time, Level::Warn, &format!("a value that ::add-mask:: tells is not masked: {why}"));
+                }
                 (self.masked, self.has_told_secrets) = (self.masked + 1, true);
                 *message = Cow::Owned([b"::add-mask::", MASK.as_bytes()].concat());
                 return;
@@ -364,9 +368,14 @@ impl Out {
 
     /// Seals the boom file while the text log is synced beside it.
     fn finish(mut self, end: &RunEnd) -> Written {
-        self.flush_text();
         self.tell_events();
-        let Out { mut run, text_sync, boom, mut trouble, results, masked, .. } = self;
+        let (tests, over) = std::mem::take(&mut self.results).finish();
+        if over > 0 {
+            let why = format!("{over} results of tests are not kept: at most {TESTS_MAX} are, with names of 16 MiB");
+            self.note(end.ended_at, Level::Warn, &why);
+        }
+        self.flush_text();
+        let Out { mut run, text_sync, boom, mut trouble, masked, .. } = self;
         let (boom, text) = std::thread::scope(|scope| {
             let text = run.take_log().map(|text| scope.spawn(move || finish_text(text, text_sync)));
             (boom.map(|(boom, run)| finish_boom(boom, run, end)), text.and_then(|text| text.join().ok()))
@@ -377,10 +386,6 @@ impl Out {
         // The boom file is the truth, where there is one.
         let End { lost, gaps, .. } = boom.or(text).unwrap_or_default();
         let records = (run.next_seq() - 1).saturating_sub(lost);
-        let (tests, over) = results.finish();
-        if over > 0 {
-            trouble.note(format!("{over} results of tests are not kept: there are more than {TESTS_MAX}"));
-        }
         Written { counts: Counts { records, lost, ..run.counts }, gaps, trouble: trouble.first, tests, masked }
     }
 }

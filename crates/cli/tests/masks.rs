@@ -86,21 +86,22 @@ fn nothing_is_masked_where_that_is_asked_for() {
 fn a_secret_that_the_command_tells_is_masked_from_then_on_and_markup_becomes_events() {
     let logboom = Logboom::new();
     let script = format!(
-        "echo '::group::Build'; echo '::add-mask::{SECRET}'; echo 'it is {SECRET}'; \
+        "echo '::add-mask::abc'; echo '::group::Build'; echo '::add-mask::{SECRET}'; echo 'it is {SECRET}'; \
          echo '::error file=src/a.rs,line=3::broke with {SECRET}'; echo '::endgroup::'"
     );
     logboom
         .run(["run", "--name", "marked", "--", "sh", "-c", &format!("{script} # of no use in the command's line")])
         .expect(0);
-    let shown = logboom.text(["show", "--raw"]);
-    let want =
-        "::group::Build\n::add-mask::***\nit is ***\n::error file=src/a.rs,line=3::broke with ***\n::endgroup::\n";
+    let shown = logboom.text(["show", "--raw", "--stream", "stdout"]);
+    let want = "::add-mask::***\n::group::Build\n::add-mask::***\nit is ***\n::error file=src/a.rs,line=3::broke with ***\n::endgroup::\n";
     assert_eq!(shown, want);
     let timeline = fs::read_to_string(logboom.session_file("timeline.jsonl")).unwrap();
     let events: Vec<serde_json::Value> = timeline.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |name: &str| events.iter().find(|event| event["event"] == name).unwrap_or_else(|| panic!("{timeline}"));
-    assert_eq!((&of("group")["name"], &of("group")["seq"]), (&"Build".into(), &1.into()));
-    assert_eq!(of("group_end")["seq"], 5);
+    assert_eq!((&of("group")["name"], &of("group")["seq"]), (&"Build".into(), &3.into()));
+    assert_eq!(of("group_end")["seq"], 7);
+    let told = logboom.text(["show", "--raw", "--stream", "system"]);
+    assert_eq!(told, "a value that ::add-mask:: tells is not masked: it is too short\n");
     let annotation = of("annotation");
     assert_eq!(
         (&annotation["level"], &annotation["file"], &annotation["line"]),

@@ -2,20 +2,16 @@
 
 use logboom_record::TestOutcome;
 
-use super::{Line, Tests, seconds};
+use super::{Around, Line, Tests, seconds};
 
 #[derive(Debug, Default)]
 pub(super) struct Jest {
     /// The file whose tests come, where jest has told it.
     file: String,
-    /// The blocks around what comes, from the outermost: how far each is indented, and its name.
-    around: Vec<(usize, String)>,
+    around: Around,
     /// Nothing is a result before a file was told.
     is_on: bool,
 }
-
-/// How deep blocks may be nested.
-const DEPTH_MAX: usize = 32;
 
 impl Jest {
     /// Takes a line. Tells whether it is one of its own.
@@ -41,9 +37,8 @@ impl Jest {
             Some((file, name)) if !self.is_on => drop(tests.add(line, file, name, outcome, duration_us)),
             _ if !self.is_on => return false,
             _ => {
-                self.around.retain(|(around, _)| *around < indent);
-                let names = self.around.iter().map(|(_, name)| name.as_str()).chain([name]);
-                let name = names.collect::<Vec<_>>().join(" > ");
+                self.around.leave(indent);
+                let name = self.around.names().chain([name]).collect::<Vec<_>>().join(" > ");
                 tests.add(line, &self.file, &name, outcome, duration_us);
             }
         }
@@ -52,7 +47,7 @@ impl Jest {
 
     /// `PASS src/cart.test.js (5.2 s)`.
     fn file(&mut self, text: &str) -> bool {
-        self.around.clear();
+        self.around.leave(0);
         let file = text.strip_prefix("PASS ").or_else(|| text.strip_prefix("FAIL ")).map(|file| timed(file).0);
         self.is_on = file.is_some_and(|file| !file.contains(' ')) || (self.is_on && text.is_empty());
         if let Some(file) = file.filter(|_| self.is_on) {
@@ -63,9 +58,8 @@ impl Jest {
 
     /// `  describe`.
     fn block(&mut self, indent: usize, name: &str) -> bool {
-        if self.is_on && !name.is_empty() && !name.starts_with('●') && self.around.len() < DEPTH_MAX {
-            self.around.retain(|(around, _)| *around < indent);
-            self.around.push((indent, name.to_owned()));
+        if self.is_on && !name.is_empty() && !name.starts_with('●') {
+            self.around.enter(indent, name);
         }
         false
     }

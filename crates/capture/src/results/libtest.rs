@@ -159,7 +159,7 @@ impl Libtest {
             ("test", "timeout") => TestOutcome::TimedOut,
             _ => return json.r#type == "suite" || json.r#type == "test",
         };
-        // nextest: `crate::binary$name`, and `#2` behind it for a second try.
+        // nextest: `crate::binary$name`.
         let (suite, name) = json.name.split_once('$').unwrap_or((&self.suite, &json.name));
         let duration_us =
             json.exec_time.filter(|time| time.is_finite() && *time >= 0.0).map(|time| (time * 1e6) as u64);

@@ -88,7 +88,7 @@ fn status(text: &str) -> Option<Status<'_>> {
         "PASS" | "LEAK" => TestOutcome::Passed,
         "FLAKY" if more.is_some() => TestOutcome::Passed,
         "SKIP" => TestOutcome::Skipped,
-        "TIMEOUT" | "TMT" | "TERMINATING" if word != "TERMINATING" => TestOutcome::TimedOut,
+        "TIMEOUT" | "TMT" => TestOutcome::TimedOut,
         "FAIL" | "ABORT" | "LEAK-FAIL" => TestOutcome::Failed,
         _ if word.len() > 3 && word.starts_with("SIG") => TestOutcome::Failed,
         _ => return None,

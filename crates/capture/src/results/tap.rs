@@ -2,19 +2,16 @@
 
 use logboom_record::TestOutcome;
 
-use super::{Line, Tests};
+use super::{Around, Line, Tests};
 
 #[derive(Debug, Default)]
 pub(super) struct Tap {
     is_on: bool,
-    /// The subtests around what comes, from the outermost: how far each is indented, and its name.
-    around: Vec<(usize, String)>,
-    /// In the block of YAML behind a result.
-    is_in_yaml: bool,
+    /// The subtests around what comes.
+    around: Around,
+    /// How far the block of YAML behind a result is indented, in it.
+    yaml_indent: Option<usize>,
 }
-
-/// How deep subtests may be nested.
-const DEPTH_MAX: usize = 32;
 
 impl Tap {
     /// Takes a line. Tells whether it is one of its own.
@@ -34,18 +31,17 @@ impl Tap {
         }
         let bare = line.text.trim_start();
         let indent = line.text.len() - bare.len();
-        if self.is_in_yaml {
+        // One that has no end, as where a test was killed, ends with what is indented less.
+        self.yaml_indent = self.yaml_indent.filter(|yaml| bare.is_empty() || *yaml <= indent);
+        if self.yaml_indent.is_some() {
             return self.yaml(bare, tests);
         }
         if let Some(name) = bare.strip_prefix("# Subtest: ") {
-            self.around.retain(|(around, _)| *around < indent);
-            if self.around.len() < DEPTH_MAX {
-                self.around.push((indent, name.to_owned()));
-            }
+            self.around.enter(indent, name);
             return true;
         }
         if bare == "---" && tests.block.is_some() {
-            self.is_in_yaml = true;
+            self.yaml_indent = Some(indent);
             return true;
         }
         tests.close();
@@ -66,8 +62,8 @@ impl Tap {
             None => (rest, String::new()),
         };
         let name = name.strip_prefix("- ").unwrap_or(name).trim();
-        let was_around = self.around.iter().any(|(around, of)| *around == indent && of == name);
-        self.around.retain(|(around, _)| *around < indent);
+        let was_around = self.around.has(indent, name);
+        self.around.leave(indent);
         if was_around && self.has_parts(tests) {
             return true; // its parts were told
         }
@@ -76,7 +72,7 @@ impl Tap {
             true => TestOutcome::Passed,
             false => TestOutcome::Failed,
         };
-        let suite: Vec<&str> = self.around.iter().map(|(_, name)| name.as_str()).collect();
+        let suite: Vec<&str> = self.around.names().collect();
         let number = tests.add(line, &suite.join(" > "), name, outcome, None);
         number.into_iter().for_each(|number| tests.open(number, line));
         true
@@ -84,13 +80,13 @@ impl Tap {
 
     /// Whether the last result is a part of the subtest that ends now.
     fn has_parts(&self, tests: &Tests) -> bool {
-        let depth = self.around.len();
+        let depth = self.around.names().count();
         tests.all.last().is_some_and(|last| !last.suite.is_empty() && last.suite.split(" > ").count() > depth)
     }
 
     fn yaml(&mut self, text: &str, tests: &mut Tests) -> bool {
         if text == "..." {
-            self.is_in_yaml = false;
+            self.yaml_indent = None;
         }
         let number = tests.block.filter(|number| *number < tests.all.len());
         if let Some((number, ms)) = number.zip(text.strip_prefix("duration_ms: ").and_then(|ms| ms.parse::<f64>().ok()))
@@ -116,6 +112,12 @@ mod tests {
         let tests = of(printed);
         assert_eq!((tests[0].from, tests[0].to, tests[0].duration_us), (4, 7, Some(1_500)));
         assert_eq!((tests[1].from, tests[1].to), (8, 11));
+    }
+
+    #[test]
+    fn a_block_without_end_hides_no_result() {
+        let printed = "TAP version 14\nnot ok 1 - a\n  ---\n  error: killed\nok 2 - b\n";
+        assert_eq!(shown(printed), ["failed a", "passed b"]);
     }
 
     #[test]
