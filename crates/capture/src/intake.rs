@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logboom_record::{Level, RunEnd, Stream, Time};
+use logboom_record::{Level, RunEnd, Stream, TestResult, Time};
 
 use crate::command::OutputSink;
 
@@ -55,6 +55,8 @@ pub(crate) enum Piece {
     End { stream: Stream },
     /// A line of logboom's own.
     Note { time: Time, level: Level, message: String },
+    /// What files tell of tests.
+    Tests(Vec<TestResult>),
     /// Nothing comes any more.
     Close { end: RunEnd },
 }
@@ -92,6 +94,11 @@ impl Intake {
     /// Adds a line of logboom's own to the run, on [`Stream::System`].
     pub fn note(&self, time: Time, level: Level, message: String) {
         self.push_urgent(Piece::Note { time, level, message });
+    }
+
+    /// Adds what files tell of the run's tests. One that was found in the output, too, stays one.
+    pub fn report(&self, tests: Vec<TestResult>) {
+        self.push_urgent(Piece::Tests(tests));
     }
 
     pub(crate) fn close(&self, end: RunEnd) {

@@ -127,7 +127,7 @@ impl Masks {
     }
 
     /// How many of the last bytes may be the beginning of a value.
-    fn begun(&self, text: &[u8]) -> usize {
+    pub(crate) fn begun(&self, text: &[u8]) -> usize {
         let longest = |value: &Vec<u8>| {
             let most = (value.len() - 1).min(text.len());
             (1..=most).rev().find(|len| text.ends_with(&value[..*len])).unwrap_or(0)

@@ -6,6 +6,8 @@
 
 mod go;
 mod jest;
+mod join;
+pub mod junit;
 mod libtest;
 mod nextest;
 mod pytest;
@@ -14,6 +16,8 @@ mod tap;
 use std::borrow::Cow;
 
 use logboom_record::{Flags, Stream, TestOutcome, TestResult, Time, ansi};
+
+pub(crate) use join::join;
 
 use crate::lines::Part;
 
@@ -177,7 +181,17 @@ impl Tests {
         }
         self.names_bytes += suite.len() + test.len();
         let Line { from, to, time, .. } = line;
-        self.all.push(TestResult { suite, test, outcome, duration_us, time, retries: 0, from, to });
+        self.all.push(TestResult {
+            suite,
+            test,
+            outcome,
+            duration_us,
+            time,
+            retries: 0,
+            from,
+            to,
+            message: String::new(),
+        });
         Some(self.all.len() - 1)
     }
 

@@ -33,7 +33,7 @@ use crate::{
     lines::{Part, Splitter},
     markup::{Annotation, Marked, Markup},
     masks::{MASK, MaskedStream, Masks, VALUE_BYTES_MIN},
-    results::{Results, TESTS_MAX},
+    results::{self, Results, TESTS_MAX},
 };
 
 /// After so many bytes of text it is fsync'ed earlier, so that little is left to do when the run ends.
@@ -168,6 +168,7 @@ impl Worker {
                 }
                 Piece::End { stream } => self.finish_stream(*stream),
                 Piece::Note { time, level, message } => self.out.note(*time, *level, message),
+                Piece::Tests(tests) => self.out.reported.extend_from_slice(tests),
                 Piece::Close { end } => return Some(end.clone()),
             }
         }
@@ -230,6 +231,8 @@ struct Out {
     boom: Option<(boom::Writer, boom::RunSlot)>,
     trouble: Trouble,
     results: Results,
+    /// What files tell of tests.
+    reported: Vec<TestResult>,
     masks: Arc<Masks>,
     masked: u64,
     /// The command itself has told of secrets.
@@ -251,6 +254,7 @@ impl Out {
             boom,
             trouble,
             results,
+            reported: Vec::new(),
             masks,
             masked: 0,
             has_told_secrets: false,
@@ -366,14 +370,27 @@ impl Out {
         self.trouble.check(noted)
     }
 
+    /// The results of the output and of files.
+    fn finish_tests(&mut self, now: Time) -> Vec<TestResult> {
+        let (mut tests, mut over) = std::mem::take(&mut self.results).finish();
+        let printed = tests.len();
+        let joined = results::join(&mut tests, std::mem::take(&mut self.reported), &self.masks);
+        (over, self.masked) = (over + joined.over, self.masked + joined.masked);
+        if over > 0 {
+            let why = format!("{over} results of tests are not kept: at most {TESTS_MAX} are, with names of 16 MiB");
+            self.note(now, Level::Warn, &why);
+        }
+        let new = tests.get(printed..).unwrap_or_default();
+        if !new.is_empty() {
+            (self.tell)(new.iter().map(|test| (test.time, What::Test(test.clone()))).collect());
+        }
+        tests
+    }
+
     /// Seals the boom file while the text log is synced beside it.
     fn finish(mut self, end: &RunEnd) -> Written {
         self.tell_events();
-        let (tests, over) = std::mem::take(&mut self.results).finish();
-        if over > 0 {
-            let why = format!("{over} results of tests are not kept: at most {TESTS_MAX} are, with names of 16 MiB");
-            self.note(end.ended_at, Level::Warn, &why);
-        }
+        let tests = self.finish_tests(end.ended_at);
         self.flush_text();
         let Out { mut run, text_sync, boom, mut trouble, masked, .. } = self;
         let (boom, text) = std::thread::scope(|scope| {

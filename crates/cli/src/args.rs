@@ -61,6 +61,8 @@ pub enum Command {
     /// List the sessions, newest first
     #[command(visible_alias = "ls")]
     Sessions(commands::sessions::Sessions),
+    /// Show how sessions of the same name went, and their tests
+    History(commands::history::History),
     /// Show what a session printed
     Show(commands::show::Show),
     /// Show the last lines of a session, and follow it while it runs

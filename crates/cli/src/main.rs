@@ -13,6 +13,7 @@ mod highlight;
 mod human;
 mod in_container;
 mod join;
+mod junit_files;
 mod options;
 mod output;
 mod pager;
@@ -21,6 +22,7 @@ mod place;
 mod reading;
 mod recording;
 mod render;
+mod report;
 mod say;
 mod services;
 mod shown;
@@ -73,6 +75,7 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Docker(command)) => command.run(&global, now),
         Some(Command::Pipe(command)) => command.run(&global, now),
         Some(Command::Sessions(command)) => command.run(&global, now),
+        Some(Command::History(command)) => command.run(&global, now),
         Some(Command::Show(command)) => command.run(&global, now),
         Some(Command::Tail(command)) => command.run(&global, now),
         Some(Command::Search(command)) => command.run(&global, now),

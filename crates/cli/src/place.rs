@@ -1,6 +1,6 @@
 //! Where this process is: its data dir and its settings, and the session that is meant there.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use logboom_files::{
     DataDir, Session,
@@ -34,6 +34,33 @@ pub fn data_dir(global: &Global) -> Result<DataDir, ConfigError> {
 /// Who runs this, as the environment has it.
 pub fn user() -> Option<String> {
     ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+}
+
+/// What the label is called that says which commit was checked out.
+pub const COMMIT: &str = "commit";
+
+/// Where CI systems say that: GitHub, GitLab, Buildkite, Azure, Travis, CircleCI, Jenkins. What they run starts from a clean tree.
+const COMMIT_VARIABLES: [&str; 7] = [
+    "GITHUB_SHA",
+    "CI_COMMIT_SHA",
+    "BUILDKITE_COMMIT",
+    "BUILD_SOURCEVERSION",
+    "TRAVIS_COMMIT",
+    "CIRCLE_SHA1",
+    "GIT_COMMIT",
+];
+/// A commit's name has at most so many digits.
+const COMMIT_BYTES_MAX: usize = 64;
+
+/// Adds the label `commit` to those of a new session, where a CI system tells it and nobody gave it.
+pub fn label_commit(labels: &mut BTreeMap<String, String>) {
+    let is_one = |text: &String| {
+        (1..=COMMIT_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let commit = COMMIT_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(is_one));
+    if let Some(commit) = commit.filter(|_| !labels.contains_key(COMMIT)) {
+        labels.insert(COMMIT.to_owned(), commit);
+    }
 }
 
 /// A working directory that was deleted under us has no `logboom.toml` either.

@@ -163,7 +163,8 @@ impl Recording {
 
     /// In a session of its own, which has the labels; one that cannot have a run is not left behind.
     fn alone(data: &DataDir, new: &NewRun<'_>) -> Result<Recording> {
-        let (name, labels) = (new.name(), new.labels());
+        let (name, mut labels) = (new.name(), new.labels());
+        place::label_commit(&mut labels);
         let create = NewSession { name, labels, open: false, user: place::user(), now: new.now };
         let (session, (run, sinks)) = Session::create_with(data, create, |session, meta| {
             let (entry, sinks) = prepare(session, meta.run.id, BTreeMap::new(), new)?;

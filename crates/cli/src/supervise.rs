@@ -20,10 +20,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use crate::{
     args::Global,
     exit::Exit,
+    junit_files::JunitFiles,
     options::{Keeping, Naming, Running},
     place,
     recording::{NewRun, Recording, Target, Unrecorded, warn},
-    say::{self, say},
+    say::{self, say, tell},
 };
 
 /// Exit code of a command whose time was up.
@@ -39,6 +40,8 @@ pub struct Supervise<'a> {
     pub keeping: &'a Keeping,
     /// What is not kept.
     pub masks: Masks,
+    /// Which files tell of its tests.
+    pub junit: &'a JunitFiles,
     /// How it runs.
     pub running: &'a Running,
     /// After what the text log is called, and the run if it has no name; the program if left out.
@@ -113,6 +116,7 @@ impl Supervise<'_> {
         let Some(recording) = recording else { return exit };
         if let Ok(finished) = &finished {
             self.note_events(finished, spec, &recording);
+            self.report(started_at, finished, &recording);
         }
         let session = recording.session().id().clone();
         let counts = recording.finish(&end);
@@ -134,6 +138,21 @@ impl Supervise<'_> {
         let mut events: Vec<(Time, What)> = timeout.into_iter().chain(signals).chain(cut).collect();
         events.sort_by_key(|(time, _)| *time);
         recording.note(events);
+    }
+
+    /// What the command's own files tell of its tests.
+    fn report(&self, started_at: Time, finished: &Finished, recording: &Recording) {
+        if self.junit.is_empty() {
+            return;
+        }
+        let told = self.junit.read(started_at, finished.ended_at);
+        for note in told.notes {
+            if self.keeping.may_speak() {
+                tell(&note);
+            }
+            recording.intake().note(Time::now(), Level::Warn, note);
+        }
+        recording.intake().report(told.tests);
     }
 
     /// What did not go as it should: noted in the run, and said where logboom may speak.

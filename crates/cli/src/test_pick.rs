@@ -24,25 +24,34 @@ pub struct TestPick {
 }
 
 impl TestPick {
-    /// Narrows a query to the test, if there is one to be picked.
+    /// Narrows a query to the test, if there is one to be picked. Gives back one that has no lines that are known to be its own.
     ///
     /// # Errors
     /// Where the session has no such test, or several; and those of the store.
-    pub fn narrow(&self, query: &mut Query, status: &Status, store: &Embedded) -> Result<()> {
-        let Some(name) = &self.test else { return Ok(()) };
+    pub fn narrow<'a>(
+        &self,
+        query: &mut Query,
+        status: &'a Status,
+        store: &Embedded,
+    ) -> Result<Option<&'a TestResult>> {
+        let Some(name) = &self.test else { return Ok(None) };
         let (run, test) = find(status, name)?;
+        if !self.around && !test.has_output() {
+            return Ok(Some(test));
+        }
         if !self.around {
             (query.runs, query.seq_min, query.seq_max) = (vec![RunPick::Id(run)], test.from, test.to);
-            return Ok(());
+            return Ok(None);
         }
         // What a failed test printed may be told after its result, and tools round times.
-        let told = time_of(store, query.scope, run, test.from)?.unwrap_or(test.time);
+        let told = if test.has_output() { time_of(store, query.scope, run, test.from)? } else { None };
+        let told = told.unwrap_or(test.time);
         let duration = test.duration_us.and_then(|duration| i64::try_from(duration).ok()).unwrap_or(0);
         let began = told.min(Time::from_micros(test.time.as_micros().saturating_sub(duration)));
         query.since = query.since.max(Some(began));
         let ended = Time::from_micros(test.time.as_micros().saturating_add(1));
         query.until = Some(query.until.map_or(ended, |until| until.min(ended)));
-        Ok(())
+        Ok(None)
     }
 }
 

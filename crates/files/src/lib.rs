@@ -7,6 +7,7 @@
 pub mod component;
 pub mod config;
 mod error;
+pub mod history;
 pub mod list;
 pub mod repair;
 pub mod retention;

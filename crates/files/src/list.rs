@@ -97,6 +97,16 @@ impl Sessions {
         })
     }
 
+    /// All of them, a few at a time, newest first but for those of one chunk; so that no more than a few are in memory.
+    pub fn in_chunks(&self, now: Time) -> impl Iterator<Item = Vec<Status>> {
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let end = (start + FEW).min(self.ids.len());
+            let range = std::mem::replace(&mut start, end)..end;
+            (!range.is_empty()).then(|| self.read(range, now))
+        })
+    }
+
     /// The newest sessions that `wanted` takes, at most `count`, reading no more than it needs.
     pub fn newest(&self, count: usize, now: Time, wanted: impl Fn(&Status) -> bool) -> Vec<Status> {
         let (mut found, mut start) = (Vec::new(), 0);

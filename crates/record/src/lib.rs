@@ -17,5 +17,5 @@ pub use level::Level;
 pub use record::{Entry, EntryRef, FIELDS_BYTES_MAX, Flags, Gap, RECORD_BYTES_MAX, Record, RecordRef, Stream};
 pub use run::{IdError, Kind, Outcome, Run, RunEnd, RunId, SessionId};
 pub use sink::{Sink, SinkError};
-pub use test_result::{TestOutcome, TestResult};
+pub use test_result::{TEST_MESSAGE_BYTES_MAX, TestOutcome, TestResult};
 pub use time::{Time, TimeError};

@@ -35,6 +35,9 @@ impl TestOutcome {
     }
 }
 
+/// So many bytes are kept of what a tool says of a failure.
+pub const TEST_MESSAGE_BYTES_MAX: usize = 2 << 10;
+
 /// What a test tool told of one test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestResult {
@@ -53,10 +56,14 @@ pub struct TestResult {
     /// How often it was run again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
-    /// The first record of its output, or of what tells its result.
+    /// The first record of its output, or of what tells its result; 0 where that is not known: only a file told of the test.
     pub from: u64,
-    /// The last one.
+    /// The last one; 0 as above.
     pub to: u64,
+    /// What its tool says of its failure, in a file: at most [`TEST_MESSAGE_BYTES_MAX`]. Of a test that passed when it was run again: of
+    /// its first failure.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -65,6 +72,16 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl TestResult {
+    /// Whether it is known which records are its output.
+    pub fn has_output(&self) -> bool {
+        self.from > 0
+    }
+
+    /// Whether it failed and then passed, in one go.
+    pub fn passed_on_retry(&self) -> bool {
+        self.outcome == TestOutcome::Passed && self.retries > 0
+    }
+
     /// Its name with that of its suite, as nextest writes it: `suite test`.
     pub fn full_name(&self) -> String {
         match self.suite.as_str() {

@@ -2,7 +2,7 @@
 
 use logboom_record::TestOutcome;
 
-use super::{Around, Line, Tests};
+use super::{Around, Line, Tests, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Tap {
@@ -64,7 +64,7 @@ impl Tap {
         let name = name.strip_prefix("- ").unwrap_or(name).trim();
         let was_around = self.around.has(indent, name);
         self.around.leave(indent);
-        if was_around && self.has_parts(tests) {
+        if was_around && self.has_parts(name, tests) {
             return true; // its parts were told
         }
         let outcome = match is_ok {
@@ -78,10 +78,11 @@ impl Tap {
         true
     }
 
-    /// Whether the last result is a part of the subtest that ends now.
-    fn has_parts(&self, tests: &Tests) -> bool {
-        let depth = self.around.names().count();
-        tests.all.last().is_some_and(|last| !last.suite.is_empty() && last.suite.split(" > ").count() > depth)
+    /// Whether the last result is a part of the subtest of this name, which ends now.
+    fn has_parts(&self, name: &str, tests: &Tests) -> bool {
+        let around = shortened(&self.around.names().chain([name]).collect::<Vec<_>>().join(" > "));
+        let behind = tests.all.last().and_then(|last| last.suite.strip_prefix(&around));
+        behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(" > "))
     }
 
     fn yaml(&mut self, text: &str, tests: &mut Tests) -> bool {
@@ -112,6 +113,12 @@ mod tests {
         let tests = of(printed);
         assert_eq!((tests[0].from, tests[0].to, tests[0].duration_us), (4, 7, Some(1_500)));
         assert_eq!((tests[1].from, tests[1].to), (8, 11));
+    }
+
+    #[test]
+    fn a_test_that_follows_a_suite_is_none_of_it() {
+        let printed = "TAP version 13\n# Subtest: cart\n    # Subtest: adds\n    ok 1 - adds\n    1..1\nok 1 - cart\n# Subtest: alone\nok 2 - alone\n1..2\n";
+        assert_eq!(shown(printed), ["passed cart adds", "passed alone"]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ use logboom_record::Time;
 use crate::{
     args::Global,
     exit::Exit,
+    junit_files::JunitFiles,
     options::{EngineAt, Joining, Keeping, Masking, Naming, Running},
     recording::{Recording, warn},
     say::{say, tell},
@@ -97,8 +98,9 @@ impl Compose {
         let beside = Beside { flavour, arguments, project, engine: self.engine.clone(), now };
         let command = flavour.command(words);
         let Compose { naming, keeping, running, .. } = &self;
-        let masks = Masking::default().masks()?;
-        let supervise = Supervise { global, naming, keeping, masks, running, called: Some(CALLED), words: &command };
+        let (masks, junit) = (Masking::default().masks()?, &JunitFiles::default());
+        let supervise =
+            Supervise { global, naming, keeping, masks, junit, running, called: Some(CALLED), words: &command };
         let exit = supervise.run_by(
             Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
             |config| self.joining.target(config, now),

@@ -10,6 +10,7 @@ use crate::{
     args::Global,
     exit::Exit,
     in_container::{Inside, InsideRun},
+    junit_files::JunitFiles,
     options::{Keeping, Masking, Naming, Running},
     place,
     recording::{Target, run_around},
@@ -35,6 +36,8 @@ pub struct Exec {
     #[command(flatten)]
     masking: Masking,
     #[command(flatten)]
+    junit: JunitFiles,
+    #[command(flatten)]
     running: Running,
     #[command(flatten)]
     inside: Inside,
@@ -46,14 +49,18 @@ pub struct Exec {
 impl Exec {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Exec { session, naming, keeping, masking, running, inside, command } = &self;
+        let Exec { session, naming, keeping, masking, junit, running, inside, command } = &self;
         let masks = masking.masks()?;
         if let Some(container) = inside.container() {
+            anyhow::ensure!(
+                junit.is_empty(),
+                "--junit reads files of this machine, not of a container; copy them out of it"
+            );
             let config = place::config(&running.flags(global))?;
             let target = given(session.as_ref(), &config, now)?;
             return InsideRun { inside, naming, keeping, masks, words: command }.run(container, &config, target, now);
         }
-        let supervise = Supervise { global, naming, keeping, masks, running, called: None, words: command };
+        let supervise = Supervise { global, naming, keeping, masks, junit, running, called: None, words: command };
         supervise.run(|config| given(session.as_ref(), config, now), now)
     }
 }

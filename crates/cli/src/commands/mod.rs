@@ -6,6 +6,7 @@ pub mod compose;
 pub mod config;
 pub mod docker;
 pub mod exec;
+pub mod history;
 pub mod overview;
 pub mod pipe;
 pub mod run;

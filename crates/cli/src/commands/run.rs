@@ -8,6 +8,7 @@ use logboom_record::Time;
 use crate::{
     args::Global,
     exit::Exit,
+    junit_files::JunitFiles,
     options::{Apart, Keeping, Masking, Naming, Running},
     supervise::Supervise,
 };
@@ -28,6 +29,8 @@ pub struct Run {
     #[command(flatten)]
     masking: Masking,
     #[command(flatten)]
+    junit: JunitFiles,
+    #[command(flatten)]
     running: Running,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_names = ["CMD", "ARG"], num_args = 1..)]
@@ -37,9 +40,9 @@ pub struct Run {
 impl Run {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
-        let Run { naming, apart, keeping, masking, running, command } = &self;
+        let Run { naming, apart, keeping, masking, junit, running, command } = &self;
         let masks = masking.masks()?;
-        let supervise = Supervise { global, naming, keeping, masks, running, called: None, words: command };
+        let supervise = Supervise { global, naming, keeping, masks, junit, running, called: None, words: command };
         supervise.run(|config| Ok(apart.target(config)), now)
     }
 }

@@ -76,13 +76,9 @@ impl Session {
 impl Start {
     fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let data = place::data_dir(global)?;
-        let new = NewSession {
-            name: self.name,
-            labels: self.labels.into_iter().collect(),
-            open: true,
-            user: place::user(),
-            now,
-        };
+        let mut labels = self.labels.into_iter().collect();
+        place::label_commit(&mut labels);
+        let new = NewSession { name: self.name, labels, open: true, user: place::user(), now };
         let session = Dir::create(&data, new)?;
         session.sync_names()?;
         let run = session.meta()?.run;

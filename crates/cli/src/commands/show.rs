@@ -5,17 +5,21 @@ mod component;
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use logboom_record::{Level, Time};
+use logboom_record::{Level, TestResult, Time};
 use logboom_store::Scope;
 
 use crate::{
     args::{Filter, Format, Global, Which},
     exit::Exit,
+    human,
     output::{Look, Out},
     pager::Pager,
     place,
     reading::{Reading, open_store, pick_runs},
+    report::Report,
+    say::tell,
     test_pick::TestPick,
+    visible,
 };
 
 /// Show what a session printed
@@ -33,6 +37,8 @@ pub struct Show {
     #[command(flatten)]
     format: Format,
     #[command(flatten)]
+    report: Report,
+    #[command(flatten)]
     component: component::Component,
     /// Print straight to the terminal
     #[arg(long, help_heading = "How")]
@@ -49,13 +55,42 @@ impl Show {
         let data = place::data_dir(global)?;
         let status = place::find(&data, &self.which, now)?;
         let store = open_store(&data, Some(&status))?;
+        if self.report.is_meant() {
+            return self.report.write(&status, &store);
+        }
         let scope = Scope::Session(status.meta.run.id);
         let mut query = self.filter.query(scope, now);
         pick_runs(&store, &mut query, &status)?;
-        self.test.narrow(&mut query, &status, &store)?;
+        if let Some(test) = self.test.narrow(&mut query, &status, &store)? {
+            return self.show_told(test);
+        }
         let mut reading = Reading::new(&store, scope, self.format, Look::of_stdout(global.color), self.out())?;
         reading.scan(&query)?;
         reading.finish()
+    }
+
+    /// A test of which a file told, and that no line is known to be of.
+    fn show_told(&self, test: &TestResult) -> Result<Exit> {
+        let took = test
+            .duration_us
+            .map_or(String::new(), |us| format!(" in {}", human::duration(std::time::Duration::from_micros(us))));
+        let name = test.full_name();
+        tell(&format!(
+            "{name} {}{took}; a file told that, and which lines are its own is not known (--around has those beside it)",
+            test.outcome.as_str()
+        ));
+        if !test.message.is_empty() && !self.format.json {
+            let mut text = Vec::new();
+            match self.format.raw {
+                true => text.extend_from_slice(test.message.as_bytes()),
+                false => test
+                    .message
+                    .lines()
+                    .for_each(|line| text.extend_from_slice((visible::plain(line) + "\n").as_bytes())),
+            }
+            Out::stdout().put(&text)?;
+        }
+        Ok(Exit::Done)
     }
 
     fn out(&self) -> Out {

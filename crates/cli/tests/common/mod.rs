@@ -104,6 +104,18 @@ impl Logboom {
         for name in ["LOGBOOM_SESSION", "LOGBOOM_RUN", "LOGBOOM_PAGER", "PAGER", "NO_COLOR", "LESS"] {
             command.env_remove(name);
         }
+        // What a CI system says of the commit that these tests are of.
+        for name in [
+            "GITHUB_SHA",
+            "CI_COMMIT_SHA",
+            "BUILDKITE_COMMIT",
+            "BUILD_SOURCEVERSION",
+            "TRAVIS_COMMIT",
+            "CIRCLE_SHA1",
+            "GIT_COMMIT",
+        ] {
+            command.env_remove(name);
+        }
         command
     }
 

@@ -193,7 +193,7 @@ impl Meta {
     }
 
     /// Of a session that is open.
-    pub(super) fn of_root(id: SessionId, root: &Run) -> Meta {
+    pub(crate) fn of_root(id: SessionId, root: &Run) -> Meta {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Meta {
             format: FORMAT,

@@ -1,0 +1,219 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SPAN: (i64, i64, i64) = (1_000_000, 9_000_000_000_000_000, 2_000_000);
+
+fn times() -> Times {
+    let (started_at, ended_at, written_at) = SPAN;
+    let time = Time::from_micros;
+    Times { started_at: time(started_at), ended_at: time(ended_at), written_at: time(written_at) }
+}
+
+fn read(xml: &str) -> (Junit, Result<(), JunitError>) {
+    let mut junit = Junit::default();
+    let result = junit.read(xml.as_bytes(), times());
+    (junit, result)
+}
+
+/// The tests of a file without fault, each as `outcome suite|test message`.
+fn shown(xml: &str) -> Vec<String> {
+    let (junit, result) = read(xml);
+    result.unwrap();
+    let show = |test: &TestResult| {
+        let (suite, name) = (&test.suite, &test.test);
+        format!("{} {suite}|{name} {}", test.outcome.as_str(), test.message).trim_end().to_owned()
+    };
+    junit.tests.iter().map(show).collect()
+}
+
+#[test]
+fn nextest() {
+    let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="nextest-run" tests="3" failures="1" errors="0" timestamp="2026-11-27T15:14:12.622+00:00" time="0.480">
+  <testsuite name="shop" tests="2" disabled="0" errors="0" failures="1">
+    <testcase name="tests::flaky" classname="shop" timestamp="2026-11-27T15:14:12.864+00:00" time="0.017">
+      <flakyFailure timestamp="2026-11-27T15:14:12.644+00:00" time="0.215" message="thread &apos;t&apos; panicked" type="test failure with exit code 101">thread &apos;t&apos; panicked:
+first time<system-out>running 1 test</system-out></flakyFailure>
+    </testcase>
+    <testcase name="tests::breaks" classname="shop" timestamp="2026-11-27T15:14:12.622+00:00" time="0.283">
+      <failure message="left == right" type="test failure">panicked</failure>
+      <rerunFailure message="again" type="test failure">again</rerunFailure>
+      <system-out>left == right</system-out>
+    </testcase>
+  </testsuite>
+  <testsuite name="shop::it"><testcase name="late" classname="shop::it" time="1.000"><failure type="test timeout"/></testcase></testsuite>
+</testsuites>"#;
+    let want = ["passed shop|tests::flaky thread 't' panicked:\nfirst time", "failed shop|tests::breaks left == right"];
+    assert_eq!(shown(xml), [want[0], want[1], "timed_out shop::it|late"]);
+    let tests = read(xml).0.tests;
+    assert_eq!([tests[0].retries, tests[1].retries], [1, 1]);
+    assert_eq!(
+        (tests[0].duration_us, tests[0].time.to_string().as_str()),
+        (Some(17_000), "2026-11-27T15:14:12.881000Z")
+    );
+    assert_eq!((tests[2].time.as_micros(), tests[2].has_output()), (SPAN.2, false), "no time is told, so the file's");
+}
+
+#[test]
+fn pytest() {
+    let xml = r#"<testsuites name="pytest tests"><testsuite name="pytest" timestamp="2026-11-27T15:14:09.601788+00:00" time="0.106">
+<testcase classname="tests.test_shop.TestCart" name="test_adds" time="0.001" />
+<testcase classname="test_shop" name="test_breaks" time="0.002"><failure message="assert (1 + 1) == 3">self = &lt;x&gt; #x1B[31m</failure></testcase>
+<testcase classname="test_shop" name="test_out" time="0.000"><skipped type="pytest.skip" message="not now">test_shop.py:8</skipped></testcase>
+<testcase classname="test_shop" name="test_p[b|&lt;d&gt;]" time="0.001"><error message="failed on setup"/></testcase>
+</testsuite></testsuites>"#;
+    assert_eq!(
+        shown(xml),
+        [
+            "passed tests.test_shop.TestCart|test_adds",
+            "failed test_shop|test_breaks assert (1 + 1) == 3",
+            "skipped test_shop|test_out",
+            "failed test_shop|test_p[b|<d>] failed on setup",
+        ]
+    );
+    let tests = read(xml).0.tests;
+    let ended: Vec<String> = tests[..2].iter().map(|test| test.time.to_string()).collect();
+    assert_eq!(ended, ["2026-11-27T15:14:09.602788Z", "2026-11-27T15:14:09.604788Z"], "one after the other");
+}
+
+#[test]
+fn surefire() {
+    let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" version="3.0" name="com.example.CartTest" time="1,234.5" tests="4">
+  <properties><property name="failure" value="x"/></properties>
+  <testcase name="adds" classname="com.example.CartTest" time="1,234.5"/>
+  <testcase name="sometimes" classname="com.example.CartTest" time="0,5">
+    <flakyFailure message="first" type="java.lang.AssertionError"><stackTrace><![CDATA[deep]]></stackTrace><system-out>x</system-out></flakyFailure>
+    <flakyFailure message="second"/>
+  </testcase>
+  <testcase name="never" classname="com.example.CartTest" time="0.1">
+    <failure message="no &lt;sum&gt;" type="java.lang.AssertionError"><![CDATA[java.lang.AssertionError: no <sum>]]></failure>
+    <rerunFailure message="again"><stackTrace>x</stackTrace></rerunFailure>
+    <rerunFailure message="again"><stackTrace>x</stackTrace></rerunFailure>
+  </testcase>
+  <testcase name="left out" classname="com.example.CartTest"><skipped/></testcase>
+</testsuite>"#;
+    assert_eq!(
+        shown(xml),
+        [
+            "passed com.example.CartTest|adds",
+            "passed com.example.CartTest|sometimes first",
+            "failed com.example.CartTest|never no <sum>",
+            "skipped com.example.CartTest|left out",
+        ]
+    );
+    let tests = read(xml).0.tests;
+    assert_eq!([0, 1, 2].map(|at| tests[at].retries), [0, 2, 2]);
+    assert_eq!([0, 1, 3].map(|at| tests[at].duration_us), [Some(1_234_500_000), Some(500_000), None]);
+}
+
+#[test]
+fn jest_vitest_go_phpunit_and_node() {
+    let jest = r#"<testsuites name="jest tests"><testsuite name="cart" timestamp="2026-11-27T15:14:09">
+<testcase classname="cart adds" name="cart adds" time="0.003"/><testcase classname="cart x" name="cart x" file="cart.test.js"/></testsuite></testsuites>"#;
+    assert_eq!(shown(jest), ["passed |cart adds", "passed cart.test.js|cart x"]);
+    let vitest = r#"<testsuites><testsuite name="src/a.test.ts"><testcase classname="src/a.test.ts" name="cart &gt; adds" time="0.001"/></testsuite></testsuites>"#;
+    assert_eq!(shown(vitest), ["passed src/a.test.ts|cart > adds"]);
+    let go = r#"<testsuites tests="2"><testsuite name="example.com/shop" tests="2" timestamp="2026-11-27T16:14:09+01:00">
+<properties><property name="go.version" value="go1.22"/></properties>
+<testcase name="TestA/sub" classname="example.com/shop" time="0.010"><failure message="Failed" type=""><![CDATA[    a_test.go:3: wrong]]></failure></testcase></testsuite></testsuites>"#;
+    assert_eq!(shown(go), ["failed example.com/shop|TestA/sub Failed"]);
+    assert_eq!(read(go).0.tests[0].time.to_string(), "2026-11-27T15:14:09.010000Z");
+    let php = r#"<testsuites><testsuite name="all"><testsuite name="CalcTest" file="/p/CalcTest.php"><testsuite name="CalcTest::testAdd">
+<testcase name="testAdd with data set #0" class="CalcTest" classname="CalcTest" file="/p/CalcTest.php" line="9" assertions="1" time="0.01"/>
+</testsuite></testsuite></testsuite></testsuites>"#;
+    assert_eq!(shown(php), ["passed CalcTest|testAdd with data set #0"]);
+    let node = r#"<testsuites><testsuite name="cart"><testcase name="breaks" classname="test" failure="2 !== 3"><failure type="testCodeFailure" message="2 !== 3">
+Error</failure></testcase><testsuite name="inner"><testcase name="left out" classname="test"><skipped type="skipped" message="true"/></testcase></testsuite></testsuite>
+<testcase name="alone" classname="test"/><!-- tests 4 --></testsuites>"#;
+    assert_eq!(shown(node), ["failed cart|breaks 2 !== 3", "skipped cart > inner|left out", "passed |alone"]);
+}
+
+#[test]
+fn of_a_damaged_file_is_kept_what_comes_before() {
+    let whole =
+        r#"<testsuite name="s"><testcase name="a"/><testcase name="b"><failure message="why"/></testcase></testsuite>"#;
+    let behind = |part: &str| whole.find(part).unwrap() + part.len();
+    let (first, second) = (behind("<testcase name=\"a\"/>"), behind("<failure message=\"why\"/>"));
+    for cut in 20..whole.len() {
+        let (junit, result) = read(&whole[..cut]);
+        assert!(result.is_err(), "{cut}");
+        assert_eq!(junit.tests.len(), usize::from(cut >= first) + usize::from(cut >= second), "{}", &whole[..cut]);
+    }
+    let (junit, result) = read(r#"<testsuite><testcase name="a"/></wrong><testcase name="b"/>"#);
+    assert!(matches!(result, Err(JunitError::Damaged { .. })), "{result:?}");
+    assert_eq!(junit.tests.len(), 1);
+}
+
+#[test]
+fn what_is_no_junit_is_refused() {
+    for other in [
+        "",
+        "   ",
+        "<html><testcase name='a'/></html>",
+        "plain text",
+        "{\"a\": 1}",
+        "\u{0}\u{1}",
+        "<?xml version='1.0'?>",
+    ] {
+        let (junit, result) = read(other);
+        assert!(matches!(result, Err(JunitError::Unlike(_))), "{other:?} {result:?}");
+        assert_eq!(junit.tests.len(), 0);
+    }
+}
+
+#[test]
+fn entities_are_never_expanded() {
+    let bomb = r#"<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY x SYSTEM "file:///etc/passwd">]>
+<testsuite name="s"><testcase name="&b;&#65;&x;"><failure message="&b;">&x; &lt; &#x42; &</failure></testcase></testsuite>"#;
+    assert_eq!(shown(bomb), ["failed s|&b;A&x; &b;"]);
+    let text =
+        r#"<testsuite name="s"><testcase name="t"><failure>&x; &lt; &#x42; &#0; &</failure></testcase></testsuite>"#;
+    assert_eq!(shown(text), ["failed s|t &x; < B \u{0} &"]);
+}
+
+#[test]
+fn everything_has_a_bound() {
+    let deep = "<testsuite>".repeat(100_000);
+    assert!(matches!(read(&deep).1, Err(JunitError::TooDeep)));
+    let long = "n".repeat(1 << 20);
+    let (junit, _) =
+        read(&format!("<testsuite><testcase name='{long}'><failure>{long}</failure></testcase></testsuite>"));
+    assert_eq!((junit.tests[0].test.len(), junit.tests[0].message.len()), (TEXT_BYTES_MAX, TEXT_BYTES_MAX));
+    let many = "<testcase name='t'/>".repeat(TESTS_MAX + 3);
+    let (junit, _) = read(&format!("<testsuite>{many}</testsuite>"));
+    assert_eq!((junit.tests.len(), junit.over), (TESTS_MAX, 3));
+    let failed = format!("<testcase name='t'><failure>{}</failure></testcase>", "m".repeat(TEXT_BYTES_MAX));
+    let (junit, _) =
+        read(&format!("<testsuite>{}</testsuite>", failed.repeat(MESSAGES_BYTES_MAX / TEXT_BYTES_MAX + 2)));
+    assert_eq!(junit.messages_over, 2);
+}
+
+#[test]
+fn what_is_no_utf_8_is_replaced() {
+    let mut junit = Junit::default();
+    junit
+        .read(
+            &b"<testsuite name='s'><testcase name='\xff\xe9'><failure>\xe9</failure></testcase></testsuite>"[..],
+            times(),
+        )
+        .unwrap();
+    assert_eq!((junit.tests[0].test.as_str(), junit.tests[0].message.as_str()), ("\u{fffd}\u{fffd}", "\u{fffd}"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_in_a_file_is_too_much(parts in proptest::collection::vec(prop_oneof![
+        any::<Vec<u8>>(),
+        "(<testsuites>|<testsuite name='a'>|</testsuite>|<testcase name='b' classname='&#9;'>|</testcase>|<failure>|</failure>|<!\\[CDATA\\[|\\]\\]>|&amp;|&|<!--|-->|<!DOCTYPE |<\\?|\\?>|<skipped/>|x)".prop_map(String::into_bytes),
+    ], 0..60)) {
+        let mut junit = Junit::default();
+        let _ = junit.read(&parts.concat()[..], times());
+        for test in &junit.tests {
+            prop_assert!(!test.has_output() && test.time >= times().started_at);
+        }
+    }
+}

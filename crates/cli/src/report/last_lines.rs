@@ -1,0 +1,95 @@
+//! The last lines of a run or a test, as text without anything that a terminal would act on.
+
+use anyhow::Result;
+use logboom_record::{Entry, Flags, RunId, TestResult, ansi};
+use logboom_store::{Order, Query, RunPick, Scope, Store};
+use logboom_store_embedded::Embedded;
+
+use super::text::plain;
+use crate::render::gap_message;
+
+/// So many lines are asked for at once.
+const PAGE_LINES: usize = 500;
+
+/// Whose lines.
+#[derive(Clone, Copy)]
+pub struct Whose<'a> {
+    /// The session's root run.
+    pub root: RunId,
+    /// The run.
+    pub run: RunId,
+    /// Of its lines, those of this test.
+    pub test: Option<&'a TestResult>,
+}
+
+/// How many at most.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    pub lines: usize,
+    pub bytes: usize,
+}
+
+/// The last lines, and how many there are before them.
+pub struct LastLines {
+    /// Each with its newline.
+    pub text: String,
+    /// How many lines are left out.
+    pub left_out: u64,
+}
+
+/// Reads them; of a test of which no output is known there are none.
+///
+/// # Errors
+/// Of the store.
+pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<LastLines> {
+    let mut query = Query::new(Scope::Session(whose.root));
+    (query.runs, query.order) = (vec![RunPick::Id(whose.run)], Order::Newest);
+    if let Some(test) = whose.test {
+        if !test.has_output() {
+            return Ok(LastLines { text: String::new(), left_out: 0 });
+        }
+        (query.seq_min, query.seq_max) = (test.from, test.to);
+    }
+    let (mut pages, mut lines, mut bytes, mut cursor) = (Vec::new(), 0, 0, None);
+    while lines < bounds.lines && bytes < bounds.bytes {
+        query.lines_max = (bounds.lines - lines).min(PAGE_LINES);
+        let page = store.page(&query, cursor.as_ref())?;
+        let text = text_of(page.entries);
+        (lines, bytes) = (lines + query.lines_max, bytes + text.len());
+        pages.push(text);
+        cursor = Some(page.cursor);
+        if !page.more {
+            break;
+        }
+    }
+    let mut text: String = pages.into_iter().rev().collect();
+    if text.len() > bounds.bytes {
+        let from = text.ceil_char_boundary(text.len() - bounds.bytes);
+        let whole_line = text[from..].find('\n').map_or(from, |end| from + end + 1);
+        // Of a line that is longer than all, its end.
+        text = text[if whole_line < text.len() { whole_line } else { from }..].to_owned();
+    }
+    let all = store.count(&query)?;
+    let left_out = all.saturating_sub(text.lines().count() as u64);
+    Ok(LastLines { text, left_out })
+}
+
+/// The entries as they were printed.
+fn text_of(mut entries: Vec<Entry>) -> String {
+    entries.sort_by_key(Entry::seq);
+    let mut text = String::new();
+    for entry in &entries {
+        match entry {
+            Entry::Gap(gap) => text += &format!("{}\n", gap_message(gap)),
+            Entry::Record(record) => {
+                let mut bare = Vec::with_capacity(record.message.len());
+                ansi::strip(&record.message, &mut bare);
+                text += &plain(String::from_utf8_lossy(&bare).trim_end_matches('\r'));
+                if !record.flags.has(Flags::CONTINUED) {
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,185 @@
+//! What became of one thing, again and again.
+
+use logboom_record::{Outcome, TestOutcome, TestResult};
+
+/// Something takes longer than it did when its latest take so many times as long as those before, …
+pub const REGRESSED_TIMES: f64 = 1.5;
+/// … and at least so much longer, in microseconds.
+pub const REGRESSED_BY_US_MIN: u64 = 50_000;
+/// So many are the latest, and at least so many must be before them.
+const LATEST: usize = 3;
+
+/// What became of it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It passed.
+    Passed,
+    /// It failed, was run again, and passed.
+    PassedOnRetry,
+    /// It failed.
+    Failed,
+    /// Its time was up.
+    TimedOut,
+    /// It was ended by somebody.
+    Interrupted,
+    /// Its end is not known.
+    Lost,
+    /// It has not ended.
+    Running,
+    /// It was not run.
+    Skipped,
+    /// It was not there.
+    Absent,
+}
+
+impl Mark {
+    /// Of a session.
+    pub fn of_session(outcome: Outcome) -> Mark {
+        match outcome {
+            Outcome::Running => Mark::Running,
+            Outcome::Passed => Mark::Passed,
+            Outcome::Failed => Mark::Failed,
+            Outcome::TimedOut => Mark::TimedOut,
+            Outcome::Interrupted => Mark::Interrupted,
+            Outcome::Lost => Mark::Lost,
+        }
+    }
+
+    /// Of a test.
+    pub fn of_test(test: &TestResult) -> Mark {
+        match test.outcome {
+            TestOutcome::Passed if test.passed_on_retry() => Mark::PassedOnRetry,
+            TestOutcome::Passed => Mark::Passed,
+            TestOutcome::Failed => Mark::Failed,
+            TestOutcome::Skipped => Mark::Skipped,
+            TestOutcome::TimedOut => Mark::TimedOut,
+        }
+    }
+
+    /// Whether it did what it should, at last.
+    pub fn is_good(self) -> bool {
+        matches!(self, Mark::Passed | Mark::PassedOnRetry)
+    }
+
+    /// Whether it did not. Nothing is known of what somebody ended, or whose end nobody saw.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Mark::Failed | Mark::TimedOut)
+    }
+
+    /// One letter for it.
+    pub fn letter(self) -> char {
+        match self {
+            Mark::Passed => 'P',
+            Mark::PassedOnRetry => 'p',
+            Mark::Failed => 'F',
+            Mark::TimedOut => 'T',
+            Mark::Interrupted => 'I',
+            Mark::Lost => 'L',
+            Mark::Running => 'R',
+            Mark::Skipped => 'S',
+            Mark::Absent => '.',
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mark::Passed => "passed",
+            Mark::PassedOnRetry => "passed_on_retry",
+            Mark::Failed => "failed",
+            Mark::TimedOut => "timed_out",
+            Mark::Interrupted => "interrupted",
+            Mark::Lost => "lost",
+            Mark::Running => "running",
+            Mark::Skipped => "skipped",
+            Mark::Absent => "absent",
+        }
+    }
+}
+
+/// What became of it, oldest first, and how long it took each time.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    steps: Vec<(Mark, Option<u64>)>,
+    /// In microseconds: of those that passed, in their order; of all that ended where none did.
+    counted: Vec<u64>,
+    /// The same, the shortest first.
+    sorted: Vec<u64>,
+}
+
+impl Series {
+    /// Of these, each with how long it took in microseconds, oldest first.
+    pub fn of(steps: impl IntoIterator<Item = (Mark, Option<u64>)>) -> Series {
+        let steps: Vec<(Mark, Option<u64>)> = steps.into_iter().collect();
+        let durations = |wanted: fn(Mark) -> bool| -> Vec<u64> {
+            steps.iter().filter(|(mark, _)| wanted(*mark)).filter_map(|(_, duration)| *duration).collect()
+        };
+        // What fails most often ends early, or late.
+        let mut counted = durations(Mark::is_good);
+        if counted.is_empty() {
+            counted = durations(Mark::is_bad);
+        }
+        let mut sorted = counted.clone();
+        sorted.sort_unstable();
+        Series { steps, counted, sorted }
+    }
+
+    /// Each time, oldest first: what became of it, and how long it took in microseconds.
+    pub fn steps(&self) -> &[(Mark, Option<u64>)] {
+        &self.steps
+    }
+
+    /// How many of those that passed or failed passed, from 0 to 1.
+    pub fn passed_share(&self) -> Option<f64> {
+        let count = |wanted: fn(Mark) -> bool| self.steps.iter().filter(|(mark, _)| wanted(*mark)).count();
+        let (good, bad) = (count(Mark::is_good), count(Mark::is_bad));
+        (good + bad > 0).then(|| good as f64 / (good + bad) as f64)
+    }
+
+    /// How long it took the last time that it ended, in microseconds.
+    pub fn last_us(&self) -> Option<u64> {
+        self.steps.iter().rev().find_map(|(_, duration)| *duration)
+    }
+
+    /// The median of what it took, in microseconds.
+    pub fn median_us(&self) -> Option<u64> {
+        median(&self.sorted)
+    }
+
+    /// What it took at most in 95 of 100 cases, in microseconds (nearest rank).
+    pub fn p95_us(&self) -> Option<u64> {
+        let rank = (self.sorted.len() * 95).div_ceil(100);
+        self.sorted.get(rank.checked_sub(1)?).copied()
+    }
+
+    /// By how many percent the median of the latest three is above that of those before, of which there must be three.
+    pub fn trend_percent(&self) -> Option<f64> {
+        let (before, latest) = self.halves()?;
+        (before > 0).then(|| (latest as f64 / before as f64 - 1.0) * 100.0)
+    }
+
+    /// Whether it takes clearly longer than it did: the median of the latest three is more than [`REGRESSED_TIMES`] that of those before, and
+    /// at least [`REGRESSED_BY_US_MIN`] above it. One slow run does not make it so.
+    pub fn has_regressed(&self) -> bool {
+        self.halves().is_some_and(|(before, latest)| {
+            latest as f64 > before as f64 * REGRESSED_TIMES && latest.saturating_sub(before) >= REGRESSED_BY_US_MIN
+        })
+    }
+
+    /// The medians of those before the latest, and of the latest.
+    fn halves(&self) -> Option<(u64, u64)> {
+        let at = self.counted.len().checked_sub(LATEST).filter(|before| *before >= LATEST)?;
+        let median_of = |part: &[u64]| {
+            let mut part = part.to_vec();
+            part.sort_unstable();
+            median(&part)
+        };
+        Some((median_of(&self.counted[..at])?, median_of(&self.counted[at..])?))
+    }
+}
+
+/// Of what is sorted; between two that is half-way.
+fn median(sorted: &[u64]) -> Option<u64> {
+    let (low, high) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
+    Some(low + (high - low) / 2)
+}
