@@ -269,7 +269,8 @@ line two</failure><rerunFailure message="z"/></testcase>
     logboom.run(["run", "--junit", "copy.xml", "--", "cp", "report.xml", "copy.xml"]).expect(0);
     let mut want: Vec<String> = before.iter().map(|test| test.trim_end_matches(" ?").to_owned() + " ?").collect();
     let mut after = shown(&logboom);
-    (want.sort(), after.sort());
+    want.sort();
+    after.sort();
     assert_eq!(after, want);
     let retries = |test: &str| tests(&logboom).iter().find(|one| one["test"] == test).unwrap()["retries"].as_u64();
     assert_eq!((retries("never"), retries("sometimes <\"&|\n'>")), (Some(1), Some(2)));
@@ -324,6 +325,20 @@ fn a_summary_of_a_command_without_tests_has_its_last_lines() {
     logboom.run_script("true").expect(0);
     let summary = logboom.text(["show", "--summary"]);
     assert!(summary.contains("passed (exit 0) in ") && !summary.contains("```"), "{summary}");
+}
+
+#[test]
+fn a_line_without_end_hides_none_of_the_others() {
+    let logboom = Logboom::new();
+    logboom.run_script("echo before; head -c 3000000 /dev/zero | tr '\\0' y; echo; echo after; exit 1").expect(1);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(
+        report.contains(">before\nyyyy") && report.contains(" bytes more") && report.contains("\nafter\n"),
+        "{} bytes",
+        report.len()
+    );
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains("text\nbefore\nyyyy") && summary.contains("yyy …\nafter\n"), "{summary}");
 }
 
 #[test]

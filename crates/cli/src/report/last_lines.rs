@@ -6,10 +6,13 @@ use logboom_store::{Order, Query, RunPick, Scope, Store};
 use logboom_store_embedded::Embedded;
 
 use super::text::plain;
-use crate::render::gap_message;
+use crate::{human, render::gap_message};
 
 /// So many lines are asked for at once.
 const PAGE_LINES: usize = 500;
+
+/// So much of a record is shown, so that one without end does not take the place of all others.
+const RECORD_BYTES_MAX: usize = 8 << 10;
 
 /// Whose lines.
 #[derive(Clone, Copy)]
@@ -84,7 +87,12 @@ fn text_of(mut entries: Vec<Entry>) -> String {
             Entry::Record(record) => {
                 let mut bare = Vec::with_capacity(record.message.len());
                 ansi::strip(&record.message, &mut bare);
-                text += &plain(String::from_utf8_lossy(&bare).trim_end_matches('\r'));
+                let whole = String::from_utf8_lossy(&bare);
+                let shown = &whole[..whole.floor_char_boundary(RECORD_BYTES_MAX)];
+                text += &plain(shown.trim_end_matches('\r'));
+                if shown.len() < whole.len() {
+                    text += &format!(" … {} more", human::counted((whole.len() - shown.len()) as u64, "byte"));
+                }
                 if !record.flags.has(Flags::CONTINUED) {
                     text.push('\n');
                 }

@@ -81,7 +81,8 @@ impl Summary<'_> {
                 .end
                 .as_ref()
                 .map_or(String::new(), |end| human::duration(human::between(meta.started_at, end.ended_at)));
-            let figures = counts.map_or([const { String::new() }; 4], |counts| {
+            let unknown = if run.outcome == Outcome::Lost { "not known" } else { "" };
+            let figures = counts.map_or(["", "", "", unknown].map(str::to_owned), |counts| {
                 [counts.lines, counts.errors, counts.warnings, counts.lost].map(human::count)
             });
             let kind = if meta.kind == Kind::Command { String::new() } else { format!(" ({})", meta.kind.as_str()) };
