@@ -17,7 +17,7 @@ use crate::session::Status;
 pub const COMMIT: &str = "commit";
 
 /// Of so many results all sessions together are looked at; of older sessions the tests are left out then.
-pub const RESULTS_MAX: usize = 20_000_000;
+pub const RESULTS_MAX: usize = 5_000_000;
 
 /// What became of a test in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +190,7 @@ impl<'a> OfName<'a> {
 impl<'a> OfTest<'a> {
     /// `results`: in which of the sessions it has which, in order; `latest`: the last session that has tests.
     fn of(name: &'a str, results: &[(usize, PastTest)], sessions: &[Past], latest: Option<usize>) -> OfTest<'a> {
-        let mut steps = vec![(Mark::Absent, None); sessions.len()];
-        for (at, test) in results {
-            steps[*at] = (test.mark, test.duration_us);
-        }
+        let steps = results.iter().map(|(at, test)| (*at, test.mark, test.duration_us)).collect();
         let commit = |at: usize| sessions.get(at).and_then(|past| past.commit.as_deref());
         let retried = results.iter().any(|(_, test)| test.mark == Mark::PassedOnRetry);
         let is_flaky = retried || is_both(results.iter().map(|(at, test)| (commit(*at), test.mark)));
@@ -201,7 +198,7 @@ impl<'a> OfTest<'a> {
         let is_failing = last.is_some_and(|(_, test)| test.mark.is_bad());
         let before = results.iter().rev().skip(1).map(|(_, test)| test.mark).find(|mark| *mark != Mark::Skipped);
         let is_newly_failing = is_failing && before.is_some_and(Mark::is_good);
-        OfTest { name, series: Series::of(steps), is_flaky, is_newly_failing, is_failing }
+        OfTest { name, series: Series::of_some(steps, sessions.len()), is_flaky, is_newly_failing, is_failing }
     }
 
     /// Least for the worst.

@@ -82,7 +82,12 @@ impl History {
             }
         }
         let shown = self.count.unwrap_or(TESTS_SHOWN);
-        put(&if self.json { lines::of_tests(of, &tests) } else { table::of_tests(of, &tests, shown, look) })
+        if self.json {
+            let mut out = Out::stdout();
+            lines::of_tests(of, &tests, |part| out.put(part))?;
+            return Ok(Exit::Done);
+        }
+        put(&table::of_tests(of, &tests, shown, look))
     }
 
     fn remember(&self, sessions: &Sessions, now: Time) -> Past {

@@ -100,7 +100,9 @@ impl Mark {
 /// What became of it, oldest first, and how long it took each time.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    steps: Vec<(Mark, Option<u64>)>,
+    /// Where it was there: at which time, from 0.
+    steps: Vec<(usize, Mark, Option<u64>)>,
+    times: usize,
     /// In microseconds: of those that passed, in their order; of all that ended where none did.
     counted: Vec<u64>,
     /// The same, the shortest first.
@@ -110,9 +112,15 @@ pub struct Series {
 impl Series {
     /// Of these, each with how long it took in microseconds, oldest first.
     pub fn of(steps: impl IntoIterator<Item = (Mark, Option<u64>)>) -> Series {
-        let steps: Vec<(Mark, Option<u64>)> = steps.into_iter().collect();
+        let steps: Vec<_> = steps.into_iter().enumerate().map(|(at, (mark, us))| (at, mark, us)).collect();
+        let times = steps.len();
+        Series::of_some(steps, times)
+    }
+
+    /// Of something that was not there each of so many times; at which it was is told, from 0. Takes no memory for the others.
+    pub fn of_some(steps: Vec<(usize, Mark, Option<u64>)>, times: usize) -> Series {
         let durations = |wanted: fn(Mark) -> bool| -> Vec<u64> {
-            steps.iter().filter(|(mark, _)| wanted(*mark)).filter_map(|(_, duration)| *duration).collect()
+            steps.iter().filter(|(_, mark, _)| wanted(*mark)).filter_map(|(_, _, duration)| *duration).collect()
         };
         // What fails most often ends early, or late.
         let mut counted = durations(Mark::is_good);
@@ -121,24 +129,30 @@ impl Series {
         }
         let mut sorted = counted.clone();
         sorted.sort_unstable();
-        Series { steps, counted, sorted }
+        Series { steps, times, counted, sorted }
     }
 
     /// Each time, oldest first: what became of it, and how long it took in microseconds.
-    pub fn steps(&self) -> &[(Mark, Option<u64>)] {
-        &self.steps
+    pub fn steps(&self) -> Vec<(Mark, Option<u64>)> {
+        let mut all = vec![(Mark::Absent, None); self.times];
+        for (at, mark, duration) in &self.steps {
+            if let Some(step) = all.get_mut(*at) {
+                *step = (*mark, *duration);
+            }
+        }
+        all
     }
 
     /// How many of those that passed or failed passed, from 0 to 1.
     pub fn passed_share(&self) -> Option<f64> {
-        let count = |wanted: fn(Mark) -> bool| self.steps.iter().filter(|(mark, _)| wanted(*mark)).count();
+        let count = |wanted: fn(Mark) -> bool| self.steps.iter().filter(|(_, mark, _)| wanted(*mark)).count();
         let (good, bad) = (count(Mark::is_good), count(Mark::is_bad));
         (good + bad > 0).then(|| good as f64 / (good + bad) as f64)
     }
 
     /// How long it took the last time that it ended, in microseconds.
     pub fn last_us(&self) -> Option<u64> {
-        self.steps.iter().rev().find_map(|(_, duration)| *duration)
+        self.steps.iter().rev().find_map(|(_, _, duration)| *duration)
     }
 
     /// The median of what it took, in microseconds.

@@ -4,6 +4,9 @@ use logboom_files::history::{History, OfName, OfTest, Series};
 use logboom_record::{SessionId, Time, json::push_line};
 use serde::Serialize;
 
+/// So much is put together before it is written.
+const PART_BYTES: usize = 64 << 10;
+
 #[derive(Serialize)]
 struct Name<'a> {
     name: &'a str,
@@ -74,8 +77,15 @@ pub fn of_names(past: &History, names: &[OfName<'_>]) -> Vec<u8> {
     text
 }
 
-/// A line for the name, and one for each test.
-pub fn of_tests(of: &OfName<'_>, tests: &[OfTest<'_>]) -> Vec<u8> {
+/// A line for the name, and one for each test; handed to `put` part by part, as they may be very many.
+///
+/// # Errors
+/// Those of `put`.
+pub fn of_tests<E>(
+    of: &OfName<'_>,
+    tests: &[OfTest<'_>],
+    mut put: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut text = Vec::new();
     push_line(&mut text, &name(of, None));
     for test in tests {
@@ -90,8 +100,12 @@ pub fn of_tests(of: &OfName<'_>, tests: &[OfTest<'_>]) -> Vec<u8> {
             durations_us: steps.iter().map(|(_, duration)| *duration).collect(),
         };
         push_line(&mut text, &line);
+        if text.len() > PART_BYTES {
+            put(&text)?;
+            text.clear();
+        }
     }
-    text
+    put(&text)
 }
 
 fn name<'a>(of: &'a OfName<'_>, flaky_tests: Option<u64>) -> Name<'a> {

@@ -151,9 +151,10 @@ fn picture(series: &Series) -> Cell {
     Cell::left(more.chars().chain(bars).collect::<String>())
 }
 
-fn newest(series: &Series) -> (&[(Mark, Option<u64>)], bool) {
-    let left_out = series.steps().len().saturating_sub(STRIP_MAX);
-    (&series.steps()[left_out..], left_out > 0)
+fn newest(series: &Series) -> (Vec<(Mark, Option<u64>)>, bool) {
+    let mut steps = series.steps();
+    let left_out = steps.len().saturating_sub(STRIP_MAX);
+    (steps.split_off(left_out), left_out > 0)
 }
 
 fn sgr(mark: Mark) -> &'static str {
