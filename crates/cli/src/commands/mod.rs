@@ -6,6 +6,8 @@ pub mod compose;
 pub mod config;
 pub mod docker;
 pub mod exec;
+pub mod export;
+pub mod import;
 pub mod overview;
 pub mod pipe;
 pub mod run;
