@@ -95,7 +95,7 @@ impl Markup {
         if self.open.len() >= DEPTH_MAX {
             return None;
         }
-        self.open.push(name.map(str::to_owned));
+        self.open.push(name.map(shortened));
         Some(Marked::Group(shortened(title)))
     }
 
@@ -104,7 +104,8 @@ impl Markup {
         match name {
             None => self.open.pop().map(|_| Marked::GroupEnd),
             Some(name) => {
-                let at = self.open.iter().rposition(|open| open.as_deref() == Some(name))?;
+                let name = shortened(name);
+                let at = self.open.iter().rposition(|open| open.as_deref() == Some(&name))?;
                 self.open.truncate(at);
                 Some(Marked::GroupEnd)
             }
@@ -115,7 +116,7 @@ impl Markup {
     fn github(&mut self, text: &str) -> Option<Marked> {
         let (head, value) = text.split_once("::")?;
         if let Some(word) = &self.stopped_until {
-            if head == word {
+            if shortened(head) == *word {
                 self.stopped_until = None;
             }
             return None;

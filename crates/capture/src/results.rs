@@ -130,7 +130,7 @@ impl Tools {
         let Ok(text) = std::str::from_utf8(&bare) else { return };
         let line = Line { from, to, time, text: text.strip_suffix('\r').unwrap_or(text) };
         let _ = self.nextest.line(line, tests)
-            || self.libtest.line(line, tests)
+            || self.libtest.line(line, tests, &mut self.nextest)
             || self.go.line(line, tests)
             || self.pytest.line(line, tests)
             || self.tap.line(line, tests)

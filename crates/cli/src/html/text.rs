@@ -151,7 +151,12 @@ fn extended(codes: &mut impl Iterator<Item = u16>) -> Option<u8> {
         5 => u8::try_from(codes.next()?).ok(),
         2 => {
             let [red, green, blue] = [codes.next()?, codes.next()?, codes.next()?];
-            let step = |part: u16| (part.min(255) * 5 + 127) / 255;
+            // The steps are 0, 95, 135, 175, 215 and 255.
+            let step = |part: u16| match part.min(255) {
+                0..48 => 0,
+                48..115 => 1,
+                part => (part - 35) / 40,
+            };
             u8::try_from(16 + 36 * step(red) + 6 * step(green) + step(blue)).ok()
         }
         _ => None,
@@ -193,12 +198,13 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_fail_or_get_through() {
+        const PIECES: &[u8] = b"\x1b[;:0123456789mK<>&\"\r\xff\xc2\xe2\x80\xae";
         let mut seed = 1u32;
         for _ in 0..20_000 {
             let message: Vec<u8> = (0..24)
                 .map(|_| {
                     seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    b"\x1b[;:0123456789mK<>&\"\r\xff\xc2\xe2\x80\xae"[(seed >> 16) as usize % 27]
+                    PIECES[(seed >> 16) as usize % PIECES.len()]
                 })
                 .collect();
             let shown = shown(&message);
