@@ -93,6 +93,7 @@ fn is_of_interest(line: &[u8]) -> bool {
         line.first(),
         Some(
             b' ' | b'\t'
+                | b'\r'
                 | 0x1b
                 | b'{'
                 | b'-'

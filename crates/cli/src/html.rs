@@ -31,7 +31,7 @@ use facts::Facts;
 use lines::{Lines, Window};
 use survey::Survey;
 
-/// So many lines are in a page where nothing else is said: a browser opens that in a second or two.
+/// So many lines are in a page where nothing else is said: a browser shows the first of them at once, and has all in seconds.
 pub const LINES_MAX: u64 = 100_000;
 
 /// What a page is made of.

@@ -17,8 +17,8 @@ use tar::{Builder, EntryType, Header};
 use super::{BundleError, Contents, Name};
 use crate::{FilesError, Session};
 
-/// zstd's usual level: what the boom files hold is compressed already, and text logs shrink tenfold with any.
-const LEVEL: i32 = 3;
+/// zstd's fastest ordinary level: boom files are compressed already, and text logs shrink about as much with any.
+const LEVEL: i32 = 1;
 
 /// Names that are longer do not fit the header, and come in a pax record.
 const HEADER_NAME_BYTES_MAX: usize = 60;
