@@ -9,6 +9,8 @@ pub(super) struct Tap {
     is_on: bool,
     /// The subtests around what comes.
     around: Around,
+    /// How far each of them is indented, and how many results there were when it began.
+    begun: Vec<(usize, usize)>,
     /// How far the block of YAML behind a result is indented, in it.
     yaml_indent: Option<usize>,
 }
@@ -38,6 +40,10 @@ impl Tap {
         }
         if let Some(name) = bare.strip_prefix("# Subtest: ") {
             self.around.enter(indent, name);
+            self.begun.retain(|(around, _)| *around < indent);
+            if self.begun.len() < Around::DEPTH_MAX {
+                self.begun.push((indent, tests.all.len()));
+            }
             return true;
         }
         if bare == "---" && tests.block.is_some() {
@@ -64,7 +70,7 @@ impl Tap {
         let name = name.strip_prefix("- ").unwrap_or(name).trim();
         let was_around = self.around.has(indent, name);
         self.around.leave(indent);
-        if was_around && self.has_parts(tests) {
+        if was_around && self.has_parts(indent, tests) {
             return true; // its parts were told
         }
         let outcome = match is_ok {
@@ -78,10 +84,10 @@ impl Tap {
         true
     }
 
-    /// Whether the last result is a part of the subtest that ends now.
-    fn has_parts(&self, tests: &Tests) -> bool {
-        let depth = self.around.names().count();
-        tests.all.last().is_some_and(|last| !last.suite.is_empty() && last.suite.split(" > ").count() > depth)
+    /// Whether a result came since the subtest began that is indented so far.
+    fn has_parts(&self, indent: usize, tests: &Tests) -> bool {
+        let begun = self.begun.iter().find(|(around, _)| *around == indent);
+        begun.is_some_and(|(_, count)| tests.all.len() > *count)
     }
 
     fn yaml(&mut self, text: &str, tests: &mut Tests) -> bool {
@@ -124,5 +130,12 @@ mod tests {
     fn only_behind_a_version_or_a_plan() {
         assert_eq!(shown("ok 1 - not TAP\nok then\n"), [""; 0]);
         assert_eq!(shown("1..2\nok 1 - a\nnot ok 2 - b\n"), ["passed a", "failed b"]);
+    }
+
+    #[test]
+    fn a_subtest_without_parts_is_a_test_also_behind_one_with_parts() {
+        let printed = "TAP version 13\n# Subtest: cart\n    # Subtest: adds\n    ok 1 - adds\n    # Subtest: empty\n    ok 2 - empty\n    1..2\n\
+            ok 1 - cart\n# Subtest: alone\nok 2 - alone\n1..2\n";
+        assert_eq!(shown(printed), ["passed cart adds", "passed cart empty", "passed alone"]);
     }
 }
