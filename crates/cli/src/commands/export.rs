@@ -77,7 +77,7 @@ impl Export {
 
     fn export_html(&self, page: &html::Page<'_>, file: &Path) -> Result<Written> {
         let name = format!("{}.html", page.status.id);
-        let (file, shown) = write(file, &name, |out| Ok(page.write(self.lines, out)?))?;
+        let (file, shown) = write(file, &name, |out| page.write(self.lines, out))?;
         if shown.left_out > 0 {
             let (left_out, lines) = (human::count(shown.left_out), human::count(shown.lines + shown.left_out));
             say(format_args!("{left_out} of {lines} lines are not in the page; --lines COUNT takes more"));
