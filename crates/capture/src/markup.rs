@@ -95,7 +95,7 @@ impl Markup {
         if self.open.len() >= DEPTH_MAX {
             return None;
         }
-        self.open.push(name.map(str::to_owned));
+        self.open.push(name.map(shortened));
         Some(Marked::Group(shortened(title)))
     }
 
@@ -104,7 +104,8 @@ impl Markup {
         match name {
             None => self.open.pop().map(|_| Marked::GroupEnd),
             Some(name) => {
-                let at = self.open.iter().rposition(|open| open.as_deref() == Some(name))?;
+                let name = shortened(name);
+                let at = self.open.iter().rposition(|open| open.as_deref() == Some(&name))?;
                 self.open.truncate(at);
                 Some(Marked::GroupEnd)
             }
@@ -115,7 +116,7 @@ impl Markup {
     fn github(&mut self, text: &str) -> Option<Marked> {
         let (head, value) = text.split_once("::")?;
         if let Some(word) = &self.stopped_until {
-            if head == word {
+            if shortened(head) == *word {
                 self.stopped_until = None;
             }
             return None;
@@ -264,109 +265,4 @@ fn shortened(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(lines: &[&str]) -> Vec<Marked> {
-        let mut markup = Markup::new(true);
-        lines.iter().filter_map(|line| markup.read(line.as_bytes())).collect()
-    }
-
-    fn group(title: &str) -> Marked {
-        Marked::Group(title.to_owned())
-    }
-
-    fn annotation(level: Level, message: &str, file: Option<&str>, line: Option<u64>) -> Marked {
-        let (message, file) = (message.to_owned(), file.map(str::to_owned));
-        Marked::Annotation(Annotation { level, message, file, line })
-    }
-
-    #[test]
-    fn github() {
-        let lines = [
-            "::endgroup::",
-            "::group::Build it",
-            "::error file=src/a.rs,line=3,col=2::it%0Abroke",
-            "::warning::careful",
-            "::notice title=x::look",
-            "::add-mask::hunter2",
-            "::stop-commands::word",
-            "::error::forged",
-            "::word::",
-            "::endgroup::",
-            "::set-output name=x::y",
-            "a::error::b",
-        ];
-        let want = [
-            group("Build it"),
-            annotation(Level::Error, "it\nbroke", Some("src/a.rs"), Some(3)),
-            annotation(Level::Warn, "careful", None, None),
-            annotation(Level::Info, "look", None, None),
-            Marked::Secret(b"hunter2".to_vec()),
-            Marked::GroupEnd,
-        ];
-        assert_eq!(read(&lines), want);
-    }
-
-    #[test]
-    fn azure_and_buildkite_and_teamcity() {
-        let lines = [
-            "##[section]Starting: build",
-            "##[error]it broke",
-            "##vso[task.logissue type=warning;sourcepath=a.rs;linenumber=7]careful",
-            "##vso[task.setvariable variable=x]y",
-            "+++ Deploy",
-            "##teamcity[blockOpened name='te|'sts']",
-            "##teamcity[message text='it |[broke|]' status='ERROR']",
-            "##teamcity[blockClosed name='te|'sts']",
-        ];
-        let want = [
-            group("Starting: build"),
-            annotation(Level::Error, "it broke", None, None),
-            annotation(Level::Warn, "careful", Some("a.rs"), Some(7)),
-            group("Deploy"),
-            group("te'sts"),
-            annotation(Level::Error, "it [broke]", None, None),
-            Marked::GroupEnd,
-        ];
-        assert_eq!(read(&lines), want);
-        assert_eq!(Markup::new(false).read(b"--- a/src/lib.rs"), None, "a diff");
-    }
-
-    #[test]
-    fn gitlab_and_travis_end_by_name() {
-        let lines = [
-            "section_start:1560896352:outer[collapsed=true]\r\x1b[0KThe outer one",
-            "\x1b[0Ksection_start:1560896352:inner\r\x1b[0K",
-            "section_end:1560896353:outer\r\x1b[0K",
-            "section_end:1560896353:inner",
-            "travis_fold:start:git.checkout",
-            "travis_fold:end:git.checkout",
-        ];
-        let want = [group("The outer one"), group("inner"), Marked::GroupEnd, group("git.checkout"), Marked::GroupEnd];
-        assert_eq!(read(&lines), want);
-    }
-
-    #[test]
-    fn there_is_an_end_to_what_is_made_of_it() {
-        let mut markup = Markup::new(false);
-        let deep = (0..2 * DEPTH_MAX).filter(|_| markup.read(b"::group::deeper").is_some()).count();
-        let many = (0..2 * EVENTS_MAX).filter(|_| markup.read(b"::error::again").is_some()).count();
-        assert_eq!((deep, many), (DEPTH_MAX, EVENTS_MAX - DEPTH_MAX));
-        assert_eq!(markup.read(b"::add-mask::late"), Some(Marked::Secret(b"late".to_vec())));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_that_is_printed_is_too_much(lines in proptest::collection::vec(
-            "(::|##\\[|##teamcity\\[|section_start:1:|travis_fold:start:|--- )?(group|error|blockOpened name='|message text='|add-mask)?[ -~\u{e9}|]{0,12}(::|\\]|\r)?[ -~]{0,6}", 0..30,
-        )) {
-            let mut markup = Markup::new(true);
-            for line in lines {
-                markup.read(line.as_bytes());
-                prop_assert!(markup.open.len() <= DEPTH_MAX);
-            }
-        }
-    }
-}
+mod tests;

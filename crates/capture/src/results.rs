@@ -97,6 +97,7 @@ fn is_of_interest(line: &[u8]) -> bool {
         line.first(),
         Some(
             b' ' | b'\t'
+                | b'\r'
                 | 0x1b
                 | b'{'
                 | b'-'
@@ -134,7 +135,7 @@ impl Tools {
         let Ok(text) = std::str::from_utf8(&bare) else { return };
         let line = Line { from, to, time, text: text.strip_suffix('\r').unwrap_or(text) };
         let _ = self.nextest.line(line, tests)
-            || self.libtest.line(line, tests)
+            || self.libtest.line(line, tests, &mut self.nextest)
             || self.go.line(line, tests)
             || self.pytest.line(line, tests)
             || self.tap.line(line, tests)

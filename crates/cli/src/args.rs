@@ -71,6 +71,10 @@ pub enum Command {
     Search(commands::search::Search),
     /// Check every checksum and number of a session
     Verify(commands::verify::Verify),
+    /// Write a session into one file: a bundle for logboom, or a page of HTML
+    Export(commands::export::Export),
+    /// Get back a session that was exported as a bundle
+    Import(commands::import::Import),
     /// Delete sessions that the retention does not keep
     Clean(commands::clean::Clean),
     /// Print each setting and where it comes from

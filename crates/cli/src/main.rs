@@ -10,6 +10,7 @@ mod commands;
 mod exit;
 mod group;
 mod highlight;
+mod html;
 mod human;
 mod in_container;
 mod join;
@@ -30,6 +31,7 @@ mod supervise;
 mod test_pick;
 mod visible;
 mod when;
+mod whole_file;
 
 use std::process::ExitCode;
 
@@ -80,6 +82,8 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Tail(command)) => command.run(&global, now),
         Some(Command::Search(command)) => command.run(&global, now),
         Some(Command::Verify(command)) => command.run(&global, now),
+        Some(Command::Export(command)) => command.run(&global, now),
+        Some(Command::Import(command)) => command.run(&global, now),
         Some(Command::Clean(command)) => command.run(&global, now),
         Some(Command::Config(command)) => command.run(&global),
         Some(Command::Completions(command)) => command.run(),

@@ -219,7 +219,7 @@ impl Labels {
 }
 
 /// What each run is called; the second of a name is `name.2`.
-fn numbered(runs: &[RunState]) -> BTreeMap<RunId, String> {
+pub fn numbered(runs: &[RunState]) -> BTreeMap<RunId, String> {
     let (mut seen, mut labels) = (BTreeMap::new(), BTreeMap::new());
     for state in runs.iter().filter(|state| state.run.kind != Kind::Session || state.records > 0) {
         let name = visible::plain(&state.run.name);

@@ -25,6 +25,7 @@ pub use resolve::{RefError, ResolveError, SessionRef};
 
 use crate::{
     DataDir, FilesError,
+    bundle::IMPORT,
     session::{Session, Status},
 };
 
@@ -166,7 +167,7 @@ fn second(id: &SessionId) -> &str {
 pub(crate) struct Scan {
     /// What is as long as an id.
     pub(crate) names: Vec<[u8; ID_BYTES]>,
-    /// What is left of sessions that were being deleted.
+    /// What is left of sessions that were being deleted, and what imports work in or have left.
     pub(crate) trash: Vec<PathBuf>,
 }
 
@@ -189,12 +190,17 @@ impl Scan {
             let name = entry.file_name().to_bytes();
             match <[u8; ID_BYTES]>::try_from(name) {
                 Ok(name) => scan.names.push(name),
-                Err(_) if name.starts_with(TRASH.as_bytes()) => scan.trash.push(path.join(OsStr::from_bytes(name))),
+                Err(_) if is_hidden(name) => scan.trash.push(path.join(OsStr::from_bytes(name))),
                 Err(_) => {}
             }
         }
         Ok(scan)
     }
+}
+
+/// Whether a directory of this name is no session any more, or not yet.
+fn is_hidden(name: &[u8]) -> bool {
+    name.starts_with(TRASH.as_bytes()) || name.starts_with(IMPORT.as_bytes())
 }
 
 /// The id that a name is, if it is one.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{Line, Tests, seconds, shortened};
+use super::{Line, Tests, nextest::Nextest, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Libtest {
@@ -39,9 +39,9 @@ impl Libtest {
     }
 
     /// Takes a line. Tells whether it is one of its own.
-    pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+    pub fn line(&mut self, line: Line<'_>, tests: &mut Tests, nextest: &mut Nextest) -> bool {
         match line.text.as_bytes().first() {
-            Some(b'{') => self.json(line, tests),
+            Some(b'{') => self.json(line, tests, nextest),
             Some(b' ') => self.names_suite(line, tests),
             Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(rest, tests)),
             Some(b't') => match line.text.strip_prefix("test result: ") {
@@ -147,7 +147,7 @@ impl Libtest {
         true
     }
 
-    fn json(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+    fn json(&mut self, line: Line<'_>, tests: &mut Tests, nextest: &mut Nextest) -> bool {
         let is_ours = [r#"{ "type": "#, r#"{"type":"#].iter().any(|head| line.text.starts_with(head));
         let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
@@ -159,11 +159,12 @@ impl Libtest {
             ("test", "timeout") => TestOutcome::TimedOut,
             _ => return json.r#type == "suite" || json.r#type == "test",
         };
-        // nextest: `crate::binary$name`.
-        let (suite, name) = json.name.split_once('$').unwrap_or((&self.suite, &json.name));
         let duration_us =
             json.exec_time.filter(|time| time.is_finite() && *time >= 0.0).map(|time| (time * 1e6) as u64);
-        tests.add(line, suite, name, outcome, duration_us);
+        match json.name.contains('$') {
+            true => nextest.json(line, &json.name, (outcome, duration_us), tests),
+            false => drop(tests.add(line, &self.suite, &json.name, outcome, duration_us)),
+        }
         true
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo nextest`: its lines for people. Its JSON is that of [`libtest`](super::libtest).
+//! `cargo nextest`: its lines for people, and what is nextest's in the JSON of [`libtest`](super::libtest), beside which it prints its
+//! lines, too: then each test is told of twice.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use super::{Line, Tests, seconds, shortened};
 pub(super) struct Nextest {
     /// Results are told again behind the summary.
     is_over: bool,
-    /// Those that were tried more than once, by suite and test.
-    tried: HashMap<(String, String), usize>,
+    /// The results, by suite and test: of those that are tried more than once the last counts.
+    known: HashMap<(String, String), usize>,
 }
 
 /// `   TRY 2 FAIL [   0.004s] ( 3/10) shop::bin/shop cart::adds`.
@@ -37,12 +38,15 @@ impl Nextest {
         if !text.starts_with(|first: char| first.is_ascii_uppercase()) {
             return false;
         }
-        if text.starts_with("Starting ") && text.contains(" tests across ") {
-            *self = Nextest::default();
+        if text.starts_with("Starting ") && text.contains(" across ") {
+            // Its JSON may be read before it.
+            if self.is_over {
+                *self = Nextest::default();
+            }
             return true;
         }
         if text.starts_with("Summary [") {
-            (self.is_over, self.tried) = (true, HashMap::new());
+            self.is_over = true;
             tests.close();
             return true;
         }
@@ -55,23 +59,37 @@ impl Nextest {
 
     fn take(&mut self, line: Line<'_>, status: &Status<'_>, tests: &mut Tests) {
         tests.close();
-        let Status { attempt, outcome, duration_us, suite, test } = *status;
-        let key = (shortened(suite), shortened(test));
-        let number = match self.tried.get(&key).copied() {
-            Some(number) => Some(number),
-            None => tests.add(line, suite, test, outcome, duration_us),
-        };
-        let Some(number) = number else { return };
-        let result = &mut tests.all[number];
-        (result.outcome, result.duration_us, result.time) = (outcome, duration_us, line.time);
-        result.retries = attempt.saturating_sub(1);
-        if attempt > 0 {
-            self.tried.insert(key, number);
-        }
+        let Some(number) = self.put(line, status, tests) else { return };
         // Of one that passed at last what it printed when it failed is of interest.
-        if outcome.is_bad() {
+        if status.outcome.is_bad() {
             tests.open(number, line);
         }
+    }
+
+    /// Adds a result, or puts it in the place of an earlier attempt's.
+    fn put(&mut self, line: Line<'_>, status: &Status<'_>, tests: &mut Tests) -> Option<usize> {
+        let Status { attempt, outcome, duration_us, suite, test } = *status;
+        let key = (shortened(suite), shortened(test));
+        let number = match self.known.get(&key).copied() {
+            Some(number) => number,
+            None => tests.add(line, suite, test, outcome, duration_us)?,
+        };
+        self.known.insert(key, number);
+        let result = tests.all.get_mut(number)?;
+        (result.outcome, result.duration_us, result.time) = (outcome, duration_us, line.time);
+        result.retries = attempt.saturating_sub(1);
+        Some(number)
+    }
+
+    /// Takes what its JSON tells: `shop::shop$tests::adds`, or `…#3` for the third attempt.
+    pub fn json(&mut self, line: Line<'_>, name: &str, told: (TestOutcome, Option<u64>), tests: &mut Tests) {
+        let Some((suite, test)) = name.split_once('$') else { return };
+        let attempt = test.rsplit_once('#').and_then(|(test, attempt)| Some((test, attempt.parse().ok()?)));
+        let (test, attempt) = attempt.unwrap_or((test, 0));
+        // The tests of a library, which its lines for people name by the package alone.
+        let suite =
+            suite.split_once("::").filter(|(package, binary)| package == binary).map_or(suite, |(package, _)| package);
+        self.put(line, &Status { attempt, outcome: told.0, duration_us: told.1, suite, test }, tests);
     }
 }
 
@@ -125,5 +143,54 @@ mod tests {
     fn signals_and_time_outs_are_failures() {
         let printed = "    Starting 2 tests across 1 binary\n     SIGSEGV [   0.1s] (1/2) s a\n     TIMEOUT [  60.0s] (2/2) s b\n   SLOW [> 60.000s] s c\n";
         assert_eq!(shown(printed), ["failed s a", "timed_out s b"]);
+    }
+
+    const PRINTED: &str = include_str!("../../tests/printed/nextest.txt");
+    const JSON: &str = include_str!("../../tests/printed/nextest-json.txt");
+    const BESIDE_JSON: &str = include_str!("../../tests/printed/nextest-json-stderr.txt");
+
+    /// The results as outcome, suite, test and retries, in order.
+    fn sorted(printed: &str) -> Vec<String> {
+        let mut all: Vec<String> = of(printed)
+            .iter()
+            .map(|test| format!("{} {} x{}", test.outcome.as_str(), test.full_name(), test.retries))
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn what_nextest_0_9_printed() {
+        let want = ["failed shop tests::breaks x2", "passed shop tests::adds x0", "passed shop tests::is_flaky x1"];
+        assert_eq!(sorted(PRINTED), want);
+        assert!(of(PRINTED).iter().all(|test| test.duration_us.is_some()));
+    }
+
+    #[test]
+    fn its_json_and_its_lines_tell_of_the_same_tests() {
+        let want = [
+            "failed shop tests::breaks x2",
+            "passed shop tests::adds x0",
+            "passed shop tests::is_flaky x1",
+            "skipped shop tests::is_left_out x0",
+        ];
+        assert_eq!(sorted(JSON), want);
+        let both = BESIDE_JSON.lines().map(|line| format!("{line}\n"));
+        assert_eq!(sorted(&both.clone().chain(JSON.lines().map(|line| format!("{line}\n"))).collect::<String>()), want);
+        let (begin, end) = JSON.split_at(JSON.find("{\"type\":\"suite\",\"event\":\"ok\"").unwrap_or(0));
+        assert_eq!(sorted(&format!("{begin}{BESIDE_JSON}{end}")), want);
+        assert!(
+            of(JSON)
+                .iter()
+                .filter(|test| test.outcome != super::TestOutcome::Skipped)
+                .all(|test| test.duration_us.is_some())
+        );
+    }
+
+    #[test]
+    fn one_test_is_a_run_too() {
+        let printed = "    Starting 1 test across 1 binary\n        PASS [   0.1s] (1/1) s a\n     Summary [   0.1s] 1 test run\n\
+            \x20   Starting 1 test across 1 binary\n        FAIL [   0.1s] (1/1) s b\n";
+        assert_eq!(shown(printed), ["passed s a", "failed s b"]);
     }
 }

@@ -2,13 +2,15 @@
 
 use logboom_record::TestOutcome;
 
-use super::{Around, Line, Tests, shortened};
+use super::{Around, Line, Tests};
 
 #[derive(Debug, Default)]
 pub(super) struct Tap {
     is_on: bool,
     /// The subtests around what comes.
     around: Around,
+    /// How far each of them is indented, and how many results there were when it began.
+    begun: Vec<(usize, usize)>,
     /// How far the block of YAML behind a result is indented, in it.
     yaml_indent: Option<usize>,
 }
@@ -38,6 +40,10 @@ impl Tap {
         }
         if let Some(name) = bare.strip_prefix("# Subtest: ") {
             self.around.enter(indent, name);
+            self.begun.retain(|(around, _)| *around < indent);
+            if self.begun.len() < Around::DEPTH_MAX {
+                self.begun.push((indent, tests.all.len()));
+            }
             return true;
         }
         if bare == "---" && tests.block.is_some() {
@@ -64,7 +70,7 @@ impl Tap {
         let name = name.strip_prefix("- ").unwrap_or(name).trim();
         let was_around = self.around.has(indent, name);
         self.around.leave(indent);
-        if was_around && self.has_parts(name, tests) {
+        if was_around && self.has_parts(indent, tests) {
             return true; // its parts were told
         }
         let outcome = match is_ok {
@@ -78,11 +84,10 @@ impl Tap {
         true
     }
 
-    /// Whether the last result is a part of the subtest of this name, which ends now.
-    fn has_parts(&self, name: &str, tests: &Tests) -> bool {
-        let around = shortened(&self.around.names().chain([name]).collect::<Vec<_>>().join(" > "));
-        let behind = tests.all.last().and_then(|last| last.suite.strip_prefix(&around));
-        behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(" > "))
+    /// Whether a result came since the subtest began that is indented so far.
+    fn has_parts(&self, indent: usize, tests: &Tests) -> bool {
+        let begun = self.begun.iter().find(|(around, _)| *around == indent);
+        begun.is_some_and(|(_, count)| tests.all.len() > *count)
     }
 
     fn yaml(&mut self, text: &str, tests: &mut Tests) -> bool {
@@ -116,12 +121,6 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_follows_a_suite_is_none_of_it() {
-        let printed = "TAP version 13\n# Subtest: cart\n    # Subtest: adds\n    ok 1 - adds\n    1..1\nok 1 - cart\n# Subtest: alone\nok 2 - alone\n1..2\n";
-        assert_eq!(shown(printed), ["passed cart adds", "passed alone"]);
-    }
-
-    #[test]
     fn a_block_without_end_hides_no_result() {
         let printed = "TAP version 14\nnot ok 1 - a\n  ---\n  error: killed\nok 2 - b\n";
         assert_eq!(shown(printed), ["failed a", "passed b"]);
@@ -131,5 +130,12 @@ mod tests {
     fn only_behind_a_version_or_a_plan() {
         assert_eq!(shown("ok 1 - not TAP\nok then\n"), [""; 0]);
         assert_eq!(shown("1..2\nok 1 - a\nnot ok 2 - b\n"), ["passed a", "failed b"]);
+    }
+
+    #[test]
+    fn a_subtest_without_parts_is_a_test_also_behind_one_with_parts() {
+        let printed = "TAP version 13\n# Subtest: cart\n    # Subtest: adds\n    ok 1 - adds\n    # Subtest: empty\n    ok 2 - empty\n    1..2\n\
+            ok 1 - cart\n# Subtest: alone\nok 2 - alone\n1..2\n";
+        assert_eq!(shown(printed), ["passed cart adds", "passed cart empty", "passed alone"]);
     }
 }

@@ -20,6 +20,7 @@ use logboom_record::{SessionId, Time};
 use super::{BAD_FACTOR, Limits, Reason, Seen, plan};
 use crate::{
     DataDir, FilesError,
+    bundle::{IMPORT, take_left_over},
     list::{ID_BYTES, Scan, Sessions, TRASH, session_id},
     session::{Status, retire, try_lock},
 };
@@ -199,7 +200,7 @@ impl Work {
     fn delete(&self, trash: &[PathBuf], plan: &[(SessionId, Reason)]) -> Result<Report, FilesError> {
         let mut report = Report::default();
         for path in trash {
-            report.unfinished = report.unfinished || !remove(path, self.deadline)?;
+            report.unfinished = report.unfinished || !remove_left_over(path, self.deadline)?;
         }
         for (id, reason) in plan {
             if report.unfinished || self.deadline.is_over() {
@@ -215,6 +216,16 @@ impl Work {
         }
         Ok(report)
     }
+}
+
+/// Removes what is left of a session, unless an import still gathers it.
+fn remove_left_over(dir: &Path, deadline: Deadline) -> Result<bool, FilesError> {
+    let is_import = dir.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(IMPORT.as_bytes()));
+    let lock = if is_import { take_left_over(dir) } else { None };
+    if is_import && lock.is_none() {
+        return Ok(true);
+    }
+    remove(dir, deadline)
 }
 
 /// Removes a directory of files; `false` if the time did not suffice. One that is not there is removed.
