@@ -211,11 +211,8 @@ impl<'a> TestSession<'a> {
     /// Where the tests were not run: says why.
     pub fn end(mut self, tests: Result<Over, Stopped>) -> Exit {
         let over = tests.unwrap_or_else(|why| self.not_run(why));
-        let left = self.take_down();
+        self.take_down();
         let end = RunEnd { ended_at: Time::now(), ..over.end };
-        if !left {
-            self.tell(Level::Warn, "not all that was started could be taken down; see above");
-        }
         let TestSession { setting, recording, began, .. } = self;
         let session = recording.session().clone();
         recording.finish(&end);
@@ -263,6 +260,7 @@ fn last_lines(path: &std::path::Path) -> io::Result<Vec<String>> {
     let mut bytes = Vec::new();
     file.take(BYTES).read_to_end(&mut bytes)?;
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(logboom_record::text::TextLine::parse);
-    let lines: Vec<String> = lines.map(|line| String::from_utf8_lossy(line.message).into_owned()).collect();
+    let lines = lines.map(|line| String::from_utf8_lossy(line.message).trim_end().to_owned());
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
     Ok(lines[lines.len().saturating_sub(LAST_LINES)..].to_vec())
 }

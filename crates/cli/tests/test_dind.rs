@@ -18,9 +18,8 @@ use serde_json::Value;
 const DIND: &str = "logboom-test:dind";
 
 /// What an engine is made of, as Debian has it, and where that is looked for.
-const PROGRAMS: [&str; 8] =
-    ["dockerd", "containerd", "containerd-shim-runc-v2", "runc", "iptables", "ip6tables", "modprobe", "busybox"];
-const NEEDED: [&str; 6] = ["dockerd", "containerd", "containerd-shim-runc-v2", "runc", "iptables", "busybox"];
+const PROGRAMS: [&str; 7] =
+    ["dockerd", "docker-proxy", "containerd", "containerd-shim-runc-v2", "runc", "iptables", "busybox"];
 const DIRS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// An image of this machine's engine, made once.
@@ -47,7 +46,7 @@ fn make_dind_image() {
         for name in sh mount umount mkdir rm ls cat ps kill sleep; do ln -sf busybox "$root/usr/bin/$name"; done
     "#;
     let find = |name: &&str| DIRS.iter().map(|dir| format!("{dir}/{name}")).find(|path| Path::new(path).exists());
-    let missing: Vec<&&str> = NEEDED.iter().filter(|name| find(name).is_none()).collect();
+    let missing: Vec<&&str> = PROGRAMS.iter().filter(|name| find(name).is_none()).collect();
     assert!(missing.is_empty(), "this test needs {missing:?}: Debian's docker.io, iptables and busybox-static");
     let files = PROGRAMS.iter().filter_map(|name| find(name));
     let made = Command::new("sh").args(["-c", script, "sh"]).arg(root.path()).args(files).status().unwrap();

@@ -1,6 +1,10 @@
 //! How services are started, followed and ended.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use logboom_capture::{
@@ -38,6 +42,8 @@ pub(super) struct Started {
     pub(super) pick: Pick,
     pub(super) waits: Vec<Wait>,
     pub(super) looker: Looker,
+    /// When it was started.
+    pub(super) began: Instant,
     handle: Handle,
 }
 
@@ -68,6 +74,8 @@ enum Handle {
     Containers {
         follower: LogStreamer,
         ends: Ends,
+        /// What leads to their engine.
+        env: Vec<(OsString, OsString)>,
     },
     Program(Program),
 }
@@ -104,7 +112,7 @@ impl TestSession<'_> {
 
     fn enter(&mut self, service: &ServiceSpec, pick: Pick, looker: Looker, handle: Handle) {
         let (name, waits) = (service.name.clone(), service.waits.clone());
-        self.started.push(Started { name, pick, waits, looker, handle });
+        self.started.push(Started { name, pick, waits, looker, began: Instant::now(), handle });
     }
 
     /// The engine that is meant.
@@ -137,7 +145,13 @@ impl TestSession<'_> {
         }
         let follower = beside.follow(&project, self.session()).map_err(anyhow::Error::from)?;
         let ends = Ends::Compose { beside: Box::new(beside), words, own: given.is_none() };
-        self.enter(service, Pick::Project(project), looker, Handle::Containers { follower, ends });
+        self.note(Level::Info, &format!("its compose project is {project}"));
+        self.enter(
+            service,
+            Pick::Project(project),
+            looker,
+            Handle::Containers { follower, ends, env: self.engine_env() },
+        );
         self.up(&self.chore("compose up", "compose", flavour.command(up)))?;
         self.add_waits(&label, Some(COMPOSE_SERVICE))
     }
@@ -180,7 +194,7 @@ impl TestSession<'_> {
         let follow = Follow { host, selection, since: Some(Time::now()), until_exit: false, masks: self.masks.clone() };
         let follower = LogStreamer::start(self.session(), follow, tell).map_err(anyhow::Error::from)?;
         let ends = Ends::Container { name: name.clone(), grace: service.stop_grace };
-        self.enter(service, Pick::Container, looker, Handle::Containers { follower, ends });
+        self.enter(service, Pick::Container, looker, Handle::Containers { follower, ends, env: self.engine_env() });
         let mut words: Vec<String> = ["docker", "run", "--detach", "--name", &name].map(str::to_owned).to_vec();
         for (key, value) in labels {
             words.extend(["--label".to_owned(), format!("{key}={}", value.unwrap_or_default())]);
@@ -208,29 +222,30 @@ impl TestSession<'_> {
         Ok(())
     }
 
-    /// Ends all services, those first that were started last. Whether that was done.
-    pub(super) fn take_down(&mut self) -> bool {
+    /// Ends all services, those first that were started last, and says what could not be.
+    pub(super) fn take_down(&mut self) {
         let started = std::mem::take(&mut self.started);
-        let mut all = true;
         for Started { name, handle, .. } in started.into_iter().rev() {
             self.note(Level::Info, &format!("ending {name}"));
             let done = match handle {
                 Handle::Program(program) => program.stop(self.interrupted().map(|_| HURRY)),
-                Handle::Containers { follower, ends } => {
-                    let done = self.end_containers(ends);
+                Handle::Containers { follower, ends, env } => {
+                    let done = self.end_containers(ends, &env);
                     stop(follower);
                     done
                 }
             };
             if let Err(how) = done {
-                self.tell(Level::Error, &format!("{name} could not be taken down: {how}"));
-                all = false;
+                let text = format!("{name} could not be taken down: {how}");
+                self.note(Level::Error, &text);
+                tell(&text); // whoever started it has to see to it
             }
         }
-        all
     }
 
-    fn end_containers(&self, ends: Ends) -> Result<(), String> {
+    fn end_containers(&self, ends: Ends, env: &[(OsString, OsString)]) -> Result<(), String> {
+        let run =
+            |name: &str, called, words| self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() });
         match ends {
             Ends::Compose { beside, words, own } => {
                 let mut down: Vec<OsString> = ["down", "--volumes", "--remove-orphans"].map(OsString::from).to_vec();
@@ -240,16 +255,15 @@ impl TestSession<'_> {
                 down.extend(hurry.into_iter().flatten());
                 let words = beside.flavour.command(words.into_iter().chain(down));
                 let said = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-                let done = self.down(&self.chore("compose down", "compose", words));
+                let done = run("compose down", "compose", words);
                 if done { Ok(()) } else { Err(format!("`{said}` failed")) }
             }
             Ends::Container { name, grace } => {
                 let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY)).as_secs().to_string();
                 let docker = |words: &[&str]| ["docker"].iter().chain(words).map(OsString::from).collect();
                 // One that was never made cannot be stopped; it is removed all the same.
-                self.down(&self.chore("docker stop", "docker", docker(&["stop", "--time", &grace, &name])));
-                let done =
-                    self.down(&self.chore("docker rm", "docker", docker(&["rm", "--force", "--volumes", &name])));
+                run("docker stop", "docker", docker(&["stop", "-t", &grace, &name]));
+                let done = run("docker rm", "docker", docker(&["rm", "--force", "--volumes", &name]));
                 if done { Ok(()) } else { Err(format!("`docker rm --force --volumes {name}` failed")) }
             }
         }

@@ -18,13 +18,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 impl TestSession<'_> {
     /// Waits until all services of these are ready.
     pub(super) fn wait_for(&mut self, is_meant: impl Fn(&Started) -> bool) -> Result<(), Stopped> {
-        let began = Instant::now();
-        let until = began + self.setting.wait_max;
+        let until = Instant::now() + self.setting.wait_max;
         loop {
             let mut left = Vec::new();
             for at in 0..self.started.len() {
                 if is_meant(&self.started[at]) {
-                    left.extend(self.look_at(at, began)?);
+                    left.extend(self.look_at(at)?);
                 }
             }
             if let Some(signal) = self.interrupted() {
@@ -41,14 +40,14 @@ impl TestSession<'_> {
     }
 
     /// What is not so yet of what a service is waited for; what is so now is not looked at again.
-    fn look_at(&mut self, at: usize, began: Instant) -> Result<Vec<(usize, Wait, String)>, Stopped> {
+    fn look_at(&mut self, at: usize) -> Result<Vec<(usize, Wait, String)>, Stopped> {
         let mut left = Vec::new();
         for wait in std::mem::take(&mut self.started[at].waits) {
             let Started { pick, looker, .. } = &mut self.started[at];
             let found = looker.look(&wait, &|run| pick.has(&wait, run)).map_err(anyhow::Error::from)?;
             match found {
                 Readiness::Ready => {
-                    let took = human::duration(began.elapsed());
+                    let took = human::duration(self.started[at].began.elapsed());
                     self.tell(Level::Info, &format!("{} is ready ({}) after {took}", wait.service, wait.condition));
                 }
                 Readiness::NotYet(why) => left.push((at, wait, why)),
