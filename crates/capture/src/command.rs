@@ -17,7 +17,7 @@ mod signals;
 mod spawn;
 mod watch;
 
-use std::{ffi::OsString, io, sync::Arc, time::Duration};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 pub use logboom_files::config::Drain;
 use logboom_record::{Stream, Time};
@@ -81,6 +81,17 @@ pub struct TimeLimit {
     pub grace: Duration,
 }
 
+/// Whether the keys of the terminal are the command's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Group {
+    /// It is in our process group, and has our standard input.
+    #[default]
+    Ours,
+    /// It has a process group of its own, and no input. Signals that reach us are not passed on to it, unless
+    /// [`Spec::stop_grace`] has them end it.
+    Own,
+}
+
 /// A command and how it is to be run.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -90,6 +101,13 @@ pub struct Spec {
     pub args: Vec<OsString>,
     /// Variables added to the environment that it inherits.
     pub env: Vec<(OsString, OsString)>,
+    /// Where it runs; where we do if left out.
+    pub cwd: Option<PathBuf>,
+    /// Whether the keys of the terminal are its.
+    pub group: Group,
+    /// How long it and its descendants may take to end once we are told to end (SIGHUP, SIGINT, SIGTERM); then they are killed. If
+    /// left out a signal is passed on to the command, which does with it what it likes.
+    pub stop_grace: Option<Duration>,
     /// When its output goes through a terminal.
     pub tty: Tty,
     /// Where its output goes besides the sink.
@@ -109,6 +127,9 @@ impl Spec {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            cwd: None,
+            group: Group::Ours,
+            stop_grace: None,
             tty: Tty::default(),
             pass_through: PassThrough::default(),
             time_limit: None,

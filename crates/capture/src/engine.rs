@@ -31,7 +31,7 @@ use self::{
     http::Answer,
 };
 pub use self::{
-    container::{Container, Health, ListQuery, Listed, State},
+    container::{Container, Health, ListQuery, Listed, Published, State},
     error::EngineError,
     events::{Action, EVENT_BYTES_MAX, Event, Events},
     exec::{Exec, ExecConfig, ExecState},

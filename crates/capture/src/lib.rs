@@ -3,7 +3,7 @@
 //! [`command`] starts a command and reads its streams, through pipes or through terminals of its own ([`pty`]);
 //! [`lines`] turns the bytes into lines; [`writer`] is the one thread that numbers the records and keeps them. [`docker`] follows
 //! containers, [`services`] writes the lines of many at once, [`engine`] is the client of Docker's API; [`compose`] is what is to
-//! be known of docker compose; [`results`] finds what test tools tell of their tests; [`open_files`] is the limit that many containers need raised.
+//! be known of docker compose; [`results`] finds what test tools tell of their tests; [`waiting`] tells whether a service is ready; [`test_spec`] is the file of a test session; [`open_files`] is the limit that many containers need raised.
 
 pub mod command;
 pub mod compose;
@@ -18,6 +18,8 @@ pub mod open_files;
 pub mod pty;
 pub mod results;
 pub mod services;
+pub mod test_spec;
+pub mod waiting;
 pub mod writer;
 
 pub use intake::Intake;

@@ -3,7 +3,7 @@
 //! Values are found in the stream of bytes itself, wherever reads, lines or records end, so that none is kept in two halves; the end of what
 //! came that may be the beginning of a value waits for what follows. Patterns are looked for within a record's message.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use logboom_record::Time;
@@ -126,6 +126,11 @@ impl Masks {
         count
     }
 
+    /// Where values stand in a text, one after the other.
+    pub(crate) fn values_in<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.finder.iter().flat_map(move |finder| finder.find_iter(text)).map(|found| found.range())
+    }
+
     /// How many of the last bytes may be the beginning of a value.
     pub(crate) fn begun(&self, text: &[u8]) -> usize {
         let longest = |value: &Vec<u8>| {
@@ -174,11 +179,10 @@ impl MaskedStream {
     /// Gives on the text up to `end`, or to the end of the value that goes further; tells how far that is.
     fn give(&mut self, masks: &Masks, text: &[u8], end: usize, time: Time, mut give: impl FnMut(Time, &[u8])) -> usize {
         let mut at = 0;
-        let found = masks.finder.iter().flat_map(|finder| finder.find_iter(text));
-        for found in found.take_while(|found| found.start() < end) {
-            give(time, &text[at..found.start()]);
+        for found in masks.values_in(text).take_while(|found| found.start < end) {
+            give(time, &text[at..found.start]);
             give(time, MASK.as_bytes());
-            (at, self.count) = (found.end(), self.count + 1);
+            (at, self.count) = (found.end, self.count + 1);
         }
         if at < end {
             give(time, &text[at..end]);

@@ -40,6 +40,7 @@
 mod checkpoint;
 mod errors;
 pub mod feed;
+mod held;
 mod missing;
 mod out;
 mod queue;
@@ -69,7 +70,7 @@ pub use resume::{EndedService, Resumed, ResumedService, resume};
 use syncs::TextSyncs;
 use worker::Worker;
 
-use crate::writer::Trouble;
+use crate::{masks::Masks, writer::Trouble};
 
 /// How many services there may be at once that have not ended: what a checkpoint has room for.
 pub const SERVICES_MAX: usize = 1_000;
@@ -105,6 +106,8 @@ pub struct ServiceId(u32);
 pub struct Ended {
     /// How many records and lines it has, those of earlier writers included.
     pub counts: Counts,
+    /// How many secrets were masked in what came since this writer began.
+    pub masked: u64,
 }
 
 /// What all services came to.
@@ -151,8 +154,20 @@ impl ServiceWriter {
     /// # Errors
     /// If the system has no thread left.
     pub fn start(boom: boom::Writer, warn: Box<dyn FnMut(&str) + Send>) -> io::Result<ServiceWriter> {
+        ServiceWriter::start_masked(boom, warn, Masks::default())
+    }
+
+    /// The same, with secrets that are not kept: `***` stands for what fits a pattern, and a `*` for each byte of a value.
+    ///
+    /// # Errors
+    /// As [`ServiceWriter::start`].
+    pub fn start_masked(
+        boom: boom::Writer,
+        warn: Box<dyn FnMut(&str) + Send>,
+        masks: Masks,
+    ) -> io::Result<ServiceWriter> {
         let (hand, outlet) = queue::queue();
-        let out = Out::new(boom, TextSyncs::start(outlet.waker())?, Trouble::new(warn));
+        let out = Out::new(boom, TextSyncs::start(outlet.waker())?, Trouble::new(warn), masks);
         let worker = Worker::new(outlet, out);
         let thread = std::thread::Builder::new().name("services".to_owned()).spawn(move || worker.run())?;
         Ok(ServiceWriter { hand, thread })

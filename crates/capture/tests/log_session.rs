@@ -13,6 +13,7 @@ use logboom_capture::{
     },
     engine::Host,
     log_session::LogSession,
+    masks::Masks,
 };
 use logboom_files::{DataDir, retention::Limits, session::Status};
 use logboom_record::{Kind, Outcome};
@@ -34,7 +35,13 @@ fn containers_and_other_services_share_a_session() {
     let session = LogSession::create(&data, "the shop sells").unwrap();
     let container = Container::create(&[], "for i in 1 2 3; do echo order $i; done; echo low on tea >&2");
     let selection = Selection { containers: vec![container.name.clone()], ..Selection::default() };
-    let follow = Follow { host: Host::from_environment().unwrap(), selection, since: None, until_exit: false };
+    let follow = Follow {
+        host: Host::from_environment().unwrap(),
+        selection,
+        since: None,
+        until_exit: false,
+        masks: Masks::default(),
+    };
     let streamer = LogStreamer::start(session.session(), follow, |what: &str| panic!("{what}")).unwrap();
     container.start();
 

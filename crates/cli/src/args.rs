@@ -19,8 +19,8 @@ use crate::{commands, when::When};
 #[command(name = "logboom", version, max_term_width = 100, subcommand_value_name = "COMMAND")]
 #[command(
     after_help = "SESSION is a session id, its 8 hex digits or the first few of them, @1 (the latest), @2 (the one \
-    before), or a name; the latest if left out.\nExit codes: 0 done; 1 the answer is no; 2 wrong usage or failure. run, exec and compose end as \
-    their command does."
+    before), or a name; the latest if left out.\nExit codes: 0 done; 1 the answer is no; 2 wrong usage or failure. run, exec, compose and test end \
+    as their command does."
 )]
 pub struct Cli {
     /// Options of every command.
@@ -52,10 +52,15 @@ pub enum Command {
     /// Start or end a session to which several commands add
     #[command(subcommand)]
     Session(commands::session::Session),
+    /// Run the tests of a file, with the services that they need
+    Test(commands::test::Test),
     /// Run docker compose and keep what it and its services print
     Compose(commands::compose::Compose),
     /// Follow what containers print
     Docker(commands::docker::Docker),
+    /// Keep a program of a test session running
+    #[command(hide = true)]
+    KeepService(commands::keep_service::KeepService),
     /// Keep what comes in on standard input
     Pipe(commands::pipe::Pipe),
     /// List the sessions, newest first
@@ -86,7 +91,7 @@ pub enum Command {
 impl Command {
     /// Whether it ends as another program does, so that a failure of logboom's own needs an exit code of its own.
     pub fn wraps(&self) -> bool {
-        matches!(self, Command::Run(_) | Command::Exec(_) | Command::Compose(_))
+        matches!(self, Command::Run(_) | Command::Exec(_) | Command::Compose(_) | Command::Test(_))
     }
 }
 

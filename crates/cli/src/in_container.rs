@@ -37,7 +37,7 @@ use crate::{
     exit::{Exit, WRAPPER_FAILED},
     options::{EngineAt, Keeping, Naming},
     place,
-    recording::{NewRun, Recording, Target, Unrecorded, warn},
+    recording::{NewRun, Recording, Role, Target, Unrecorded, warn},
     say::{self, tell},
     supervise::not_passed_on,
 };
@@ -161,6 +161,7 @@ impl InsideRun<'_> {
     fn record(&self, ready: &InContainer, config: &Config, target: Target, now: Time) -> Option<Recording> {
         let known = [("container".to_owned(), ready.container.clone()), ("container_id".to_owned(), ready.id.clone())];
         let new = NewRun {
+            role: Role::Command,
             program: self.words.first()?,
             words: self.words,
             name: self.naming.name.clone(),

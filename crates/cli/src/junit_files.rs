@@ -50,6 +50,15 @@ fn pattern(text: &str) -> Result<String, glob::PatternError> {
 }
 
 impl JunitFiles {
+    /// Those that fit these patterns.
+    ///
+    /// # Errors
+    /// Of a pattern that is none.
+    pub fn of(patterns: &[String]) -> Result<JunitFiles, glob::PatternError> {
+        let junit = patterns.iter().map(|text| pattern(text)).collect::<Result<_, _>>()?;
+        Ok(JunitFiles { junit })
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.junit.is_empty()

@@ -29,6 +29,7 @@ mod services;
 mod shown;
 mod supervise;
 mod test_pick;
+mod test_session;
 mod visible;
 mod when;
 mod whole_file;
@@ -75,6 +76,8 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Session(command)) => command.run(&global, now),
         Some(Command::Compose(command)) => command.run(&global, now),
         Some(Command::Docker(command)) => command.run(&global, now),
+        Some(Command::Test(command)) => command.run(&global, now),
+        Some(Command::KeepService(command)) => command.run(&global, now),
         Some(Command::Pipe(command)) => command.run(&global, now),
         Some(Command::Sessions(command)) => command.run(&global, now),
         Some(Command::History(command)) => command.run(&global, now),
@@ -104,7 +107,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let what = text.split("\n\nUsage:").next().unwrap_or(&text).split("\n\nFor more").next().unwrap_or(&text);
     let what = one_line(&what.trim_start_matches("error: ").replace("\n\n", "; ").replace("tip: ", ""));
     let command = command_meant();
-    let wraps = command.as_deref().is_some_and(|command| ["run", "exec", "compose"].contains(&command));
+    let wraps = command.as_deref().is_some_and(|command| ["run", "exec", "compose", "test"].contains(&command));
     let words: Vec<&str> = ["logboom"].into_iter().chain(command.as_deref()).chain(["--help"]).collect();
     say(format_args!("{what} (see `{}`)", words.join(" ")));
     ExitCode::from(if wraps { WRAPPER_FAILED } else { FAILED })

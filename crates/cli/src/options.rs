@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What the run is called.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct Naming {
     /// What to call it [the command's name]
     #[arg(long, value_name = "NAME")]
@@ -46,7 +46,7 @@ pub struct Naming {
 }
 
 /// Where the session is told.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct IdFile {
     /// Write the session's id to this file as soon as there is one
     #[arg(long, value_name = "FILE")]
@@ -160,10 +160,10 @@ impl Keeping {
 pub struct Masking {
     /// Keep *** in the place of what fits this pattern (may be given more than once)
     #[arg(long = "mask", value_name = "REGEX", help_heading = "Secrets")]
-    patterns: Vec<String>,
+    pub patterns: Vec<String>,
     /// Keep *** in the place of the value of this environment variable (may be given more than once)
     #[arg(long = "mask-env", value_name = "NAME", help_heading = "Secrets")]
-    variables: Vec<String>,
+    pub variables: Vec<String>,
     /// Keep all that is printed, also values of environment variables that are named like secrets
     #[arg(long, conflicts_with_all = ["patterns", "variables"], help_heading = "Secrets")]
     no_mask: bool,
@@ -173,6 +173,14 @@ pub struct Masking {
 const GUESSED_BYTES_MIN: usize = 8;
 
 impl Masking {
+    /// The same options, for another logboom.
+    pub fn words(&self) -> Vec<String> {
+        let option = |name: &str, value: &String| [name.to_owned(), value.clone()];
+        let patterns = self.patterns.iter().flat_map(|pattern| option("--mask", pattern));
+        let variables = self.variables.iter().flat_map(|name| option("--mask-env", name));
+        patterns.chain(variables).chain(self.no_mask.then(|| "--no-mask".to_owned())).collect()
+    }
+
     /// What is to be masked.
     ///
     /// # Errors
@@ -201,7 +209,7 @@ impl Masking {
 }
 
 /// How the command runs.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct Running {
     /// Give the command terminals of its own (auto: for each stream that is one)
     #[arg(long, value_name = "WHEN", value_parser = on_terminal())]
@@ -224,6 +232,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// As it is without options, for at most so long.
+    pub fn within(timeout: Option<Duration>) -> Running {
+        Running { timeout, ..Running::default() }
+    }
+
     /// What these options say to the configuration.
     pub fn flags(&self, global: &Global) -> Flags {
         Flags { dir: global.dir.clone(), tty: self.tty, drain: self.drain, grace: self.grace, ..Flags::default() }

@@ -37,8 +37,34 @@ use crate::{
     say::{say, tell},
 };
 
+/// What a run is to its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A command.
+    Command,
+    /// A program that runs while others are tested.
+    Service,
+    /// logboom itself, which starts and ends services and tests; the session is called as it, and ends with it.
+    Conductor,
+}
+
+impl Role {
+    fn kind(self) -> Kind {
+        match self {
+            Role::Command => Kind::Command,
+            Role::Service => Kind::Service,
+            Role::Conductor => Kind::System,
+        }
+    }
+}
+
+/// What logboom calls itself where it is a run of a session.
+const CONDUCTOR: &str = "logboom";
+
 /// What is to be recorded.
 pub struct NewRun<'a> {
+    /// What it is to the session.
+    pub role: Role,
     /// The program, after which the text log is named.
     pub program: &'a OsStr,
     /// The whole command; empty for a pipe.
@@ -60,6 +86,21 @@ impl NewRun<'_> {
         self.labels.iter().map(|(key, value)| (key.clone(), self.masks.mask_str(value))).collect()
     }
 
+    /// What the run is called.
+    fn run_name(&self) -> String {
+        if self.role == Role::Conductor { CONDUCTOR.to_owned() } else { self.name() }
+    }
+
+    /// Its text log is called after the program that a command is, and after a service.
+    fn claim_text(&self, session: &Session) -> Result<(TextWriter, String)> {
+        if self.role == Role::Command {
+            return Ok(TextWriter::create(session, self.program)?);
+        }
+        let (file, name) = session.claim_named(&self.run_name())?;
+        Ok((TextWriter::new(file, &session.dir().join(&name)), name))
+    }
+
+    /// What it is called, and a session that begins with it.
     fn name(&self) -> String {
         self.masks.mask_str(&self.name.clone().unwrap_or_else(|| program_name(self.program)))
     }
@@ -202,6 +243,11 @@ impl Recording {
         &self.journal.session
     }
 
+    /// The run.
+    pub fn run(&self) -> RunId {
+        self.journal.run
+    }
+
     /// What the command's environment gains.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         vec![
@@ -267,8 +313,8 @@ fn prepare(
     new: &NewRun<'_>,
 ) -> Result<(RunMeta, Sinks)> {
     let id = RunId::new(new.now);
-    let run = Run { parent: Some(parent), labels, ..started(id, Kind::Command, new.name(), new.now) };
-    let (text, text_name) = TextWriter::create(session, new.program)?;
+    let run = Run { parent: Some(parent), labels, ..started(id, new.role.kind(), new.run_name(), new.now) };
+    let (text, text_name) = new.claim_text(session)?;
     let mut boom = None;
     match new.boom {
         false => {
@@ -277,7 +323,7 @@ fn prepare(
         }
         true => {
             let mut writer = boom::Writer::create_in(session.dir(), "records", boom::Options::default())?;
-            let slot = writer.run(id, Kind::Command, 1)?;
+            let slot = writer.run(id, new.role.kind(), 1)?;
             boom = Some((writer, slot));
         }
     }

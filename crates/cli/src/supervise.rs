@@ -23,7 +23,7 @@ use crate::{
     junit_files::JunitFiles,
     options::{Keeping, Naming, Running},
     place,
-    recording::{NewRun, Recording, Target, Unrecorded, warn},
+    recording::{NewRun, Recording, Role, Target, Unrecorded, warn},
     say::{self, say, tell},
 };
 
@@ -55,13 +55,22 @@ pub type Runner<'a> = dyn FnOnce(&Spec, Arc<dyn OutputSink>, Option<&Recording>)
 /// How a command ended, if it was run.
 pub type Ran = Result<Finished, CommandError>;
 
+/// A command that is over.
+pub struct Over {
+    /// How logboom ends where it wraps this command alone.
+    pub exit: Exit,
+    /// How the run ended.
+    pub end: RunEnd,
+}
+
 impl Supervise<'_> {
     /// Runs the command to its end and gives the exit that is its.
     ///
     /// # Errors
     /// Where nothing was run: the settings are wrong, or the session that was asked for is not there.
     pub fn run(self, target: impl FnOnce(&Config) -> Result<Target>, now: Time) -> Result<Exit> {
-        self.run_by(Box::new(|spec, sink, _recording| (command::run(spec, sink), Counts::default())), target, now)
+        let runner = |spec: &Spec, sink: _, _: Option<&_>| (command::run(spec, sink), Counts::default());
+        Ok(self.run_by(Box::new(runner), target, now)?.exit)
     }
 
     /// As [`Supervise::run`], for a command beside which something else goes on.
@@ -73,11 +82,12 @@ impl Supervise<'_> {
         runner: Box<Runner<'_>>,
         target: impl FnOnce(&Config) -> Result<Target>,
         now: Time,
-    ) -> Result<Exit> {
+    ) -> Result<Over> {
         let config = place::config(&self.running.flags(self.global))?;
         let target = target(&config)?;
         let Some((program, args)) = self.words.split_first() else { anyhow::bail!("no command to run") };
         let new = NewRun {
+            role: Role::Command,
             program: self.called.map_or(program.as_os_str(), OsStr::new),
             words: self.words,
             name: self.naming.name.clone(),
@@ -91,12 +101,12 @@ impl Supervise<'_> {
             .ok();
         let mut spec = Spec { args: args.to_vec(), ..Spec::new(program) };
         self.running.apply(&config, self.keeping.quiet, &mut spec);
-        let exit = self.supervise(&mut spec, recording, runner);
+        let over = self.supervise(&mut spec, recording, runner);
         place::tidy(&config, Time::now());
-        Ok(exit)
+        Ok(over)
     }
 
-    fn supervise(&self, spec: &mut Spec, recording: Option<Recording>, runner: Box<Runner<'_>>) -> Exit {
+    fn supervise(&self, spec: &mut Spec, recording: Option<Recording>, runner: Box<Runner<'_>>) -> Over {
         let mut sink: Arc<dyn OutputSink> = Arc::new(Unrecorded);
         if let Some(recording) = &recording {
             spec.env = recording.environment();
@@ -105,15 +115,13 @@ impl Supervise<'_> {
         }
         let started_at = Time::now();
         let (finished, beside) = runner(spec, sink, recording.as_ref());
-        let (end, exit) = match &finished {
-            Ok(finished) => (end_of(finished), exit_of(finished)),
-            Err(error) => (end_of_nothing(error), Exit::Code(error.exit_code())),
-        };
+        let end = end_of(&finished);
+        let exit = finished.as_ref().map_or_else(|error| Exit::Code(error.exit_code()), exit_of);
         if finished.as_ref().is_ok_and(leaves_line_open) && self.keeping.may_speak() {
             say::end_line();
         }
         self.tell(&finished, recording.as_ref());
-        let Some(recording) = recording else { return exit };
+        let Some(recording) = recording else { return Over { exit, end } };
         if let Ok(finished) = &finished {
             self.note_events(finished, spec, &recording);
             self.report(started_at, finished, &recording);
@@ -124,7 +132,7 @@ impl Supervise<'_> {
             let counts = [counts, beside].into_iter().sum();
             self.keeping.summarize(&session, started_at, &end, &counts);
         }
-        exit
+        Over { exit, end }
     }
 
     /// What happened on the way, for the timeline.
@@ -218,7 +226,15 @@ pub fn not_passed_on(stream: Stream, error: &io::Error) -> String {
     format!("{} could not be passed on in full: {error}", stream.as_str())
 }
 
-fn end_of(finished: &Finished) -> RunEnd {
+/// How the run of a command ended.
+pub fn end_of(ran: &Ran) -> RunEnd {
+    match ran {
+        Ok(finished) => end_of_finished(finished),
+        Err(error) => end_of_nothing(error),
+    }
+}
+
+fn end_of_finished(finished: &Finished) -> RunEnd {
     let (exit_code, signal) = match finished.status {
         Status::Exited(code) => (Some(code), None),
         Status::Signaled(signal) => (None, Some(signal)),

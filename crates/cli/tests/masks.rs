@@ -3,9 +3,13 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
-use common::Logboom;
+use common::{
+    Logboom, Running,
+    engine::{Container, docker},
+    wait_until,
+};
 
 const SECRET: &str = "hunter2-and-more";
 
@@ -108,4 +112,49 @@ fn a_secret_that_the_command_tells_is_masked_from_then_on_and_markup_becomes_eve
         (&"error".into(), &"src/a.rs".into(), &3.into())
     );
     assert_eq!(annotation["message"], "broke with ***");
+}
+
+const TOKEN: &str = "tok-0123456789abcdef";
+
+/// logboom, following a container that has this name.
+fn following(logboom: &Logboom, container: &Container) -> Running {
+    let mut command = logboom.command(["docker", "--quiet", "--until-exit", "--container", &container.name]);
+    command.args(["--mask", "card=[0-9]+"]).env("SHOP_TOKEN", TOKEN);
+    Running::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+#[test]
+fn what_containers_print_is_masked_also_where_it_comes_in_two_halves_and_where_logboom_was_killed_between_them() {
+    for driver in ["json-file", "local"] {
+        let logboom = Logboom::new();
+        let container = Container::named(&format!("mask{driver}"));
+        let go = |name: &str| format!("while [ ! -e /{name} ]; do sleep 0.1; done");
+        let script = format!(
+            "echo card=1234 {TOKEN}; {}; printf 'half {}'; {}; echo '{}'; echo last >&2",
+            go("one"),
+            &TOKEN[..9],
+            go("two"),
+            &TOKEN[9..]
+        );
+        container.run(&["--log-driver", driver], &script);
+        let touch = |name: &str| drop(docker(&["exec", &container.name, "sh", "-c", &format!(": > /{name}")]));
+        let log = || {
+            let sessions = fs::read_dir(logboom.data().join("sessions")).into_iter().flatten().flatten();
+            let log = |dir: fs::DirEntry| fs::read_to_string(dir.path().join(format!("{}.log", container.name))).ok();
+            sessions.filter_map(log).next().unwrap_or_default()
+        };
+        let mut first = following(&logboom, &container);
+        wait_until(|| log().contains("O I *** ********************\n"));
+        touch("one");
+        wait_until(|| log().contains("half "));
+        first.kill_9();
+        let second = following(&logboom, &container);
+        touch("two");
+        second.done().expect(0);
+        let shown = logboom.text(["show", "--raw", "--stream", "stdout"]);
+        assert_eq!(shown, "*** ********************\nhalf ********************\n", "{driver}");
+        let dir = logboom.session_file("");
+        assert!(!has(&dir, TOKEN) && !has(&dir, &TOKEN[..9]) && !has(&dir, "card=1234"), "{driver}");
+        assert_eq!(masked(&logboom), 1, "{driver}: of what came since it was begun again");
+    }
 }

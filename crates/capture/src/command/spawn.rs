@@ -7,7 +7,10 @@ use std::{
     env,
     ffi::OsStr,
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -23,7 +26,7 @@ use rustix::{
     termios::isatty,
 };
 
-use super::{CommandError, PassThrough, Spec, Tty, failed, relay::Target};
+use super::{CommandError, Group, PassThrough, Spec, Tty, failed, relay::Target};
 use crate::pty::{self, Modes, Sizes};
 
 /// What a pipe to the command is to hold; more than the usual 64 KiB saves both sides from waking each other.
@@ -157,9 +160,17 @@ fn limited(spec: &Spec, start: impl FnOnce() -> io::Result<Pid>) -> io::Result<P
 fn start_program(program: &OsStr, first_args: &[&OsStr], spec: &Spec, ends: &Ends) -> io::Result<Pid> {
     let mut command = Command::new(program);
     command.args(first_args).args(&spec.args).envs(spec.env.iter().map(|(name, value)| (name, value)));
+    if let Some(dir) = &spec.cwd {
+        command.current_dir(dir);
+    }
+    let mut stdin = Stdio::inherit();
+    if spec.group == Group::Own {
+        command.process_group(0);
+        stdin = Stdio::null();
+    }
     let child = match ends {
         Ends::Apart { stdout, stderr } => {
-            command.stdin(Stdio::inherit()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?
+            command.stdin(stdin).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?).spawn()?
         }
         Ends::Full(theirs) => pty_process::blocking::Command::from(command).spawn_borrowed(theirs).map_err(io_error)?,
     };

@@ -25,7 +25,7 @@ use rustix::{
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 
 use super::{
-    CommandError, CutWhy, Drain, Finished, OutputSink, Passed, Received, Spec, Status, Survivor, Tty,
+    CommandError, CutWhy, Drain, Finished, Group, OutputSink, Passed, Received, Spec, Status, Survivor, Tty,
     descendants::{self, Process},
     failed,
     input::Input,
@@ -343,8 +343,23 @@ impl<'a> Watch<'a> {
             SIGCHLD | SIGWINCH => {}
             SIGCONT => self.go_on(),
             SIGTSTP if self.spec.tty == Tty::Full || self.exit.is_some() => self.suspend(),
+            SIGHUP | SIGINT | SIGTERM if self.spec.stop_grace.is_some() => self.stop(signal.number),
             _ if self.exit.is_some() => self.hear_while_draining(signal.number),
             _ => self.forward(signal),
+        }
+    }
+
+    /// Ends the command and all its descendants, as a time-out does. To be told so again is to make haste.
+    fn stop(&mut self, signal: i32) {
+        self.note(signal, true);
+        let now = Instant::now();
+        match (self.limit, self.spec.stop_grace) {
+            (Limit::None | Limit::Running { .. }, Some(grace)) => {
+                descendants::terminate(&self.strangers);
+                self.limit = Limit::Terminating { until: now + grace };
+            }
+            (Limit::Terminating { .. }, _) => self.limit = Limit::Terminating { until: now },
+            _ => {}
         }
     }
 
@@ -353,7 +368,8 @@ impl<'a> Watch<'a> {
             return self.too_late.push(signal); // a dead command takes signals, and does not hear them
         }
         // A command that stopped already was told by the one who stops the whole group.
-        let wanted = signal.ours_alone && !(signal.number == SIGTSTP && self.is_stopped());
+        let wanted =
+            signal.ours_alone && self.spec.group == Group::Ours && !(signal.number == SIGTSTP && self.is_stopped());
         let forwarded = wanted
             && Signal::from_named_raw(signal.number).is_some_and(|number| kill_process(self.pid, number).is_ok());
         self.note(signal.number, forwarded);

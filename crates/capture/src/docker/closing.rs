@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use logboom_files::{
     FilesError, Session,
-    session::Counts,
+    session::{Counts, Found},
     timeline::{self, What},
     with_causes,
 };
@@ -16,7 +16,10 @@ use super::{
     service::Service,
     streamer::{StreamError, Streamed},
 };
-use crate::{open_files, services::ServicesError};
+use crate::{
+    open_files,
+    services::{Ended, ServicesError},
+};
 
 /// What one container has open: its text log, its log, the next one when that rotates.
 const FILES_EACH: u64 = 3;
@@ -52,18 +55,18 @@ impl Containers {
         };
         let Some(at) = self.services.iter().position(is_gone) else { return Ok(false) };
         let service = &mut self.services[at];
-        let end = facts::end_of(service.containers.last(), Time::now());
-        let counts = self.writer.end(service.id, end.clone()).wait()?.counts;
+        let end = facts::end_of(service.containers.last(), &self.told, Time::now());
+        let Ended { counts, masked } = self.writer.end(service.id, end.clone()).wait()?;
         service.ended = Some((end.clone(), counts));
         note_end(&self.session, service.run, &end, counts);
-        self.session.end_run(service.run, &end, counts)?;
+        self.session.end_run_with(service.run, &end, counts, Found { tests: &[], masked })?;
         Ok(true)
     }
 
     /// Ends the services, and the session where nobody else adds to it. What the session's files have no room for is in the boom file.
     pub async fn end(mut self) -> Result<Streamed, StreamError> {
         let saved: Result<Vec<()>, _> = (0..self.services.len()).map(|at| self.save(at)).collect();
-        let Containers { session, writer, sources, services, boom, .. } = self;
+        let Containers { session, writer, sources, services, boom, told, .. } = self;
         sources.stop().await;
         let (now, mut streamed) = (Time::now(), Streamed::default());
         let mut ends = Vec::new();
@@ -74,7 +77,7 @@ impl Containers {
                     end.outcome
                 }
                 None => {
-                    let end = facts::end_of(service.containers.last(), now);
+                    let end = facts::end_of(service.containers.last(), &told, now);
                     ends.push((service.run, end.clone(), writer.end(service.id, end.clone())));
                     end.outcome
                 }
@@ -83,10 +86,10 @@ impl Containers {
         }
         let mut noted = saved.and_then(|_| end_session(&session, &boom, &facts::end_of_all(&streamed.outcomes, now)));
         for (run, end, ending) in ends {
-            let counts = ending.wait()?.counts;
+            let Ended { counts, masked } = ending.wait()?;
             streamed.counts = [streamed.counts, counts].into_iter().sum();
             note_end(&session, run, &end, counts);
-            noted = noted.and(session.end_run(run, &end, counts));
+            noted = noted.and(session.end_run_with(run, &end, counts, Found { tests: &[], masked }));
         }
         let written = Arc::into_inner(writer).ok_or(StreamError::Services(ServicesError::WriterGone))?.finish();
         streamed.trouble = written.trouble;

@@ -52,6 +52,7 @@ pub(super) struct Containers {
     /// The engine's directory, asked for once.
     root: Option<PathBuf>,
     starts: facts::Starts,
+    pub told: facts::Told,
     /// How far the engine's clock is ahead of ours.
     pub ahead_ns: i64,
 }
@@ -71,7 +72,8 @@ impl Containers {
             boom::Writer::create_in(session.dir(), "records", boom::Options::default()).map_err(FilesError::from)?;
         resumed.name_boom(&boom)?;
         let name = boom.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let writer = Arc::new(ServiceWriter::start(boom, warn).map_err(StreamError::Start)?);
+        let writer = ServiceWriter::start_masked(boom, warn, follow.masks.clone()).map_err(StreamError::Start)?;
+        let writer = Arc::new(writer);
         let sources = Sources::new(Arc::clone(&writer), said).map_err(StreamError::Start)?;
         let meta = session.meta()?;
         for ended in &resumed.ended {
@@ -100,6 +102,7 @@ impl Containers {
             attached,
             root: None,
             starts: facts::Starts::default(),
+            told: facts::Told::default(),
             ahead_ns,
         })
     }
@@ -142,6 +145,7 @@ impl Containers {
             return Ok(());
         }
         let was_known = self.has(&event.id);
+        self.told.hear(event);
         match event.action {
             Action::Removed => self.note_removed(&event.id, engine)?,
             _ => self.look(&event.id, engine).await?,

@@ -1,6 +1,6 @@
 //! What the session's files say of a container, out of what the engine says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use logboom_files::{session::ContainerMeta, timeline::What};
 use logboom_record::{Outcome, RunEnd, Time};
@@ -90,12 +90,34 @@ pub(super) fn what_of(event: &Event, containers: &[ContainerMeta], is_again: boo
     })
 }
 
+/// Which containers were told to end: by `docker stop`, `compose down` and the like.
+#[derive(Debug, Default)]
+pub(super) struct Told(HashSet<String>);
+
+impl Told {
+    /// Takes note of a signal that ends a process, and of a new start.
+    pub fn hear(&mut self, event: &Event) {
+        match &event.action {
+            Action::Started => drop(self.0.remove(&event.id)),
+            Action::Other(word) if word == "kill" && is_ending(event) => drop(self.0.insert(event.id.clone())),
+            _ => {}
+        }
+    }
+}
+
+/// Other signals tell a program something else, as to read its settings again.
+fn is_ending(kill: &Event) -> bool {
+    let signal = kill.attributes.get("signal").map_or("", String::as_str);
+    ["2", "3", "9", "15"].contains(&signal)
+}
+
 /// How a service ended whose last container is this; one that still runs is no more followed.
-pub(super) fn end_of(last: Option<&ContainerMeta>, now: Time) -> RunEnd {
+pub(super) fn end_of(last: Option<&ContainerMeta>, told: &Told, now: Time) -> RunEnd {
     let exit_code = last.and_then(|last| last.exit_code);
     let outcome = match exit_code {
         None => Outcome::Interrupted,
         Some(0) => Outcome::Passed,
+        Some(_) if last.is_some_and(|last| told.0.contains(&last.id)) => Outcome::Interrupted,
         Some(_) => Outcome::Failed,
     };
     let ended_at = last.and_then(|last| last.ended_at).unwrap_or(now);

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
+/// On a container that a test session has started: the name of the service that it is.
+pub const TEST_SERVICE: &str = "logboom.service";
 /// `True` on a container of `compose run`, `False` on others; the same in v1 and v2.
 pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 
@@ -74,7 +76,7 @@ impl ServiceKey {
                 let number = labels.get(NUMBER).and_then(|number| number.parse().ok()).unwrap_or(1);
                 ServiceKey::Compose { project: project.clone(), service: service.clone(), number }
             }
-            _ => ServiceKey::Named(name.to_owned()),
+            _ => ServiceKey::Named(labels.get(TEST_SERVICE).map_or(name, String::as_str).to_owned()),
         }
     }
 
@@ -153,6 +155,11 @@ mod tests {
         for one_off in ["True", "true"] {
             assert_eq!(ServiceKey::of("shop_web_run_1f", &web("1", one_off)).name(), "shop_web_run_1f");
         }
+    }
+
+    #[test]
+    fn a_container_of_a_test_session_is_called_as_its_service() {
+        assert_eq!(ServiceKey::of("logboom-1f-cache", &labels(&[(TEST_SERVICE, "cache")])).name(), "cache");
     }
 
     #[test]

@@ -45,12 +45,19 @@ impl Since {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::masks::Masks;
     use crate::{docker::select::Selection, engine::Host};
     use logboom_record::Time;
 
     fn since(micros: Option<i64>, until_exit: bool) -> Since {
         let host: Host = "unix:///x.sock".parse().unwrap();
-        let follow = Follow { host, selection: Selection::default(), since: micros.map(Time::from_micros), until_exit };
+        let follow = Follow {
+            host,
+            selection: Selection::default(),
+            since: micros.map(Time::from_micros),
+            until_exit,
+            masks: Masks::default(),
+        };
         let mut since = Since::of(&follow, 0);
         since.note_there("old");
         since
@@ -67,7 +74,8 @@ mod tests {
     fn it_is_compared_with_the_engines_clock() {
         let host: Host = "unix:///x.sock".parse().unwrap();
         let selection = Selection::default();
-        let follow = Follow { host, selection, since: Some(Time::from_micros(7)), until_exit: true };
+        let follow =
+            Follow { host, selection, since: Some(Time::from_micros(7)), until_exit: true, masks: Masks::default() };
         let mut since = Since::of(&follow, -3_000);
         since.note_there("old");
         assert_eq!(since.ns_of(&container("old", "running", 0)), Some(4_000));

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery, Listed},
+    masks::Masks,
     services::ServicesError,
 };
 
@@ -61,6 +62,8 @@ pub struct Follow {
     pub since: Option<Time>,
     /// End when all of them have ended.
     pub until_exit: bool,
+    /// What is not kept of what they print.
+    pub masks: Masks,
 }
 
 /// Why containers cannot be followed.

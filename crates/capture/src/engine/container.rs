@@ -1,6 +1,6 @@
 //! What an engine says of a container: the members that logboom uses, each of which may be absent.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
@@ -31,8 +31,23 @@ pub struct Container {
     pub auto_remove: bool,
     /// How often its restart policy has started it again.
     pub restart_count: u32,
+    /// Its addresses in the networks of the engine's machine.
+    pub addresses: Vec<IpAddr>,
+    /// Its TCP ports that the engine's machine has, too.
+    pub published: Vec<Published>,
     /// How it is doing.
     pub state: State,
+}
+
+/// A TCP port of a container that the engine's machine passes on to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The container's port.
+    pub port: u16,
+    /// The address on the engine's machine; 0.0.0.0 or :: is every one.
+    pub host_address: IpAddr,
+    /// The port on the engine's machine.
+    pub host_port: u16,
 }
 
 impl Container {
@@ -131,6 +146,8 @@ pub(super) fn container_of(json: &[u8]) -> serde_json::Result<Container> {
         log_path: Some(PathBuf::from(wire.log_path)).filter(|path| !path.as_os_str().is_empty()),
         auto_remove,
         restart_count: wire.restart_count,
+        addresses: wire.network_settings.addresses(),
+        published: wire.network_settings.published(),
         state: state_of(wire.state),
     })
 }
@@ -211,7 +228,58 @@ struct ContainerWire {
     log_path: String,
     #[serde(default)]
     restart_count: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    network_settings: NetworkSettings,
     state: WireState,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct NetworkSettings {
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+    #[serde(deserialize_with = "or_default")]
+    networks: BTreeMap<String, Network>,
+    /// By `6379/tcp`; null where a port is not published.
+    #[serde(deserialize_with = "or_default")]
+    ports: BTreeMap<String, Option<Vec<Binding>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Network {
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Binding {
+    host_ip: String,
+    host_port: String,
+}
+
+impl NetworkSettings {
+    fn addresses(&self) -> Vec<IpAddr> {
+        let all = self.networks.values().map(|network| &network.ip_address).chain([&self.ip_address]);
+        let mut addresses: Vec<IpAddr> = all.filter_map(|text| text.parse().ok()).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+    }
+
+    fn published(&self) -> Vec<Published> {
+        let of_port = |(name, bindings): (&String, &Option<Vec<Binding>>)| {
+            let port = name.strip_suffix("/tcp")?.parse().ok()?;
+            let bindings = bindings.iter().flatten().filter_map(move |binding| {
+                // An empty address is every one.
+                let host_address = binding.host_ip.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                Some(Published { port, host_address, host_port: binding.host_port.parse().ok()? })
+            });
+            Some(bindings.collect::<Vec<_>>())
+        };
+        self.ports.iter().filter_map(of_port).flatten().collect()
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -288,7 +356,9 @@ mod tests {
               "Error":"no","StartedAt":"2026-11-27T00:00:01Z","FinishedAt":"0001-01-01T00:00:00Z",
               "Health":{"Status":"healthy","FailingStreak":0,"Log":null}},
             "HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"10m"}},"AutoRemove":true},
-            "Config":{"Tty":true,"Image":"busybox:local","Labels":{"a":"b"}}}"#;
+            "Config":{"Tty":true,"Image":"busybox:local","Labels":{"a":"b"}},
+            "NetworkSettings":{"IPAddress":"","Ports":{"53/udp":[{"HostIp":"","HostPort":"53"}],"80/tcp":null,
+              "6379/tcp":[{"HostIp":"127.0.0.1","HostPort":"32768"}]},"Networks":{"n":{"IPAddress":"172.18.0.2"},"m":{"IPAddress":""}}}}"#;
         let want = Container {
             id: "ab12".into(),
             name: "web".into(),
@@ -301,6 +371,8 @@ mod tests {
             log_path: Some("/var/lib/docker/containers/ab12/ab12-json.log".into()),
             auto_remove: true,
             restart_count: 2,
+            addresses: vec![[172, 18, 0, 2].into()],
+            published: vec![Published { port: 6379, host_address: [127, 0, 0, 1].into(), host_port: 32768 }],
             state: State {
                 status: "running".into(),
                 running: true,

@@ -4,14 +4,14 @@
 //! before whatever may make the boom file write a block. It also says how far the text logs go, which may be behind: what is
 //! missing there is made from the records after a kill, and what is beyond it is of no record.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use logboom_boom as boom;
 use logboom_files::{session::Counts, with_causes};
 use logboom_record::{Flags, Kind, Level, RunEnd, RunId, Stream, Time};
 
 use super::{
-    NewService, Written,
+    Ended, NewService, Written,
     checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
     errors::{ErrorLines, Pace},
     feed::{Delivery, Lost, Piece, Place, Reached, Source},
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     lines::Part,
+    masks::Masks,
     writer::{RunText, Trouble},
 };
 
@@ -61,6 +62,7 @@ pub(super) struct Out {
     spare: Vec<u8>,
     boot: Boot,
     error_lines: ErrorLines,
+    pub(super) masks: Masks,
     pub(super) trouble: Trouble,
     /// What the services came to that have ended.
     pub(super) ended: Vec<(RunId, Counts)>,
@@ -82,6 +84,8 @@ struct Service {
     is_dirty: bool,
     is_unsynced: bool,
     errors: Pace,
+    /// How much fitted a pattern of what is secret.
+    masked: u64,
 }
 
 impl Service {
@@ -111,7 +115,7 @@ impl Service {
 }
 
 impl Out {
-    pub(super) fn new(boom: boom::Writer, text_syncs: TextSyncs, trouble: Trouble) -> Out {
+    pub(super) fn new(boom: boom::Writer, text_syncs: TextSyncs, trouble: Trouble, masks: Masks) -> Out {
         let error_lines = ErrorLines::new(boom.path().parent().unwrap_or(Path::new(".")));
         Out {
             error_lines,
@@ -127,6 +131,7 @@ impl Out {
             checkpoint: Vec::new(),
             spare: Vec::new(),
             boot: this_boot(),
+            masks,
             trouble,
             ended: Vec::new(),
             left: Vec::new(),
@@ -157,6 +162,7 @@ impl Out {
             is_dirty: false,
             is_unsynced: false,
             errors: Pace::default(),
+            masked: 0,
         };
         self.services.resize_with(number as usize + 1, || None);
         self.services[number as usize] = Some(Box::new(service));
@@ -214,14 +220,18 @@ impl Out {
         if part.starts_line {
             *level = service.text.level_of(part.message);
         }
+        let mut message = Cow::Borrowed(part.message);
+        if !self.masks.is_empty() {
+            service.masked += self.masks.mask_patterns(&mut message);
+        }
+        let message = &*message;
         let (stream, flags) = (STREAMS[track], part.flags.with(Flags::LEVEL_GUESSED));
         let Stamp { time, origin_ns: origin_time_ns } = part.time;
-        let record =
-            boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message: part.message, fields: None };
+        let record = boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message, fields: None };
         let level = *level;
-        self.push(number, &record, Some(track));
+        self.push(number, &record, Some((track, part.message.len())));
         if part.starts_line && level >= Level::Error {
-            self.note_error(number, time, part.message);
+            self.note_error(number, time, message);
         }
     }
 
@@ -243,9 +253,9 @@ impl Out {
         self.push(number, &record, None);
     }
 
-    /// Puts a record where it belongs; one of output is of a track.
+    /// Puts a record where it belongs; one of output is of a track, and had so many bytes when it came.
     #[inline]
-    fn push(&mut self, number: u32, record: &boom::NewRecord<'_>, track: Option<usize>) {
+    fn push(&mut self, number: u32, record: &boom::NewRecord<'_>, track: Option<(usize, usize)>) {
         let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         match self.boom.push_in_block(service.slot, record) {
             Ok(Some(_)) => {}
@@ -254,8 +264,8 @@ impl Out {
         }
         let Some(service) = self.services.get_mut(number as usize).and_then(Option::as_deref_mut) else { return };
         let boom::NewRecord { stream, level, flags, time, message, .. } = *record;
-        if let Some(track) = track {
-            let bytes = message.len() + usize::from(flags.ends_line_with_newline());
+        if let Some((track, came)) = track {
+            let bytes = came + usize::from(flags.ends_line_with_newline());
             service.tracks[track].wrote(bytes, flags.has(Flags::CONTINUED), level);
         }
         if !std::mem::replace(&mut service.is_dirty, true) {
@@ -293,16 +303,17 @@ impl Out {
     }
 
     /// Ends a service, all of which is in records. Tells what it came to.
-    pub(super) fn end(&mut self, number: u32, end: &RunEnd) -> Counts {
+    pub(super) fn end(&mut self, number: u32, end: &RunEnd) -> Ended {
         self.set_checkpoint_before_block();
         let Some(service) = self.services.get_mut(number as usize).and_then(Option::take) else {
-            return Counts::default();
+            return Ended::default();
         };
+        let masked = service.masked;
         self.boom.end_run(service.slot, end);
         self.live.retain(|live| *live != number);
         let counts = self.finish_service(number, *service);
         self.flush();
-        counts
+        Ended { counts, masked }
     }
 
     fn finish_service(&mut self, number: u32, mut service: Service) -> Counts {

@@ -92,8 +92,13 @@ impl Engine {
         (self.delivered, self.file) = (first.saturating_sub(further), None);
     }
 
-    fn printed(&self, stream: Stream) -> Vec<u8> {
-        self.pieces.iter().filter(|(of, _)| *of == stream).flat_map(|(_, bytes)| bytes).copied().collect()
+    /// What it printed, with stars in the place of what is secret.
+    fn printed(&self, stream: Stream, masks: &Masks) -> Vec<u8> {
+        let pieces = self.pieces.iter().filter(|(of, _)| *of == stream);
+        let printed: Vec<u8> = pieces.flat_map(|(_, bytes)| bytes).copied().collect();
+        let mut masked = printed.clone();
+        masks.values_in(&printed).for_each(|found| masked[found].fill(b'*'));
+        masked
     }
 
     /// Which piece has the byte at this offset of the stream.
@@ -112,6 +117,7 @@ struct Fixture {
     _dir: tempfile::TempDir,
     session: Session,
     block_bytes: usize,
+    masks: Masks,
 }
 
 fn run_of(number: u32) -> RunId {
@@ -124,12 +130,12 @@ fn begin(worker: &mut Worker, number: u32, service: NewService, source: Source) 
 }
 
 impl Fixture {
-    fn new(block_bytes: usize) -> Fixture {
+    fn new(block_bytes: usize, masks: Masks) -> Fixture {
         let dir = tempfile::tempdir().unwrap();
         let now = Time::from_micros(0);
         let new = NewSession { name: "x".into(), labels: BTreeMap::new(), open: true, user: None, now };
         let session = Session::create(&DataDir::at(dir.path()), new).unwrap();
-        Fixture { _dir: dir, session, block_bytes }
+        Fixture { _dir: dir, session, block_bytes, masks }
     }
 
     fn boom(&self) -> boom::Writer {
@@ -139,7 +145,7 @@ impl Fixture {
 
     fn start(&self) -> Worker {
         let boom = self.boom();
-        let mut worker = worker(boom);
+        let mut worker = worker(boom, self.masks.clone());
         for number in 0..SERVICES as u32 {
             let (file, name) = self.session.claim_named("web").unwrap();
             let text = TextWriter::new(file, &self.session.dir().join(&name));
@@ -159,7 +165,7 @@ impl Fixture {
         let resumed = resume(&self.session).unwrap();
         let boom = self.boom();
         resumed.name_boom(&boom).unwrap();
-        let (mut worker, mut sources) = (worker(boom), Vec::new());
+        let (mut worker, mut sources) = (worker(boom, self.masks.clone()), Vec::new());
         for (service, number) in resumed.services.into_iter().zip(0..) {
             assert_eq!(service.service.run, run_of(number));
             let none = Source::new(ContainerId([number as u8; 16]), SourceKind::LogFile);
@@ -198,14 +204,14 @@ impl Fixture {
     }
 }
 
-fn worker(boom: boom::Writer) -> Worker {
+fn worker(boom: boom::Writer, masks: Masks) -> Worker {
     let (_, outlet) = queue::queue();
     let trouble = Trouble::new(Box::new(|why| panic!("{why}")));
-    Worker::new(outlet, Out::new(boom, TextSyncs::start(|| {}).unwrap(), trouble))
+    Worker::new(outlet, Out::new(boom, TextSyncs::start(|| {}).unwrap(), trouble, masks))
 }
 
-/// Every record, each once and in order: the bytes as printed, and what is said of them.
-fn check_records(records: &[Record], engine: &Engine) {
+/// Every record, each once and in order: the bytes as printed, but for secrets, and what is said of them.
+fn check_records(records: &[Record], engine: &Engine, masks: &Masks) {
     assert!(records.iter().map(|record| record.seq).eq(1..=records.len() as u64));
     for stream in [Stream::Stdout, Stream::Stderr] {
         let (mut back, mut open): (Vec<u8>, Option<&Record>) = (Vec::new(), None);
@@ -219,7 +225,7 @@ fn check_records(records: &[Record], engine: &Engine) {
             back.extend(record.flags.ends_line_with_newline().then_some(b'\n'));
             open = if record.flags.has(Flags::CONTINUED) { open.or(Some(record)) } else { None };
         }
-        assert_eq!(String::from_utf8(back).unwrap(), String::from_utf8(engine.printed(stream)).unwrap());
+        assert_eq!(String::from_utf8(back).unwrap(), String::from_utf8(engine.printed(stream, masks)).unwrap());
     }
 }
 
@@ -261,8 +267,10 @@ proptest! {
         further in 0usize..4,
         text_lag in prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(3_600))],
         disorder in prop_oneof![2 => Just(0), 1 => 1..PART_OFFSETS],
+        values in prop_oneof![Just(&[][..]), Just(&["abca", "bcbca"][..])],
     ) {
-        let fixture = Fixture::new(block_bytes);
+        let masks = Masks::new(values.iter().map(|value| value.as_bytes()), &[]).unwrap();
+        let fixture = Fixture::new(block_bytes, masks.clone());
         let mut worker = fixture.start();
         worker.text_lag = text_lag;
         let mut engines: [Engine; SERVICES] = Default::default();
@@ -301,7 +309,7 @@ proptest! {
         prop_assert_eq!(written.trouble, None);
         for (engine, number) in engines.iter().zip(0..) {
             let records = fixture.records(number);
-            check_records(&records, engine);
+            check_records(&records, engine, &masks);
             check_text(&fixture, number, &records);
             let lines = records.iter().filter(|record| !record.flags.has(Flags::CONTINUED)).count() as u64;
             let counts = written.services[number as usize].1;

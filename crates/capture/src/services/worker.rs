@@ -3,18 +3,23 @@
 //! Its times are those of the writer of one run while there are few services. With more of them the pause between flushes grows,
 //! for each has its bytes in the checkpoint, and text logs lag behind: they cost a write(2) each.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use logboom_record::{RunEnd, Stream, Time};
 
 use super::{
     Ended, Written,
     feed::{Delivery, Lost, Source},
+    held::Held,
     out::{Out, Stamp},
     queue::{Batch, Item, Outlet, Request},
 };
 use crate::{
     lines::{Part, Splitter},
+    masks::Masks,
     writer::{FLUSH_AFTER, FLUSH_PAUSE, FlushClock, OpenStream},
 };
 
@@ -37,6 +42,7 @@ pub(super) struct Worker {
     /// Those with an unfinished line.
     unfinished: Vec<u32>,
     out: Out,
+    masks: Arc<Masks>,
     clock: FlushClock,
     /// How long text logs may lag behind, and when they did not.
     pub(super) text_lag: Duration,
@@ -47,6 +53,7 @@ pub(super) struct Worker {
 #[derive(Default)]
 struct Service {
     streams: [OpenStream<Stamp>; 2],
+    held: [Held; 2],
     is_unfinished: bool,
 }
 
@@ -54,7 +61,8 @@ impl Worker {
     pub(super) fn new(queue: Outlet, out: Out) -> Worker {
         let now = Instant::now();
         let (clock, text_lag, last_texts) = (FlushClock::new(now), Duration::ZERO, now);
-        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, clock, text_lag, last_texts }
+        let masks = Arc::new(out.masks.clone());
+        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, masks, clock, text_lag, last_texts }
     }
 
     /// Works until it is asked to end.
@@ -135,7 +143,7 @@ impl Worker {
             let track = usize::from(piece.stream == Stream::Stderr);
             let skip = self.out.begin_piece(number, track, piece);
             let stamp = Stamp { time: delivery.time, origin_ns: piece.origin_time_ns };
-            self.write(number, track, |splitter, take| splitter.push(&bytes[skip.min(bytes.len())..], stamp, take));
+            self.write_bytes(number, track, &bytes[skip.min(bytes.len())..], stamp);
             looked_at += bytes.len() + PIECE_BYTES;
             if looked_at >= LOOK_EVERY_BYTES {
                 looked_at = 0;
@@ -144,6 +152,19 @@ impl Worker {
         }
         self.out.pass(number, delivery.reached);
         self.note_unfinished(number);
+    }
+
+    #[inline]
+    fn write_bytes(&mut self, number: u32, track: usize, bytes: &[u8], stamp: Stamp) {
+        if self.masks.is_empty() {
+            return self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
+        }
+        let mut held = std::mem::take(&mut self.services[number as usize].held[track]);
+        let masks = Arc::clone(&self.masks);
+        held.push(&masks, bytes, stamp, |bytes, stamp| {
+            self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
+        });
+        self.services[number as usize].held[track] = held;
     }
 
     #[inline]
@@ -160,6 +181,12 @@ impl Worker {
 
     fn finish_lines(&mut self, number: u32) {
         for track in 0..2 {
+            let mut held = std::mem::take(&mut self.services[number as usize].held[track]);
+            let masks = Arc::clone(&self.masks);
+            held.finish(&masks, |bytes, stamp| {
+                self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
+            });
+            self.services[number as usize].held[track] = held;
             self.write(number, track, |splitter, take| splitter.finish(take));
         }
     }
@@ -171,11 +198,12 @@ impl Worker {
 
     fn end(&mut self, number: u32, end: &RunEnd) -> Ended {
         self.finish_lines(number);
-        self.services[number as usize] = Service::default();
-        let counts = self.out.end(number, end);
+        let service = std::mem::take(&mut self.services[number as usize]);
+        let mut ended = self.out.end(number, end);
+        ended.masked += service.held.iter().map(|held| held.count).sum::<u64>();
         self.clock.flushed();
         self.set_pace(self.out.live() as u32);
-        Ended { counts }
+        ended
     }
 
     /// Sees to it that what is unfinished becomes a part in time.

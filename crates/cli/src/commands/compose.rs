@@ -22,9 +22,10 @@ use logboom_capture::{
         streamer::{Follow, LogStreamer, StreamError},
     },
     engine::Host,
+    masks::Masks,
     open_files::OpenFiles,
 };
-use logboom_files::{session::Counts, with_causes};
+use logboom_files::{Session, session::Counts, with_causes};
 use logboom_record::Time;
 
 use crate::{
@@ -78,6 +79,8 @@ pub struct Compose {
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
+    masking: Masking,
+    #[command(flatten)]
     running: Running,
     /// Compose's command and its arguments: up, run, build, ..
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["COMMAND", "ARG"], num_args = 1..)]
@@ -95,17 +98,20 @@ impl Compose {
         let arguments = Arguments::of(&words);
         let project = arguments.concerns_services().then(|| self.project_of(flavour, &arguments)).flatten();
         self.naming.labels.extend(project.iter().map(|project| (PROJECT.to_owned(), project.clone())));
-        let beside = Beside { flavour, arguments, project, engine: self.engine.clone(), now };
+        let masks = self.masking.masks()?;
+        let beside =
+            Beside { flavour, arguments, project, engine: self.engine.clone(), since: now, masks: masks.clone() };
         let command = flavour.command(words);
         let Compose { naming, keeping, running, .. } = &self;
-        let (masks, junit) = (Masking::default().masks()?, &JunitFiles::default());
+        let junit = &JunitFiles::default();
         let supervise =
             Supervise { global, naming, keeping, masks, junit, running, called: Some(CALLED), words: &command };
-        let exit = supervise.run_by(
+        let over = supervise.run_by(
             Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
             |config| self.joining.target(config, now),
             now,
         )?;
+        let exit = over.exit;
         if exit == Exit::Code(0) {
             self.tell_of_services(&beside);
         }
@@ -146,7 +152,7 @@ impl Compose {
 }
 
 /// Which compose there is.
-fn flavour() -> Option<&'static Flavour> {
+pub fn flavour() -> Option<&'static Flavour> {
     let version = |flavour: &Flavour| {
         let printed = output_of(flavour.command(flavour.version.iter().map(OsString::from)), None)?;
         Some(String::from_utf8_lossy(&printed).into_owned())
@@ -187,12 +193,19 @@ fn name_in(json: &[u8]) -> Option<String> {
 }
 
 /// What goes on beside compose.
-struct Beside {
-    flavour: &'static Flavour,
-    arguments: Arguments,
-    project: Option<String>,
-    engine: EngineAt,
-    now: Time,
+pub struct Beside {
+    /// Which compose it is.
+    pub flavour: &'static Flavour,
+    /// Its arguments.
+    pub arguments: Arguments,
+    /// The project, where it is known.
+    pub project: Option<String>,
+    /// The engine, where compose's arguments do not say it.
+    pub engine: EngineAt,
+    /// From when on containers are of interest.
+    pub since: Time,
+    /// What is not kept.
+    pub masks: Masks,
 }
 
 impl Beside {
@@ -201,7 +214,7 @@ impl Beside {
         spec.env.extend(self.engine.host.iter().map(|host| (DOCKER_HOST.into(), host.into())));
         let Some(recording) = recording else { return (command::run(&spec, sink), Counts::default()) };
         spec.open_files = Some(OpenFiles::raise());
-        let streamer = self.follow(recording);
+        let streamer = self.follow_if_possible(recording);
         let services = streamer.as_ref().zip(self.project.clone());
         let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
             Services::new(recording.session().clone(), self.flavour, project, streamer.stopper())
@@ -212,17 +225,25 @@ impl Beside {
     }
 
     /// Follows the services. Where that cannot be compose runs all the same: it may need no engine, and else says itself that there is none.
-    fn follow(&self, recording: &Recording) -> Option<LogStreamer> {
-        let project = self.project.as_ref()?;
-        let started = self.host().and_then(|host| {
-            let follow = Follow { host, selection: self.selection(project), since: Some(self.now), until_exit: false };
-            LogStreamer::start(recording.session(), follow, tell)
-        });
+    fn follow_if_possible(&self, recording: &Recording) -> Option<LogStreamer> {
+        let started = self.follow(self.project.as_ref()?, recording.session());
         started.map_err(|error| warn(&anyhow::Error::from(error).context("the services are not followed"))).ok()
     }
 
+    /// Follows the services of this project.
+    pub fn follow(&self, project: &str, session: &Session) -> Result<LogStreamer, StreamError> {
+        let follow = Follow {
+            host: self.host()?,
+            selection: self.selection(project),
+            since: Some(self.since),
+            until_exit: false,
+            masks: self.masks.clone(),
+        };
+        LogStreamer::start(session, follow, tell)
+    }
+
     /// The engine that compose uses.
-    fn host(&self) -> Result<Host, StreamError> {
+    pub fn host(&self) -> Result<Host, StreamError> {
         let env: &dyn Fn(&str) -> Option<OsString> = &|name| self.variable(name);
         let last = |names: &[&str]| self.arguments.values(names).last().map(|value| (*value).to_owned());
         let host = match (last(&["--host", "-H"]), last(&["--context", "-c"])) {
@@ -254,7 +275,7 @@ impl Beside {
 }
 
 /// Ends following; how much was kept.
-fn stop(streamer: LogStreamer) -> Counts {
+pub fn stop(streamer: LogStreamer) -> Counts {
     match streamer.stop() {
         Ok(streamed) => {
             streamed.trouble.iter().for_each(|why| tell(&format!("not all could be kept: {why}")));

@@ -31,7 +31,7 @@ use crate::{
     args::Global,
     exit::Exit,
     human,
-    options::{EngineAt, IdFile, Joining},
+    options::{EngineAt, IdFile, Joining, Masking},
     place,
     say::{say, tell},
     shown::{Reader, Showing, Shown},
@@ -76,6 +76,8 @@ pub struct Docker {
     engine: EngineAt,
     #[command(flatten)]
     joining: Joining,
+    #[command(flatten)]
+    masking: Masking,
     /// What to call the session [docker]
     #[arg(long, value_name = "NAME", conflicts_with = "session")]
     name: Option<String>,
@@ -144,7 +146,7 @@ impl Docker {
         }
         let host = self.engine.host()?;
         let since = self.since.map(|since| since.at(now));
-        Ok(Follow { host, selection, since, until_exit: self.until_exit })
+        Ok(Follow { host, selection, since, until_exit: self.until_exit, masks: self.masking.masks()? })
     }
 
     /// The session that was asked for or is around us, or that a killed one followed the same containers into, or a new one, and

@@ -22,7 +22,7 @@ use crate::{
     exit::Exit,
     options::{Joining, Keeping, Masking, Naming},
     place,
-    recording::{NewRun, Recording, warn},
+    recording::{NewRun, Recording, Role, warn},
     supervise::not_passed_on,
 };
 
@@ -52,6 +52,7 @@ impl Pipe {
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
         let target = self.joining.target(&config, now)?;
         let new = NewRun {
+            role: Role::Command,
             program: OsStr::new("pipe"),
             words: &[],
             name: self.naming.name.clone(),

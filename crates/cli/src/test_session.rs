@@ -1,0 +1,270 @@
+//! A test session: services are started and waited for, tests run, and all is taken down again, in one session.
+//!
+//! logboom itself is a run of it, the first: what it did and why stands in the lines of that run, among those of the others, and the
+//! session ends with it, or is lost with it. The hard part is to take down whatever was started, however the rest went: what is
+//! started is entered among the services before it is, and signals are only looked at between steps.
+
+mod chore;
+mod dind;
+mod interrupts;
+mod program;
+mod services;
+mod waiting;
+
+use std::{ffi::OsString, io, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use logboom_capture::{
+    command::{self, Spec},
+    masks::Masks,
+};
+use logboom_files::{
+    DataDir, Session,
+    config::{Config, OnTerminal},
+    session::{Counts, ended},
+};
+use logboom_record::{Level, Outcome, RunEnd, RunId, Time};
+
+pub use interrupts::Interrupts;
+use services::Started;
+
+use crate::{
+    args::Global,
+    exit::{Exit, WRAPPER_FAILED},
+    human,
+    junit_files::JunitFiles,
+    options::{EngineAt, Keeping, Masking, Naming, Running},
+    place,
+    recording::{NewRun, Recording, Role, Target},
+    say::{say, tell},
+    supervise::{Over, Supervise},
+};
+
+/// So many of the last lines of what failed are shown.
+const LAST_LINES: usize = 10;
+
+/// What a test session is told.
+pub struct Setting<'a> {
+    /// Options of every command.
+    pub global: &'a Global,
+    /// What it is called.
+    pub naming: Naming,
+    /// What is kept, and said.
+    pub keeping: &'a Keeping,
+    /// What is not kept.
+    pub masking: Masking,
+    /// Which engine.
+    pub engine: EngineAt,
+    /// How long services may take to become ready.
+    pub wait_max: Duration,
+    /// The command line, as it is noted.
+    pub words: &'a [OsString],
+}
+
+/// A command of a session, and how it runs.
+pub struct Step<'a> {
+    /// What it is called; its program if left out.
+    pub name: Option<String>,
+    /// The command.
+    pub words: &'a [OsString],
+    /// Where it runs; where we do if left out.
+    pub cwd: Option<PathBuf>,
+    /// What its environment gains.
+    pub env: Vec<(OsString, OsString)>,
+    /// Which files tell of its tests.
+    pub junit: &'a JunitFiles,
+    /// How else.
+    pub running: &'a Running,
+    /// Facts about it.
+    pub labels: Vec<(String, String)>,
+}
+
+/// A test session that goes on.
+pub struct TestSession<'a> {
+    setting: Setting<'a>,
+    data: DataDir,
+    masks: Masks,
+    recording: Recording,
+    run: RunId,
+    interrupts: Interrupts,
+    began: Time,
+    started: Vec<Started>,
+    /// The engine within a container, where all runs in one.
+    inner_host: Option<String>,
+}
+
+/// Why the tests were not run.
+pub enum Stopped {
+    /// A signal came.
+    Interrupted(i32),
+    /// Something failed; what was printed last where it did.
+    Failed(anyhow::Error, Vec<String>),
+}
+
+impl From<anyhow::Error> for Stopped {
+    fn from(error: anyhow::Error) -> Stopped {
+        Stopped::Failed(error, Vec::new())
+    }
+}
+
+impl<'a> TestSession<'a> {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Where it cannot be written; nothing was started then.
+    pub fn begin(
+        setting: Setting<'a>,
+        target: impl FnOnce(&Config) -> Result<Target>,
+        now: Time,
+    ) -> Result<TestSession<'a>> {
+        let config = place::config(&Running::default().flags(setting.global))?;
+        let masks = setting.masking.masks()?;
+        let interrupts = Interrupts::watch().context("cannot wait for signals")?;
+        let data = config.data_dir();
+        let new = NewRun {
+            role: Role::Conductor,
+            program: "logboom".as_ref(),
+            words: setting.words,
+            name: setting.naming.name.clone(),
+            labels: setting.naming.labels.iter().cloned().collect(),
+            boom: true,
+            masks: masks.clone(),
+            now,
+        };
+        let recording = Recording::start(&data, target(&config)?, &new).context("the session cannot be kept")?;
+        setting.naming.id_file.try_write(&recording);
+        let run = recording.run();
+        Ok(TestSession {
+            setting,
+            data,
+            masks,
+            recording,
+            run,
+            interrupts,
+            began: now,
+            started: Vec::new(),
+            inner_host: None,
+        })
+    }
+
+    fn session(&self) -> &Session {
+        self.recording.session()
+    }
+
+    /// The last 8 digits of the session's id, which name what is made for it.
+    fn short(&self) -> &str {
+        self.session().id().short()
+    }
+
+    /// Notes what happens, and says it where logboom may speak.
+    pub fn tell(&self, level: Level, text: &str) {
+        self.note(level, text);
+        if self.setting.keeping.may_speak() {
+            tell(text);
+        }
+    }
+
+    fn note(&self, level: Level, text: &str) {
+        self.recording.intake().note(Time::now(), level, self.masks.mask_str(text));
+    }
+
+    /// The signal that asked for the end.
+    pub fn interrupted(&self) -> Option<i32> {
+        self.interrupts.signal()
+    }
+
+    /// Runs a command of the session to its end.
+    ///
+    /// # Errors
+    /// Where its settings are wrong.
+    pub fn run(&self, step: &Step<'_>) -> Result<Over> {
+        let naming = Naming { name: step.name.clone(), labels: step.labels.clone(), ..Naming::default() };
+        let keeping = Keeping { summary: OnTerminal::Never, ..self.setting.keeping.clone() };
+        let supervise = Supervise {
+            global: self.setting.global,
+            naming: &naming,
+            keeping: &keeping,
+            masks: self.masks.clone(),
+            junit: step.junit,
+            running: step.running,
+            called: None,
+            words: step.words,
+        };
+        let runner = |spec: &Spec, sink: _, _: Option<&Recording>| {
+            let mut spec = Spec { cwd: step.cwd.clone(), ..spec.clone() };
+            spec.env.extend(self.engine_env().into_iter().chain(step.env.clone()));
+            (command::run(&spec, sink), Counts::default())
+        };
+        supervise.run_by(Box::new(runner), |_| Ok(self.target()), Time::now())
+    }
+
+    /// Where its commands go.
+    fn target(&self) -> Target {
+        Target::Given(self.session().clone(), Some(self.run))
+    }
+
+    /// What leads programs to the engine that is meant, where it is not their own choice.
+    fn engine_env(&self) -> Vec<(OsString, OsString)> {
+        let host = self.inner_host.as_ref().or(self.setting.engine.host.as_ref());
+        host.map(|host| ("DOCKER_HOST".into(), host.into())).into_iter().collect()
+    }
+
+    /// Takes down all that was started, and ends as the tests did.
+    ///
+    /// # Errors
+    /// Where the tests were not run: says why.
+    pub fn end(mut self, tests: Result<Over, Stopped>) -> Exit {
+        let over = tests.unwrap_or_else(|why| self.not_run(why));
+        self.take_down();
+        let end = RunEnd { ended_at: Time::now(), ..over.end };
+        let TestSession { setting, recording, began, .. } = self;
+        let session = recording.session().clone();
+        recording.finish(&end);
+        if setting.keeping.may_speak() {
+            let counts = session.meta().map(|meta| meta.counts()).unwrap_or_default();
+            let took = human::between(began, end.ended_at);
+            say(format_args!("{}; logboom show {}", human::summary(&end, took, &counts), session.id().short()));
+        }
+        over.exit
+    }
+
+    /// Says why; that is logboom's failure, and nobody's output that it could be mixed with.
+    fn not_run(&self, why: Stopped) -> Over {
+        match why {
+            Stopped::Interrupted(signal) => {
+                let mut end = ended(Outcome::Interrupted, Time::now());
+                end.signal = Some(signal);
+                Over { exit: Exit::Signal(signal), end }
+            }
+            Stopped::Failed(error, lines) => {
+                let text = logboom_files::with_causes(error.as_ref());
+                self.note(Level::Error, &text);
+                tell(&text);
+                lines.iter().for_each(|line| tell(&format!("  {line}")));
+                let mut end = ended(Outcome::Failed, Time::now());
+                end.exit_code = Some(i32::from(WRAPPER_FAILED));
+                Over { exit: Exit::Code(WRAPPER_FAILED), end }
+            }
+        }
+    }
+
+    /// The last lines of a text log of the session.
+    fn last_lines(&self, text_log: &str) -> Vec<String> {
+        last_lines(&self.session().dir().join(text_log)).unwrap_or_default()
+    }
+}
+
+/// The messages of the last lines of a text log.
+fn last_lines(path: &std::path::Path) -> io::Result<Vec<String>> {
+    use std::io::{Read, Seek, SeekFrom};
+    const BYTES: u64 = 16 << 10;
+    let mut file = std::fs::File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(BYTES).read_to_end(&mut bytes)?;
+    let lines = bytes.split(|byte| *byte == b'\n').filter_map(logboom_record::text::TextLine::parse);
+    let lines = lines.map(|line| String::from_utf8_lossy(line.message).trim_end().to_owned());
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+    Ok(lines[lines.len().saturating_sub(LAST_LINES)..].to_vec())
+}

@@ -1,0 +1,276 @@
+//! How services are started, followed and ended.
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use logboom_capture::{
+    compose::arguments::Arguments,
+    docker::{
+        select::{Selection, TEST_SERVICE},
+        streamer::{Follow, LogStreamer},
+    },
+    open_files::OpenFiles,
+    test_spec::{Restart, ServiceSpec, Start},
+    waiting::{Condition, Looker, Wait},
+};
+use logboom_files::session::RunMeta;
+use logboom_record::{Level, Time};
+
+use super::{Stopped, TestSession, chore::Chore, program::Program};
+use crate::{
+    commands::compose::{Beside, flavour, stop},
+    options::EngineAt,
+    say::tell,
+};
+
+/// On a container that a test session has started: the session.
+const TEST_SESSION: &str = "logboom.session";
+/// What compose's own labels say of a container.
+const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+/// How long services of an interrupted session have to end: whoever interrupts a session soon kills it.
+const HURRY: Duration = Duration::from_secs(3);
+
+/// A service that was started, or may have been.
+pub(super) struct Started {
+    pub(super) name: String,
+    /// Which runs of the session it is.
+    pub(super) pick: Pick,
+    pub(super) waits: Vec<Wait>,
+    pub(super) looker: Looker,
+    /// When it was started.
+    pub(super) began: Instant,
+    handle: Handle,
+}
+
+/// Which runs of the session are a service's.
+pub(super) enum Pick {
+    /// Those of a compose project; a condition is for one of its services.
+    Project(String),
+    /// A container.
+    Container,
+    /// A program.
+    Program,
+}
+
+impl Pick {
+    /// Whether a run is the service that is waited for.
+    pub(super) fn has(&self, wait: &Wait, run: &RunMeta) -> bool {
+        let label = |name: &str| run.run.labels.get(name).map(String::as_str);
+        match self {
+            Pick::Project(project) => label("project") == Some(project) && label("service") == Some(&wait.service),
+            Pick::Container => label("container") == Some(&wait.service),
+            Pick::Program => label("service") == Some(&wait.service) && label("project").is_none(),
+        }
+    }
+}
+
+enum Handle {
+    /// Containers that are followed, and what ends them.
+    Containers {
+        follower: LogStreamer,
+        ends: Ends,
+        /// What leads to their engine.
+        env: Vec<(OsString, OsString)>,
+    },
+    Program(Program),
+}
+
+/// How containers are ended.
+enum Ends {
+    Compose { beside: Box<Beside>, words: Vec<OsString>, own: bool },
+    Container { name: String, grace: Duration },
+}
+
+impl TestSession<'_> {
+    /// Starts services in their order, each when those are ready that it comes after, and waits until all are.
+    ///
+    /// # Errors
+    /// [`Stopped`]; what was started is taken down by [`TestSession::end`].
+    pub fn start(&mut self, services: &[ServiceSpec]) -> Result<(), Stopped> {
+        // Each container may need a file.
+        OpenFiles::raise();
+        for service in services {
+            self.wait_for(|started| service.after.contains(&started.name))?;
+            self.note(Level::Info, &format!("starting {}", service.name));
+            match &service.start {
+                Start::Compose { files, project } => self.start_compose(service, files, project.as_deref())?,
+                Start::Container { .. } => self.start_container(service)?,
+                Start::Command(command) => {
+                    let program = self.start_program(service, command)?;
+                    let looker = Looker::of(self.session());
+                    self.enter(service, Pick::Program, looker, Handle::Program(program));
+                }
+            }
+        }
+        self.wait_for(|_| true)
+    }
+
+    fn enter(&mut self, service: &ServiceSpec, pick: Pick, looker: Looker, handle: Handle) {
+        let (name, waits) = (service.name.clone(), service.waits.clone());
+        self.started.push(Started { name, pick, waits, looker, began: Instant::now(), handle });
+    }
+
+    /// The engine that is meant.
+    pub(super) fn engine(&self) -> EngineAt {
+        EngineAt { host: self.inner_host.clone().or(self.setting.engine.host.clone()) }
+    }
+
+    fn start_compose(&mut self, service: &ServiceSpec, files: &[PathBuf], given: Option<&str>) -> Result<(), Stopped> {
+        let Some(flavour) = flavour() else {
+            let why = "there is neither `docker compose` nor `docker-compose`: install docker's compose plugin";
+            return Err(anyhow::anyhow!(why).into());
+        };
+        let project = given.map_or_else(|| self.project_name(files), str::to_owned);
+        let words = files.iter().flat_map(|file| [OsString::from("--file"), file.into()]);
+        let words: Vec<OsString> = words.chain(["--project-name".into(), project.clone().into()]).collect();
+        let up: Vec<OsString> = words.iter().cloned().chain(["up".into(), "--detach".into()]).collect();
+        let arguments = Arguments::of(&up);
+        let (engine, since) = (self.engine(), Time::now());
+        let masks = self.masks.clone();
+        let beside = Beside { flavour, arguments, project: Some(project.clone()), engine, since, masks };
+        let host = beside.host().map_err(anyhow::Error::from)?;
+        let mut looker = Looker::with_engine(self.session(), &host).map_err(anyhow::Error::from)?;
+        let label = format!("{COMPOSE_PROJECT}={project}");
+        if given.is_some() && !looker.containers(&label).map_err(anyhow::Error::from)?.is_empty() {
+            let why = format!(
+                "project {project} has containers already, which would be taken down with the test's own: end them first, or leave the \
+                 project's name out"
+            );
+            return Err(anyhow::anyhow!(why).into());
+        }
+        let follower = beside.follow(&project, self.session()).map_err(anyhow::Error::from)?;
+        let ends = Ends::Compose { beside: Box::new(beside), words, own: given.is_none() };
+        self.note(Level::Info, &format!("its compose project is {project}"));
+        self.enter(
+            service,
+            Pick::Project(project),
+            looker,
+            Handle::Containers { follower, ends, env: self.engine_env() },
+        );
+        self.up(&self.chore("compose up", "compose", flavour.command(up)))?;
+        self.add_waits(&label, Some(COMPOSE_SERVICE))
+    }
+
+    /// Of this session alone: what is up already under the project's usual name is somebody's, and not to be taken down.
+    fn project_name(&self, files: &[PathBuf]) -> String {
+        let dir = files.first().and_then(|file| std::path::absolute(file).ok());
+        let dir =
+            dir.as_ref().and_then(|file| file.parent()?.file_name()).map(|name| name.to_string_lossy().to_lowercase());
+        let is_usual = |byte: &char| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let dir: String = dir.unwrap_or_default().chars().filter(is_usual).collect();
+        format!("{}{}", if dir.is_empty() { String::new() } else { dir + "-" }, self.short())
+    }
+
+    fn start_container(&mut self, service: &ServiceSpec) -> Result<(), Stopped> {
+        let Start::Container { image, command, env, ports, volumes } = &service.start else { return Ok(()) };
+        let option = |name: &str, value: &String| [name.to_owned(), value.clone()];
+        let env = env.iter().flat_map(|(name, value)| option("--env", &format!("{name}={value}")));
+        let ports = ports.iter().flat_map(|port| option("--publish", port));
+        let volumes = volumes.iter().flat_map(|volume| option("--volume", volume));
+        let restart = (service.restart != Restart::No).then(|| option("--restart", &service.restart.to_string()));
+        let options = env.chain(ports).chain(volumes).chain(restart.into_iter().flatten()).collect();
+        self.run_container(service, options, image, command)
+    }
+
+    /// Runs a container, followed from its first line on, and enters it among the services.
+    pub(super) fn run_container(
+        &mut self,
+        service: &ServiceSpec,
+        options: Vec<String>,
+        image: &str,
+        command: &[String],
+    ) -> Result<(), Stopped> {
+        let name = format!("logboom-{}-{}", self.short(), container_part(&service.name));
+        let labels = [(TEST_SESSION, self.session().id().as_str()), (TEST_SERVICE, service.name.as_str())];
+        let labels = labels.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let host = self.engine().host().map_err(anyhow::Error::from)?;
+        let looker = Looker::with_engine(self.session(), &host).map_err(anyhow::Error::from)?;
+        let selection = Selection { labels: labels.to_vec(), ..Selection::default() };
+        let follow = Follow { host, selection, since: Some(Time::now()), until_exit: false, masks: self.masks.clone() };
+        let follower = LogStreamer::start(self.session(), follow, tell).map_err(anyhow::Error::from)?;
+        let ends = Ends::Container { name: name.clone(), grace: service.stop_grace };
+        self.enter(service, Pick::Container, looker, Handle::Containers { follower, ends, env: self.engine_env() });
+        let mut words: Vec<String> = ["docker", "run", "--detach", "--name", &name].map(str::to_owned).to_vec();
+        for (key, value) in labels {
+            words.extend(["--label".to_owned(), format!("{key}={}", value.unwrap_or_default())]);
+        }
+        words.extend(options.into_iter().chain([image.to_owned()]).chain(command.iter().cloned()));
+        let words = words.into_iter().map(OsString::from).collect();
+        self.up(&self.chore(&format!("docker run {}", service.name), "docker", words))?;
+        self.add_waits(&format!("{TEST_SERVICE}={}", service.name), None)
+    }
+
+    pub(super) fn chore(&self, name: &str, called: &'static str, words: Vec<OsString>) -> Chore {
+        Chore { name: name.to_owned(), called, words, env: self.engine_env() }
+    }
+
+    /// A service with a health check for which nothing is to be waited for is waited for until it is healthy.
+    fn add_waits(&mut self, label: &str, service_label: Option<&str>) -> Result<(), Stopped> {
+        let Some(started) = self.started.last_mut() else { return Ok(()) };
+        for container in started.looker.containers(label).map_err(anyhow::Error::from)? {
+            let named = service_label.map_or(Some(&started.name), |label| container.labels.get(label));
+            let Some(service) = named.filter(|_| container.state.health.is_some()) else { continue };
+            if !started.waits.iter().any(|wait| wait.service == *service) {
+                started.waits.push(Wait { service: service.clone(), condition: Condition::Healthy });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all services, those first that were started last, and says what could not be.
+    pub(super) fn take_down(&mut self) {
+        let started = std::mem::take(&mut self.started);
+        for Started { name, handle, .. } in started.into_iter().rev() {
+            self.note(Level::Info, &format!("ending {name}"));
+            let done = match handle {
+                Handle::Program(program) => program.stop(self.interrupted().map(|_| HURRY)),
+                Handle::Containers { follower, ends, env } => {
+                    let done = self.end_containers(ends, &env);
+                    stop(follower);
+                    done
+                }
+            };
+            if let Err(how) = done {
+                let text = format!("{name} could not be taken down: {how}");
+                self.note(Level::Error, &text);
+                tell(&text); // whoever started it has to see to it
+            }
+        }
+    }
+
+    fn end_containers(&self, ends: Ends, env: &[(OsString, OsString)]) -> Result<(), String> {
+        let run =
+            |name: &str, called, words| self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() });
+        match ends {
+            Ends::Compose { beside, words, own } => {
+                let mut down: Vec<OsString> = ["down", "--volumes", "--remove-orphans"].map(OsString::from).to_vec();
+                // Images that compose has built have the project's name, which nobody asks for again.
+                down.extend(own.then(|| ["--rmi".into(), "local".into()]).into_iter().flatten());
+                let hurry = self.interrupted().map(|_| ["--timeout".into(), HURRY.as_secs().to_string().into()]);
+                down.extend(hurry.into_iter().flatten());
+                let words = beside.flavour.command(words.into_iter().chain(down));
+                let said = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+                let done = run("compose down", "compose", words);
+                if done { Ok(()) } else { Err(format!("`{said}` failed")) }
+            }
+            Ends::Container { name, grace } => {
+                let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY)).as_secs().to_string();
+                let docker = |words: &[&str]| ["docker"].iter().chain(words).map(OsString::from).collect();
+                // One that was never made cannot be stopped; it is removed all the same.
+                run("docker stop", "docker", docker(&["stop", "-t", &grace, &name]));
+                let done = run("docker rm", "docker", docker(&["rm", "--force", "--volumes", &name]));
+                if done { Ok(()) } else { Err(format!("`docker rm --force --volumes {name}` failed")) }
+            }
+        }
+    }
+}
+
+/// What the name of a container may have of a service's.
+fn container_part(name: &str) -> String {
+    name.chars().map(|char| if char.is_ascii_alphanumeric() || "_.-".contains(char) { char } else { '_' }).collect()
+}

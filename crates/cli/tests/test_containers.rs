@@ -1,0 +1,274 @@
+//! `logboom run --compose` and `logboom test` with containers of a real engine: started, waited for, followed from the first line, and gone
+//! at the end, however it came.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use common::{
+    Done, Logboom, Running,
+    engine::{Container, IMAGE, docker, make_image},
+    signal, wait_until,
+};
+use serde_json::Value;
+
+/// A directory with a compose file, in which logboom runs.
+struct Project {
+    logboom: Logboom,
+    name: String,
+}
+
+impl Project {
+    fn new(test: &str, services: &str) -> Project {
+        make_image();
+        let project = Project { logboom: Logboom::new(), name: format!("lb{test}{}", std::process::id()) };
+        fs::create_dir_all(project.dir()).unwrap();
+        fs::write(project.file("compose.yml"), format!("version: '2.4'\nservices:\n{services}")).unwrap();
+        project
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.logboom.path(&self.name)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.logboom.command(args);
+        command.current_dir(self.dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// What there is of the projects of this directory: containers, networks and volumes.
+    fn left(&self) -> String {
+        let name = format!("name={}", self.name);
+        let lists = [
+            docker(&["ps", "-aq", "--filter", &name]),
+            docker(&["network", "ls", "-q", "--filter", &name]),
+            docker(&["volume", "ls", "-q", "--filter", &name]),
+            docker(&["images", "-q", &format!("{}*", self.name)]),
+        ];
+        lists.join("")
+    }
+
+    fn runs(&self) -> Vec<(String, String, String)> {
+        let meta: Value =
+            serde_json::from_slice(&fs::read(self.logboom.session_file("session.json")).unwrap()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of = |run: &Value| (text(&run["name"]), text(&run["kind"]), text(&run["end"]["outcome"]));
+        meta["runs"].as_array().unwrap().iter().map(of).collect()
+    }
+
+    #[track_caller]
+    fn assert_run(&self, name: &str, kind: &str, outcome: &str) {
+        let runs = self.runs();
+        let is_it = |run: &&(String, String, String)| (&*run.0, &*run.1, &*run.2) == (name, kind, outcome);
+        assert!(runs.iter().any(|run| is_it(&run)), "{name} {kind} {outcome}: {runs:?}");
+    }
+
+    /// The messages of a text log of the latest session.
+    fn log(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.logboom.session_file(name)).unwrap_or_default();
+        text.lines().map(|line| line[32..].to_owned()).collect()
+    }
+}
+
+/// A service of the test image with this script.
+fn service(name: &str, script: &str, more: &str) -> String {
+    let command = Value::from(vec!["/bin/sh", "-c", &script.replace('$', "$$")]);
+    format!("  {name}:\n    image: {IMAGE}\n    command: {command}\n    stop_grace_period: 1s\n{more}")
+}
+
+/// Prints that it was started, is healthy a little later, and ends when it is told to.
+const DB: &str =
+    "echo first line; trap 'echo last line; exit 0' TERM; sleep 0.5; touch /tmp/ok; while :; do sleep 0.1; done";
+const HEALTH: &str = "    healthcheck: {test: ['CMD', 'test', '-e', '/tmp/ok'], interval: 300ms, retries: 30}\n";
+
+#[test]
+fn services_are_up_and_healthy_before_the_command_and_gone_after_it() {
+    let project = Project::new("up", &service("db", DB, HEALTH));
+    let script = "docker ps --filter health=healthy --format '{{.Names}}'; exit 7";
+    let done = project.run(&["run", "--compose", "compose.yml", "--", "sh", "-c", script]).expect(7);
+    assert!(done.text().contains(&project.name) && done.text().contains("db_1"), "{}", done.text());
+    assert_eq!(done.stderr, "");
+    assert_eq!(project.log("db.log"), ["first line", "last line"]);
+    project.assert_run("logboom", "system", "failed");
+    project.assert_run("db", "service", "passed");
+    project.assert_run("sh", "command", "failed");
+    project.assert_run("compose up", "command", "passed");
+    project.assert_run("compose down", "command", "passed");
+    let session = project.logboom.latest();
+    assert_eq!(
+        (&session["outcome"], &session["exit_code"], &session["name"]),
+        (&"failed".into(), &7.into(), &"sh".into())
+    );
+    assert!(project.log("logboom.log").iter().any(|line| line.starts_with("db is ready (healthy) after")));
+    assert_eq!(project.left(), "");
+    let around = project.logboom.text(["show", "--raw"]);
+    assert!(
+        around.find("is ready") < around.find(&format!("{}\n", done.text().lines().next().unwrap())),
+        "one timeline: {around}"
+    );
+}
+
+#[test]
+fn lines_ports_and_urls_of_services_are_waited_for() {
+    let web = "echo listening soon; sleep 0.5; echo hello > /tmp/index.html; echo listening now; exec httpd -f -p 8080 -h /tmp";
+    let project = Project::new("wait", &service("web", web, "    ports: ['127.0.0.1::8080']\n"));
+    let waits = ["--wait", "web=log:listening now", "--wait", "web=port:8080", "--wait", "web=http:http://web:8080/"];
+    let args = [&["run", "--compose", "compose.yml"][..], &waits, &["--", "true"]].concat();
+    project.run(&args).expect(0);
+    let told = project.log("logboom.log").join("\n");
+    for part in ["(log:listening now)", "(port:8080)", "(http://web:8080/)"] {
+        assert!(told.contains(&format!("web is ready {part}")), "{part}: {told}");
+    }
+    // It ends of SIGTERM, as it was told to.
+    project.assert_run("web", "service", "interrupted");
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn a_published_port_behind_which_nothing_listens_is_not_ready() {
+    let project = Project::new("proxy", &service("web", "sleep 600", "    ports: ['127.0.0.1::8080']\n"));
+    let args =
+        ["run", "--compose", "compose.yml", "--wait", "web=port:8080", "--wait-timeout", "1s", "--", "touch", "ran"];
+    let done = project.run(&args).expect(125);
+    assert!(done.stderr.contains("web takes no connection (port:8080)"), "{}", done.stderr);
+    assert!(!project.file("ran").exists());
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn a_service_that_fails_is_told_with_its_last_lines_and_all_is_taken_down() {
+    let services = service("db", "echo out of memory >&2; exit 3", "") + &service("web", "sleep 600", "");
+    let project = Project::new("bad", &services);
+    let args = ["run", "--compose", "compose.yml", "--wait", "db=port:1", "--", "touch", "ran"];
+    let done = project.run(&args).expect(125);
+    assert!(done.stderr.contains("db has exited with 3, and was waited for (port:1)"), "{}", done.stderr);
+    assert!(done.stderr.contains("out of memory"), "{}", done.stderr);
+    assert!(!project.file("ran").exists());
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn what_compose_says_is_shown_where_it_fails() {
+    let project = Project::new("wrong", "  db:\n    image: logboom-none:none\n    build: ./none\n");
+    let done = project.run(&["run", "--compose", "compose.yml", "--", "touch", "ran"]).expect(125);
+    assert!(done.stderr.contains("`compose up` exited with 1"), "{}", done.stderr);
+    assert!(done.stderr.contains("none"), "{}", done.stderr);
+    assert!(!project.file("ran").exists());
+}
+
+#[test]
+fn services_of_one_s_own_are_left_alone() {
+    let project = Project::new("own", &service("db", DB, HEALTH));
+    let name = &project.name;
+    let mine = Container::named("own");
+    mine.run(&["--label", &format!("com.docker.compose.project={name}")], "sleep 600");
+    let args = ["run", "--compose", "compose.yml", "--project", name, "--", "touch", "ran"];
+    let done = project.run(&args).expect(125);
+    assert!(done.stderr.contains("has containers already"), "{}", done.stderr);
+    assert!(!project.file("ran").exists());
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", &mine.name]), "true");
+    mine.remove();
+    project.run(&args).expect(0);
+    assert_eq!(project.left(), "");
+}
+
+fn running(project: &Project, args: &[&str]) -> Running {
+    let running = Running::of(&mut project.command(args));
+    wait_until(|| fs::read_to_string(project.file("running")).is_ok_and(|pid| pid.ends_with('\n')));
+    running
+}
+
+#[test]
+fn services_are_taken_down_where_a_signal_or_the_time_ends_the_command() {
+    let project = Project::new("sig", &service("db", DB, HEALTH));
+    let script = "echo $$ > running; exec sleep 600";
+    let run = ["run", "--compose", "compose.yml"];
+    for (name, number) in [("-INT", 2), ("-TERM", 15)] {
+        let running = running(&project, &[&run[..], &["--", "sh", "-c", script]].concat());
+        signal(name, running.pid());
+        assert_eq!(running.done().signal, Some(number));
+        assert_eq!(project.logboom.latest()["outcome"], "interrupted");
+        assert_eq!(project.log("db.log"), ["first line", "last line"]);
+        assert_eq!(project.left(), "", "{name}");
+        fs::remove_file(project.file("running")).unwrap();
+    }
+    project.run(&[&run[..], &["--timeout", "300ms", "--", "sleep", "600"]].concat()).expect(124);
+    assert_eq!(project.logboom.latest()["outcome"], "timed_out");
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn a_signal_while_services_come_up_takes_them_down() {
+    let project = Project::new("early", &service("db", DB, ""));
+    let args = ["run", "--compose", "compose.yml", "--wait", "db=log:never", "--", "touch", "ran"];
+    let running = Running::of(&mut project.command(&args));
+    wait_until(|| {
+        project.left().len() > 12 && !docker(&["ps", "-q", "--filter", &format!("name={}", project.name)]).is_empty()
+    });
+    signal("-INT", running.pid());
+    assert_eq!(running.done().signal, Some(2));
+    assert!(!project.file("ran").exists());
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn a_file_may_have_compose_projects_containers_and_programs() {
+    let project = Project::new("mixed", &service("db", DB, HEALTH));
+    let spec = format!(
+        r#"
+name = "mixed"
+[[service]]
+name = "cache"
+image = "{IMAGE}"
+command = ["sh", "-c", "echo cache $KIND; touch /tmp/index.html; exec httpd -f -p 80 -h /tmp"]
+env = {{ KIND = "small" }}
+wait = ["log:cache small", "port:80"]
+stop_grace = "0s"
+
+[[service]]
+name = "stack"
+compose = "compose.yml"
+after = ["cache"]
+
+[[service]]
+name = "api"
+command = "echo api up; sleep 600"
+wait = "log:api up"
+after = ["stack"]
+
+[[test]]
+name = "unit"
+command = ["docker", "ps", "--format", "{{{{.Names}}}}"]
+"#
+    );
+    fs::write(project.file("t.toml"), spec).unwrap();
+    let done = project.run(&["test", "t.toml"]).expect(0);
+    assert!(done.text().contains("db_1") && done.text().contains("-cache"), "{}", done.text());
+    for (name, kind, outcome) in [
+        ("cache", "service", "interrupted"),
+        ("db", "service", "passed"),
+        ("api", "service", "interrupted"),
+        ("unit", "command", "passed"),
+        ("docker run cache", "command", "passed"),
+    ] {
+        project.assert_run(name, kind, outcome);
+    }
+    assert_eq!(project.log("cache.log"), ["cache small"]);
+    assert_eq!(project.left(), "");
+    let session = project.logboom.latest()["id"].as_str().unwrap().to_owned();
+    assert_eq!(docker(&["ps", "-aq", "--filter", &format!("label=logboom.session={session}")]), "");
+}

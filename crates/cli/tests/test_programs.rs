@@ -1,0 +1,331 @@
+//! `logboom test` with services that are programs: what is started, waited for, and that nothing of it is left.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{fs, net::TcpListener, path::Path};
+
+use common::{Done, Logboom, Running, signal, wait_until};
+use serde_json::Value;
+
+/// Prints its process id to a file and that it is ready, and then does nothing until it is ended.
+const DAEMON: &str = "echo $$ >> pids; echo listening; while :; do sleep 0.1; done";
+
+fn spec(logboom: &Logboom, text: &str) {
+    fs::write(logboom.path("logboom-test.toml"), text).unwrap();
+}
+
+fn service(name: &str, script: &str, more: &str) -> String {
+    format!("[[service]]\nname = \"{name}\"\ncommand = '''{script}'''\n{more}\n")
+}
+
+fn test(name: &str, script: &str, more: &str) -> String {
+    format!("[[test]]\nname = \"{name}\"\ncommand = '''{script}'''\n{more}\n")
+}
+
+fn run(logboom: &Logboom, text: &str) -> Done {
+    spec(logboom, text);
+    logboom.run(["test"])
+}
+
+/// The runs of the latest session: name, kind, outcome.
+fn runs(logboom: &Logboom) -> Vec<(String, String, String)> {
+    let meta: Value = serde_json::from_slice(&fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let of = |run: &Value| (text(&run["name"]), text(&run["kind"]), text(&run["end"]["outcome"]));
+    meta["runs"].as_array().unwrap().iter().map(of).collect()
+}
+
+fn has(runs: &[(String, String, String)], name: &str, kind: &str, outcome: &str) -> bool {
+    runs.iter().any(|run| (run.0.as_str(), run.1.as_str(), run.2.as_str()) == (name, kind, outcome))
+}
+
+/// The messages of a text log of the latest session.
+fn log(logboom: &Logboom, name: &str) -> Vec<String> {
+    let text = fs::read_to_string(logboom.session_file(name)).unwrap_or_default();
+    text.lines().map(|line| line[32..].to_owned()).collect()
+}
+
+/// The process ids that services left in `pids`.
+fn pids(logboom: &Logboom) -> Vec<u32> {
+    let text = fs::read_to_string(logboom.path("pids")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !status.is_empty() && !status.contains(") Z ")
+}
+
+#[track_caller]
+fn assert_nothing_left(logboom: &Logboom) {
+    let left: Vec<u32> = pids(logboom).into_iter().filter(|pid| is_alive(*pid)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_service_is_started_waited_for_and_ended_and_all_stands_in_one_session() {
+    let logboom = Logboom::new();
+    let daemon = service("api", &format!("sleep 0.3; {DAEMON}"), "wait = \"log:listening\"\nenv = { SHOP = \"7\" }");
+    let done = run(
+        &logboom,
+        &format!(
+            "name = \"shop\"\nlabels = {{ team = \"a\" }}\n{daemon}{}",
+            test("unit", "cat pids >/dev/null && echo tested", "")
+        ),
+    );
+    let done = done.expect(0);
+    assert_eq!((done.text().as_str(), done.stderr.as_str()), ("tested\n", ""));
+    let session = logboom.latest();
+    assert_eq!(
+        (&session["name"], &session["outcome"], &session["labels"]["team"]),
+        (&"shop".into(), &"passed".into(), &"a".into())
+    );
+    let runs = runs(&logboom);
+    assert!(has(&runs, "logboom", "system", "passed"), "{runs:?}");
+    assert!(has(&runs, "api", "service", "interrupted"), "{runs:?}");
+    assert!(has(&runs, "unit", "command", "passed"), "{runs:?}");
+    assert_eq!(log(&logboom, "api.log"), ["listening"]);
+    let told = log(&logboom, "logboom.log").join("\n");
+    for part in [
+        "starting api",
+        "api is ready (log:listening) after",
+        "unit: passed",
+        "1 of 1 test command passed",
+        "ending api",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_nothing_left(&logboom);
+    assert!(logboom.run(["verify"]).expect(0).text().contains("whole"), "verify");
+}
+
+#[test]
+fn the_first_test_that_fails_gives_the_exit_code_and_all_are_run() {
+    let logboom = Logboom::new();
+    let tests = [test("one", "exit 3", ""), test("two", "exit 4", ""), test("three", "echo third", "")].concat();
+    assert_eq!(run(&logboom, &tests).expect(3).text(), "third\n");
+    assert_eq!(logboom.latest()["outcome"], "failed");
+    assert_eq!(logboom.latest()["exit_code"], 3);
+    assert!(log(&logboom, "logboom.log").contains(&"1 of 3 test commands passed, failed: one, two".to_owned()));
+    logboom.run(["test", "--only", "three"]).expect(0);
+    let unknown = logboom.run(["test", "--only", "four"]).expect(125);
+    assert!(unknown.stderr.contains("there is no test four; there are one, two, three"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_test_is_run_again_as_often_as_it_may() {
+    let logboom = Logboom::new();
+    run(&logboom, &test("flaky", "echo x >> tries; test $(wc -l < tries) -ge 3", "retries = 2")).expect(0);
+    let outcomes: Vec<String> = runs(&logboom).into_iter().filter(|run| run.0 == "flaky").map(|run| run.2).collect();
+    assert_eq!(outcomes, ["failed", "failed", "passed"]);
+    assert_eq!(logboom.latest()["outcome"], "passed");
+    run(&logboom, &test("bad", "echo x >> more; exit 9", "retries = 1")).expect(9);
+    assert_eq!(fs::read_to_string(logboom.path("more")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn a_service_that_ends_before_it_is_ready_is_told_with_its_last_lines_and_no_test_is_run() {
+    let logboom = Logboom::new();
+    let bad = service("db", "echo no disk >&2; exit 7", "wait = \"port:1\"");
+    let done =
+        run(&logboom, &format!("{}{bad}{}", service("api", DAEMON, ""), test("unit", "touch ran", ""))).expect(125);
+    assert!(done.stderr.contains("db has exited with 7, and was waited for (port:1)"), "{}", done.stderr);
+    assert!(done.stderr.contains("no disk"), "{}", done.stderr);
+    assert!(!logboom.path("ran").exists());
+    assert_eq!(logboom.latest()["outcome"], "failed");
+    assert_nothing_left(&logboom);
+}
+
+#[test]
+fn a_service_that_does_not_become_ready_is_told_with_what_is_missing() {
+    let logboom = Logboom::new();
+    let daemon = service("api", DAEMON, "wait = [\"log:never\", \"log:listening\"]");
+    let done = run(&logboom, &format!("wait_timeout = \"500ms\"\n{daemon}{}", test("unit", "true", ""))).expect(125);
+    assert!(done.stderr.contains("not ready after 0.500 s: api has not printed that (log:never)"), "{}", done.stderr);
+    assert_nothing_left(&logboom);
+}
+
+#[test]
+fn ports_and_urls_are_waited_for() {
+    let logboom = Logboom::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!("sleep 0.2; exec python3 -m http.server --bind 127.0.0.1 {port}");
+    let waits = format!("wait = [\"port:{port}\", \"http:http://web:{port}/logboom-test.toml\"]");
+    let get = format!("python3 -c 'import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:{port}/\").status)'");
+    let done = run(&logboom, &format!("{}{}", service("web", &server, &waits), test("get", &get, ""))).expect(0);
+    assert_eq!(done.text(), "200\n");
+    assert!(
+        log(&logboom, "web.log").iter().any(|line| line.contains("GET /logboom-test.toml")),
+        "the service's own log"
+    );
+}
+
+#[test]
+fn services_start_behind_those_that_they_come_after() {
+    let logboom = Logboom::new();
+    let second = service("second", "cat first && touch second; sleep 600", "after = [\"first\"]\nwait = \"log:1\"");
+    let first = service("first", "sleep 0.3; echo 1 > first; echo ready; sleep 600", "wait = \"log:ready\"");
+    run(&logboom, &format!("{second}{first}{}", test("unit", "test -e second", ""))).expect(0);
+}
+
+#[test]
+fn a_service_is_started_again_as_its_policy_says() {
+    let logboom = Logboom::new();
+    let script = "echo x >> starts; test $(wc -l < starts) -ge 3 || { echo crash; exit 1; }; echo up; sleep 600";
+    let api = service("api", script, "restart = \"on-failure:5\"\nwait = \"log:up\"");
+    run(&logboom, &format!("{api}{}", test("unit", "true", ""))).expect(0);
+    let log = log(&logboom, "api.log").join("\n");
+    assert_eq!(log.matches("crash").count(), 2, "{log}");
+    assert!(log.contains("failed (exit 1); it is started again (2) in 0.200 s"), "{log}");
+
+    let gives_up = service("api", "echo y >> more; exit 1", "restart = \"on-failure:2\"\nwait = \"log:up\"");
+    let done = run(&logboom, &format!("{gives_up}{}", test("unit", "true", ""))).expect(125);
+    assert!(done.stderr.contains("api has exited with 1"), "{}", done.stderr);
+    assert_eq!(fs::read_to_string(logboom.path("more")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn a_service_that_does_not_hear_is_killed_with_all_that_it_started() {
+    let logboom = Logboom::new();
+    let deaf = "trap '' TERM; (trap '' TERM; sh -c 'echo $$ >> pids; exec sleep 600') & echo $$ >> pids; echo up; while :; do sleep 0.1; done";
+    let deaf = service("deaf", deaf, "stop_grace = \"200ms\"\nwait = \"log:up\"");
+    run(&logboom, &format!("{deaf}{}", test("unit", "test $(wc -l < pids) = 2 || sleep 1", ""))).expect(0);
+    assert_eq!(pids(&logboom).len(), 2);
+    assert_nothing_left(&logboom);
+}
+
+#[test]
+fn a_test_whose_time_is_up_fails_as_timed_out_and_services_are_ended() {
+    let logboom = Logboom::new();
+    let slow = test("slow", "sleep 600", "timeout = \"300ms\"");
+    run(&logboom, &format!("{}{slow}", service("api", DAEMON, "wait = \"log:listening\""))).expect(124);
+    assert_eq!(logboom.latest()["outcome"], "timed_out");
+    assert_nothing_left(&logboom);
+    run(&logboom, &format!("timeout = \"300ms\"\n{}{}", test("slow", "sleep 600", ""), test("next", "sleep 600", "")))
+        .expect(124);
+}
+
+fn started(logboom: &Logboom) -> Running {
+    let tests = test("unit", "echo $$ > running; exec sleep 600", "");
+    spec(logboom, &format!("{}{tests}", service("api", DAEMON, "wait = \"log:listening\"")));
+    let running = logboom.start(["test"]);
+    wait_until(|| fs::read_to_string(logboom.path("running")).is_ok_and(|pid| pid.ends_with('\n')));
+    running
+}
+
+#[test]
+fn a_signal_ends_the_test_and_then_the_services_and_logboom_dies_of_it() {
+    for (name, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
+        let logboom = Logboom::new();
+        let running = started(&logboom);
+        signal(name, running.pid());
+        assert_eq!(running.done().signal, Some(number));
+        assert_eq!(logboom.latest()["outcome"], "interrupted");
+        assert!(has(&runs(&logboom), "unit", "command", "interrupted"), "{:?}", runs(&logboom));
+        assert_nothing_left(&logboom);
+    }
+}
+
+#[test]
+fn a_signal_while_services_are_waited_for_ends_them() {
+    let logboom = Logboom::new();
+    spec(&logboom, &format!("{}{}", service("api", DAEMON, "wait = \"log:never\""), test("unit", "touch ran", "")));
+    let running = logboom.start(["test"]);
+    wait_until(|| !pids(&logboom).is_empty());
+    signal("-INT", running.pid());
+    assert_eq!(running.done().signal, Some(2));
+    assert!(!logboom.path("ran").exists());
+    assert_nothing_left(&logboom);
+}
+
+#[test]
+fn services_end_also_where_logboom_is_killed() {
+    let logboom = Logboom::new();
+    let mut running = started(&logboom);
+    running.kill_9();
+    wait_until(|| pids(&logboom).into_iter().all(|pid| !is_alive(pid)));
+    wait_until(|| logboom.latest()["outcome"] == "lost");
+    let test: u32 = fs::read_to_string(logboom.path("running")).unwrap().trim().parse().unwrap();
+    signal("-KILL", test); // as after any `kill -9` of logboom the command goes on
+}
+
+#[test]
+fn the_tear_down_is_run_while_services_are_there_however_the_tests_ended() {
+    let logboom = Logboom::new();
+    let dump = "[[tear_down]]\nname = \"dump\"\ncommand = '''kill -0 $(cat pids) && echo dumped > dump'''\n";
+    run(
+        &logboom,
+        &format!("{}{}{dump}", service("api", DAEMON, "wait = \"log:listening\""), test("unit", "exit 5", "")),
+    )
+    .expect(5);
+    assert_eq!(fs::read_to_string(logboom.path("dump")).unwrap(), "dumped\n");
+    let runs = runs(&logboom);
+    assert!(has(&runs, "dump", "command", "passed"), "{runs:?}");
+}
+
+#[test]
+fn secrets_are_kept_in_no_file_of_the_session() {
+    let logboom = Logboom::new();
+    let echo = "echo token=$SHOP_TOKEN card=1234; echo listening; sleep 600";
+    let text = format!(
+        "mask = [\"card=\\\\d+\"]\nmask_env = [\"SHOP_PIN\"]\n{}{}",
+        service("api", echo, "wait = \"log:listening\""),
+        test("unit", "echo pin $SHOP_PIN; echo $SHOP_TOKEN | cat", "")
+    );
+    spec(&logboom, &text);
+    let mut command = logboom.command(["test", "--quiet"]);
+    let done: Done = command.env("SHOP_TOKEN", "tok-0123456789").env("SHOP_PIN", "98765").output().unwrap().into();
+    done.expect(0);
+    let dir = logboom.session_file("");
+    for file in fs::read_dir(&dir).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        for secret in ["tok-0123456789", "98765", "card=1234"] {
+            assert!(
+                !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{secret} in {}",
+                path.display()
+            );
+        }
+    }
+    let shown = logboom.text(["show", "--raw"]);
+    assert!(shown.contains("token=*** ***\n") && shown.contains("pin ***\n"), "{shown}");
+}
+
+#[test]
+fn retention_is_that_of_the_file_and_for_sessions_of_its_name_alone() {
+    let logboom = Logboom::new();
+    logboom.run_script("true").expect(0);
+    for _ in 0..3 {
+        run(&logboom, &format!("name = \"mine\"\n[retention]\nkeep = 2\n{}", test("unit", "true", ""))).expect(0);
+    }
+    let names: Vec<Value> =
+        logboom.jsons(["sessions", "--json"]).into_iter().map(|line| line["name"].clone()).collect();
+    assert_eq!(names, ["mine", "mine", "sh"]);
+}
+
+#[test]
+fn a_file_that_is_wrong_or_not_there_is_told_with_what_to_do() {
+    let logboom = Logboom::new();
+    let none = logboom.run(["test"]).expect(125);
+    assert!(none.stderr.contains("`logboom test --init` writes one"), "{}", none.stderr);
+    let wrong = run(&logboom, "[[test]]\nname = \"x\"\ncommand = \"true\"\nretry = 1\n").expect(125);
+    assert!(
+        wrong.stderr.contains("logboom-test.toml:4:") && wrong.stderr.contains("unknown field `retry`"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(!logboom.data().join("sessions").exists());
+}
+
+#[test]
+fn init_writes_a_file_that_runs_the_tests_that_are_there() {
+    let logboom = Logboom::new();
+    fs::write(logboom.path("Makefile"), "test:\n\t@echo made\n").unwrap();
+    let done = logboom.run(["test", "--init"]).expect(0);
+    assert!(done.text().contains("wrote logboom-test.toml"), "{}", done.text());
+    assert!(Path::new(&logboom.path("logboom-test.toml")).exists());
+    assert_eq!(logboom.run(["test"]).expect(0).text(), "made\n");
+    assert!(logboom.run(["test", "--init"]).expect(125).stderr.contains("is there already"), "it is left as it is");
+}
