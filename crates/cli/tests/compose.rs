@@ -371,7 +371,7 @@ fn ctrl_c_stops_the_services_and_their_last_lines_are_there() {
         );
     }
     let runs = project.runs();
-    assert_eq!(runs[1..], [run("db", "service", "failed", 7, 1), run("web", "service", "failed", 7, 1)]);
+    assert_eq!(runs[1..], [run("db", "service", "interrupted", 7, 1), run("web", "service", "interrupted", 7, 1)]);
     assert!(project.log("exec_compose.log").iter().all(|line| !line.contains("last words")));
     assert!(String::from_utf8_lossy(&text).contains("Stopping"), "{}", String::from_utf8_lossy(&text));
 }
