@@ -20,6 +20,7 @@ mod stages;
 mod startup;
 mod tail;
 mod terminal;
+mod understood;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,7 @@ enum What {
     Tail(tail::Tail),
     Follow(follow::Follow),
     Containers(containers::Containers),
+    Understood(understood::Understood),
     /// Ask every question in its usual size
     All,
     Report(report::Report),
@@ -112,6 +114,7 @@ fn main() -> anyhow::Result<()> {
         What::Search(search) => bench.answer(|place, logboom| search.run(place, logboom)),
         What::Tail(tail) => bench.answer(|place, logboom| tail.run(place, logboom)),
         What::Follow(follow) => bench.answer(|place, logboom| follow.run(place, logboom)),
+        What::Understood(understood) => bench.answer(|place, logboom| understood.run(place, logboom)),
         What::Containers(containers) => bench.answers(|place, logboom| containers.run(place, logboom)),
     }
 }

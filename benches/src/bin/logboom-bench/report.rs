@@ -9,8 +9,20 @@ use anyhow::{Context, ensure};
 use logboom_bench::results::{self, Machine, Result};
 
 /// The benches in the order of the page; those of another program (the loggers') come after them.
-pub const ORDER: [&str; 11] =
-    ["capture", "stages", "size", "memory", "seal", "startup", "slowdown", "search", "tail", "follow", "containers"];
+pub const ORDER: [&str; 12] = [
+    "capture",
+    "stages",
+    "size",
+    "memory",
+    "seal",
+    "startup",
+    "slowdown",
+    "understood",
+    "search",
+    "tail",
+    "follow",
+    "containers",
+];
 
 /// Render the latest result of each bench as Markdown.
 #[derive(clap::Args)]

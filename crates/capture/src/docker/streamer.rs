@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fmt, io,
+    io,
     sync::mpsc::SyncSender,
     thread,
     time::Duration,
@@ -158,8 +158,8 @@ pub struct Streamed {
 }
 
 impl LogStreamer {
-    /// Starts to follow. When this returns the engine has answered and tells of all that happens from now on. Services that a killed follower left in the session are gone on
-    /// with. `watcher` hears what goes wrong on the way.
+    /// Starts to follow. When this returns the engine has answered and tells of all that happens from now on. Services that a killed
+    /// follower left in the session are gone on with. `watcher` hears what goes wrong on the way.
     ///
     /// # Errors
     /// [`StreamError`]; nothing is written then.
@@ -481,12 +481,6 @@ impl Following {
             self.containers.finish_all();
         }
         self.containers.give_up(&mut *self.watcher);
-    }
-}
-
-impl fmt::Debug for Following {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Following").field("follow", &self.follow).finish_non_exhaustive()
     }
 }
 

@@ -221,17 +221,15 @@ impl Out {
             *level = service.text.level_of(part.message);
         }
         let mut message = Cow::Borrowed(part.message);
-        if !self.masks.is_empty() {
-            service.masked += self.masks.mask_patterns(&mut message);
-        }
-        let message = &*message;
+        service.masked += self.masks.mask_patterns(&mut message);
         let (stream, flags) = (STREAMS[track], part.flags.with(Flags::LEVEL_GUESSED));
         let Stamp { time, origin_ns: origin_time_ns } = part.time;
-        let record = boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message, fields: None };
+        let record =
+            boom::NewRecord { time, origin_time_ns, stream, level: *level, flags, message: &message, fields: None };
         let level = *level;
         self.push(number, &record, Some((track, part.message.len())));
         if part.starts_line && level >= Level::Error {
-            self.note_error(number, time, message);
+            self.note_error(number, time, &message);
         }
     }
 
