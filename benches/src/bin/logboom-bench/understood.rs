@@ -88,7 +88,7 @@ impl Understood {
     }
 }
 
-fn mask(command: &mut Command) {
+fn mask(command: &mut Command) -> &mut Command {
     for number in 0..VALUES {
         let name = format!("BENCH_SECRET_{number}");
         command.env(&name, format!("s{number:02}-7f3a9c{number:02}b1e4d8")).args(["--mask-env", &name]);
@@ -96,4 +96,5 @@ fn mask(command: &mut Command) {
     for number in 0..PATTERNS {
         command.args(["--mask", &format!("card{number}=[0-9]{{16}}")]);
     }
+    command
 }
