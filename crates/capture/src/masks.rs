@@ -7,7 +7,8 @@ use std::{borrow::Cow, ops::Range};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use logboom_record::Time;
-use regex::bytes::RegexSet;
+use regex::bytes::{Captures, Regex};
+use regex_syntax::{ParserBuilder, hir::Hir};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -40,9 +41,9 @@ pub enum MaskError {
 pub struct Masks {
     values: Vec<Vec<u8>>,
     finder: Option<AhoCorasick>,
-    patterns: Vec<regex::bytes::Regex>,
-    /// Which of the patterns fit, in one look.
-    set: Option<RegexSet>,
+    patterns: Vec<Regex>,
+    /// Any of the patterns: one look, at what they begin with, tells that nothing fits.
+    any: Option<Regex>,
 }
 
 impl Masks {
@@ -51,15 +52,14 @@ impl Masks {
     /// # Errors
     /// [`MaskError`], naming the pattern.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a [u8]>, patterns: &[String]) -> Result<Masks, MaskError> {
-        let compile = |pattern: &String| match regex::bytes::Regex::new(pattern) {
+        let compile = |pattern: &String| match Regex::new(pattern) {
             Ok(regex) if regex.is_match(b"") => Err(MaskError::FitsNothing(pattern.clone())),
             Ok(regex) => Ok(regex),
             Err(error) => Err(MaskError::BadPattern(pattern.clone(), error)),
         };
         let compiled = patterns.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
-        let set = (!patterns.is_empty()).then(|| RegexSet::new(patterns)).transpose();
-        let set = set.map_err(|error| MaskError::TooLarge(error.into()))?;
-        let mut masks = Masks { patterns: compiled, set, ..Masks::default() };
+        let any = any_of(patterns).filter(|_| !patterns.is_empty());
+        let mut masks = Masks { patterns: compiled, any, ..Masks::default() };
         masks.add(values)?;
         Ok(masks)
     }
@@ -112,14 +112,16 @@ impl Masks {
 
     /// Takes what fits the patterns out of a message; tells how often.
     pub fn mask_patterns(&self, message: &mut Cow<'_, [u8]>) -> u64 {
-        let Some(set) = self.set.as_ref().filter(|set| set.is_match(message)) else { return 0 };
+        if self.patterns.is_empty() || self.any.as_ref().is_some_and(|any| !any.is_match(message)) {
+            return 0;
+        }
         let mut count = 0;
-        for at in set.matches(message) {
-            let mut replace = |_: &regex::bytes::Captures<'_>| {
+        for pattern in &self.patterns {
+            let mut replace = |_: &Captures<'_>| {
                 count += 1;
                 MASK
             };
-            if let Cow::Owned(masked) = self.patterns[at].replace_all(message, &mut replace) {
+            if let Cow::Owned(masked) = pattern.replace_all(message, &mut replace) {
                 *message = Cow::Owned(masked);
             }
         }
@@ -191,6 +193,13 @@ impl MaskedStream {
     }
 }
 
+/// Whatever fits one of the patterns, of which each may set flags of its own; none if that is too much for one.
+fn any_of(patterns: &[String]) -> Option<Regex> {
+    let parse = |pattern: &String| ParserBuilder::new().utf8(false).build().parse(pattern).ok();
+    let parsed: Vec<Hir> = patterns.iter().map(parse).collect::<Option<_>>()?;
+    Regex::new(&Hir::alternation(parsed).to_string()).ok()
+}
+
 /// Whether an environment variable's name says that its value is secret.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
@@ -225,6 +234,17 @@ mod tests {
         assert_eq!(masked(&masks, "lines, two, abc"), ("***, two, abc".to_owned(), 1), "what is short is everywhere");
         assert_eq!(masked(&masks, "key=12 key"), ("*** ***".to_owned(), 2));
         assert_eq!(masked(&masks, "nothing"), ("nothing".to_owned(), 0));
+    }
+
+    #[test]
+    fn each_pattern_has_its_own_flags_and_comments() {
+        let masks = masks(&[], &["(?i)key=x", "(?x) a b # and no more", "^top", "end$", "(?-u:\\xff)z"]);
+        for (text, want) in
+            [("KEY=X ab", "*** ***"), ("key=X", "***"), ("AB", "AB"), ("a top", "a top"), ("top end", "*** ***")]
+        {
+            assert_eq!(masked(&masks, text).0, want);
+        }
+        assert_eq!(masks.mask(b"\xffz").0.as_ref(), b"***");
     }
 
     #[test]
