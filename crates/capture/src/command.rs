@@ -17,7 +17,16 @@ mod signals;
 mod spawn;
 mod watch;
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 pub use logboom_files::config::Drain;
 use logboom_record::{Stream, Time};
@@ -108,6 +117,8 @@ pub struct Spec {
     /// How long it and its descendants may take to end once we are told to end (SIGHUP, SIGINT, SIGTERM); then they are killed. If
     /// left out a signal is passed on to the command, which does with it what it likes.
     pub stop_grace: Option<Duration>,
+    /// Where a signal that came before stands, by its number; 0 for none. The command hears it as if it came then.
+    pub told: Option<Arc<AtomicUsize>>,
     /// When its output goes through a terminal.
     pub tty: Tty,
     /// Where its output goes besides the sink.
@@ -130,6 +141,7 @@ impl Spec {
             cwd: None,
             group: Group::Ours,
             stop_grace: None,
+            told: None,
             tty: Tty::default(),
             pass_through: PassThrough::default(),
             time_limit: None,
@@ -262,11 +274,14 @@ pub fn run(spec: &Spec, sink: Arc<dyn OutputSink>) -> Result<Finished, CommandEr
     let adoption = Adoption::begin()?;
     let strangers = descendants::children_of_ours();
     let signals = Signals::watch(spec.tty).map_err(failed("watch signals"))?;
+    // What comes from now on is heard there.
+    let told = spec.told.as_ref().map_or(0, |told| told.load(Ordering::Relaxed));
     let wires = Wires::lay(spec)?;
     let raw = RawMode::enter_if(spec.tty == Tty::Full);
     let running = spawn::spawn(spec, wires)?;
     sink.started(running.pid.as_raw_nonzero().get().unsigned_abs(), running.started_at);
-    let around = Surroundings { signals, strangers, raw, sink };
+    let told = i32::try_from(told).ok().filter(|signal| *signal != 0);
+    let around = Surroundings { signals, told, strangers, raw, sink };
     let finished = Watch::new(spec, running, around).map(Watch::until_over);
     drop(adoption);
     finished

@@ -19,6 +19,8 @@ use crate::waiting::Wait;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a service has to end where the file does not say.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// What the run of an engine within a container is called.
+pub const DIND: &str = "dind";
 /// The largest file that is read, in bytes.
 pub const SPEC_BYTES_MAX: u64 = 1 << 20;
 
@@ -344,11 +346,23 @@ command = "pg_dump shop > dump.sql"
                 "two services are called a",
             ),
             ("name = \"\"\ncommand = \"x\"\n", "name"),
+            ("name = \"dind\"\ncommand = \"x\"\n[dind]\nimage = \"x\"\n", "engine's own run"),
+            (
+                "name = \"a\"\ncommand = \"x\"\n[[tear_down]]\nname = \"t\"\ncommand = \"x\"\nretries = 1\n",
+                "tests alone",
+            ),
         ] {
             let (line, said) = parse(&format!("{test}[[service]]\n{service}")).unwrap_err();
             assert!(said.contains(why), "{service}: {said}");
             assert!(line >= 4, "{service}: {line}");
         }
+    }
+
+    #[test]
+    fn a_volume_of_a_relative_path_starts_from_the_directory_of_the_file() {
+        let text = "[[test]]\nname = \"t\"\ncommand = \"true\"\n[[service]]\nname = \"a\"\nimage = \"i\"\nvolumes = [\"./x:/data\", \"named:/n\"]\n";
+        let Start::Container { volumes, .. } = &parse(text).unwrap().services[0].start else { panic!("a container") };
+        assert_eq!(*volumes, ["/p/./x:/data", "named:/n"]);
     }
 
     #[test]

@@ -99,8 +99,14 @@ impl Looker {
             .collect();
         let mut readiness = if runs.is_empty() { not_yet("has not been started") } else { Readiness::Ready };
         for (run, outcome) in runs {
-            let found = match self.ask(run, wait) {
-                Readiness::NotYet(_) if has_ended(run, outcome) => Readiness::Never(how_it_ended(run)),
+            let has_ended = has_ended(run, outcome);
+            let found = match wait.condition {
+                // Whoever answers there now is somebody else.
+                Condition::Port(_) | Condition::Http(_) if has_ended => Readiness::Never(how_it_ended(run)),
+                _ => self.ask(run, wait),
+            };
+            let found = match found {
+                Readiness::NotYet(_) if has_ended => Readiness::Never(how_it_ended(run)),
                 found => found,
             };
             readiness = worse(readiness, found);

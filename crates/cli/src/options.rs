@@ -22,6 +22,7 @@ use logboom_files::{
     units::parse_duration,
 };
 use logboom_record::{RunEnd, SessionId, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::{Global, label, on_terminal},
@@ -156,7 +157,7 @@ impl Keeping {
 }
 
 /// What is secret, and is not kept.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Default, Serialize, Deserialize)]
 pub struct Masking {
     /// Keep *** in the place of what fits this pattern (may be given more than once)
     #[arg(long = "mask", value_name = "REGEX", help_heading = "Secrets")]
@@ -166,21 +167,16 @@ pub struct Masking {
     pub variables: Vec<String>,
     /// Keep all that is printed, also values of environment variables that are named like secrets
     #[arg(long, conflicts_with_all = ["patterns", "variables"], help_heading = "Secrets")]
-    no_mask: bool,
+    pub no_mask: bool,
+    /// Variables that are not ours but a command's.
+    #[arg(skip)]
+    pub more: Vec<(String, String)>,
 }
 
 /// The value of a variable that is only named like a secret has at least so many bytes: `TOKEN=yes` is none.
 const GUESSED_BYTES_MIN: usize = 8;
 
 impl Masking {
-    /// The same options, for another logboom.
-    pub fn words(&self) -> Vec<String> {
-        let option = |name: &str, value: &String| [name.to_owned(), value.clone()];
-        let patterns = self.patterns.iter().flat_map(|pattern| option("--mask", pattern));
-        let variables = self.variables.iter().flat_map(|name| option("--mask-env", name));
-        patterns.chain(variables).chain(self.no_mask.then(|| "--no-mask".to_owned())).collect()
-    }
-
     /// What is to be masked.
     ///
     /// # Errors
@@ -189,7 +185,12 @@ impl Masking {
         if self.no_mask {
             return Ok(Masks::default());
         }
-        let named = self.variables.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let more = self.more.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let environment: Vec<(OsString, OsString)> = std::env::vars_os().chain(more).collect();
+        let named = self.variables.iter().flat_map(|name| {
+            let has_name = move |(other, _): &&(OsString, OsString)| other.as_os_str() == name.as_str();
+            environment.iter().filter(has_name).map(move |(_, value)| (name, value.clone()))
+        });
         let mut values: Vec<OsString> = Vec::new();
         for (name, value) in named.filter(|(_, value)| !value.is_empty()) {
             if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) {
@@ -203,7 +204,8 @@ impl Masking {
         let is_secret = |name: &OsString, value: &OsString| {
             is_secret_name(&name.to_string_lossy()) && value.len() >= GUESSED_BYTES_MIN
         };
-        values.extend(std::env::vars_os().filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value));
+        values
+            .extend(environment.iter().filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value.clone()));
         Ok(Masks::new(values.iter().map(|value| value.as_bytes()), &self.patterns)?)
     }
 }

@@ -94,7 +94,8 @@ impl NewRun<'_> {
     /// Its text log is called after the program that a command is, and after a service.
     fn claim_text(&self, session: &Session) -> Result<(TextWriter, String)> {
         if self.role == Role::Command {
-            return Ok(TextWriter::create(session, self.program)?);
+            let program = self.masks.mask_str(&self.program.to_string_lossy());
+            return Ok(TextWriter::create(session, program.as_ref())?);
         }
         let (file, name) = session.claim_named(&self.run_name())?;
         Ok((TextWriter::new(file, &session.dir().join(&name)), name))

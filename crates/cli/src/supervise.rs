@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Exit code of a command whose time was up.
-const TIMED_OUT: u8 = 124;
+pub const TIMED_OUT: u8 = 124;
 
 /// A command to run, and how.
 pub struct Supervise<'a> {

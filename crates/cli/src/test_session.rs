@@ -77,6 +77,17 @@ pub struct Step<'a> {
     pub running: &'a Running,
     /// Facts about it.
     pub labels: Vec<(String, String)>,
+    /// Whether a signal that came before it ends it.
+    pub when: When,
+}
+
+/// When a command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// While tests are run: a signal ends them all.
+    Testing,
+    /// When they are over, of whatever.
+    Over,
 }
 
 /// A test session that goes on.
@@ -151,9 +162,20 @@ impl<'a> TestSession<'a> {
         self.recording.session()
     }
 
-    /// The last 8 digits of the session's id, which name what is made for it.
-    fn short(&self) -> &str {
-        self.session().id().short()
+    /// The last 8 digits of the id of logboom's own run, which name what is made for it: a session may have several.
+    fn short(&self) -> String {
+        let id = self.run.to_string();
+        id[id.len().saturating_sub(8)..].to_owned()
+    }
+
+    /// What the session is called, where it begins with this run.
+    pub fn name(&self) -> String {
+        self.masks.mask_str(self.setting.naming.name.as_deref().unwrap_or_default())
+    }
+
+    /// The data dir that it is in.
+    pub fn data(&self) -> &DataDir {
+        &self.data
     }
 
     /// Notes what happens, and says it where logboom may speak.
@@ -191,7 +213,8 @@ impl<'a> TestSession<'a> {
             words: step.words,
         };
         let runner = |spec: &Spec, sink: _, _: Option<&Recording>| {
-            let mut spec = Spec { cwd: step.cwd.clone(), ..spec.clone() };
+            let told = (step.when == When::Testing).then(|| self.interrupts.told());
+            let mut spec = Spec { cwd: step.cwd.clone(), told, ..spec.clone() };
             spec.env.extend(self.engine_env().into_iter().chain(step.env.clone()));
             (command::run(&spec, sink), Counts::default())
         };
@@ -206,7 +229,11 @@ impl<'a> TestSession<'a> {
     /// What leads programs to the engine that is meant, where it is not their own choice.
     fn engine_env(&self) -> Vec<(OsString, OsString)> {
         let host = self.inner_host.as_ref().or(self.setting.engine.host.as_ref());
-        host.map(|host| ("DOCKER_HOST".into(), host.into())).into_iter().collect()
+        let host = host.map(|host| ("DOCKER_HOST".into(), host.into()));
+        // The inner engine speaks no TLS, and no context leads to it.
+        let others =
+            ["DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT"].map(|name| (name.into(), OsString::new()));
+        host.into_iter().chain(others.into_iter().filter(|_| self.inner_host.is_some())).collect()
     }
 
     /// Takes down all that was started, and ends as the tests did.

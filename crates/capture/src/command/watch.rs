@@ -65,6 +65,7 @@ pub(super) struct Watch<'a> {
     started_at: Time,
     sink: Arc<dyn OutputSink>,
     signals: Signals,
+    told: Option<i32>,
     strangers: HashSet<i32>,
     raw: RawMode,
     input: Option<Input>,
@@ -98,6 +99,8 @@ struct Parts {
 /// What the caller set up before the command ran.
 pub(super) struct Surroundings {
     pub(super) signals: Signals,
+    /// One that came before.
+    pub(super) told: Option<i32>,
     pub(super) strangers: HashSet<i32>,
     pub(super) raw: RawMode,
     pub(super) sink: Arc<dyn OutputSink>,
@@ -115,7 +118,7 @@ impl<'a> Watch<'a> {
     }
 
     fn start(spec: &'a Spec, running: Running, around: Surroundings) -> io::Result<Watch<'a>> {
-        let Surroundings { signals, strangers, raw, sink } = around;
+        let Surroundings { signals, told, strangers, raw, sink } = around;
         let (control, bell) = (Arc::new(Control::new()?), Arc::new(Bell::new()?));
         let (sender, words) = sync_channel(running.sources.len());
         let open = running.sources.iter().map(|source| source.stream).collect();
@@ -136,6 +139,7 @@ impl<'a> Watch<'a> {
             started_at: running.started_at,
             sink,
             signals,
+            told,
             strangers,
             raw,
             input,
@@ -158,6 +162,9 @@ impl<'a> Watch<'a> {
 
     /// Watches until the command is over.
     pub(super) fn until_over(mut self) -> Finished {
+        if let Some(number) = self.told.take() {
+            self.hear(Arrived { number, ours_alone: true });
+        }
         loop {
             self.reap();
             self.collect();

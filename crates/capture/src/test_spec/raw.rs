@@ -10,7 +10,9 @@ use logboom_files::units::{parse_bytes, parse_duration};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{CommandSpec, Dind, Restart, Retention, STOP_GRACE, ServiceSpec, Start, StepSpec, TestSpec, WAIT_MAX};
+use super::{
+    CommandSpec, DIND, Dind, Restart, Retention, STOP_GRACE, ServiceSpec, Start, StepSpec, TestSpec, WAIT_MAX,
+};
 use crate::waiting::{Condition, Wait};
 
 /// What is wrong, and where in the text.
@@ -139,6 +141,9 @@ pub(super) fn check(raw: RawSpec, dir: &Path) -> Result<TestSpec, Wrong> {
     }
     let services =
         raw.services.into_iter().map(|service| check_service(service, dir)).collect::<Result<Vec<_>, _>>()?;
+    if let Some((at, _)) = services.iter().find(|(_, service)| raw.dind.is_some() && service.name == DIND) {
+        return wrong(*at, format!("{DIND} is the name of the engine's own run"));
+    }
     Ok(TestSpec {
         dir: dir.to_owned(),
         name: raw.name,
@@ -151,7 +156,7 @@ pub(super) fn check(raw: RawSpec, dir: &Path) -> Result<TestSpec, Wrong> {
         dind: raw.dind.map(|RawDind { image, load }| Dind { image, load }),
         services: in_order(services)?,
         tests: steps(raw.tests, dir)?,
-        tear_down: steps(raw.tear_down, dir)?,
+        tear_down: tear_down(raw.tear_down, dir)?,
     })
 }
 
@@ -184,6 +189,13 @@ fn steps(raw: Vec<Spanned<RawStep>>, dir: &Path) -> Result<Vec<StepSpec>, Wrong>
         steps.push(StepSpec { name, command, timeout, retries, junit });
     }
     Ok(steps)
+}
+
+fn tear_down(raw: Vec<Spanned<RawStep>>, dir: &Path) -> Result<Vec<StepSpec>, Wrong> {
+    match raw.iter().find(|step| step.get_ref().retries > 0) {
+        Some(step) => wrong(step.span().start, "retries is for tests alone"),
+        None => steps(raw, dir),
+    }
 }
 
 fn check_name(name: &str, at: usize) -> Result<(), Wrong> {
@@ -235,6 +247,7 @@ fn start(raw: RawService, at: usize, dir: &Path) -> Result<Start, Wrong> {
             refuse("a container", &[&run[..1], &project].concat())?;
             let command = command.map(|command| command.command(at)).transpose()?.unwrap_or_default();
             let [ports, volumes] = [raw.ports, raw.volumes].map(Option::unwrap_or_default);
+            let volumes = volumes.into_iter().map(|volume| from_dir(volume, dir)).collect();
             Ok(Start::Container { image, command, env: raw.env.unwrap_or_default(), ports, volumes })
         }
         (None, None, Some(command)) => {
@@ -243,6 +256,16 @@ fn start(raw: RawService, at: usize, dir: &Path) -> Result<Start, Wrong> {
             Ok(Start::Command(CommandSpec { words: command.command(at)?, cwd, env: raw.env.unwrap_or_default() }))
         }
         (None, None, None) => wrong(at, "a service is one of compose, image and command"),
+    }
+}
+
+/// A volume whose source is a relative path.
+fn from_dir(volume: String, dir: &Path) -> String {
+    match std::path::absolute(dir) {
+        Ok(dir) if volume.starts_with("./") || volume.starts_with("../") => {
+            dir.join(volume).to_string_lossy().into_owned()
+        }
+        _ => volume,
     }
 }
 

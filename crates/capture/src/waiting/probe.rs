@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{Readiness, condition::HttpUrl, not_yet};
@@ -105,6 +105,7 @@ pub(super) fn http_by_name(url: &HttpUrl) -> Readiness {
 
 /// The status of an answer; `None` if it has none.
 fn status(at: SocketAddr, url: &HttpUrl) -> io::Result<Option<u16>> {
+    let until = Instant::now() + ANSWER_MAX;
     let mut stream = TcpStream::connect_timeout(&at, CONNECT_MAX)?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
     stream.set_write_timeout(Some(ANSWER_MAX))?;
@@ -117,7 +118,7 @@ fn status(at: SocketAddr, url: &HttpUrl) -> io::Result<Option<u16>> {
     let mut head = Vec::new();
     let mut answer = stream.take(HEAD_BYTES_MAX);
     let mut part = [0; 256];
-    while !head.contains(&b'\n') {
+    while !head.contains(&b'\n') && Instant::now() < until {
         match answer.read(&mut part)? {
             0 => break,
             count => head.extend_from_slice(&part[..count]),

@@ -2,13 +2,13 @@
 
 use std::{
     ffi::OsString,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use logboom_capture::{
-    command::{self, PassThrough, Spec, Status, Tty},
+    command::{self, Group, PassThrough, Spec, Status, Tty},
     test_spec::Restart,
 };
 use logboom_files::{config::Flags, list::SessionRef, units::parse_duration};
@@ -17,12 +17,11 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use crate::{
     args::Global,
-    commands::exec::given,
     exit::Exit,
     human,
     options::Masking,
     place,
-    recording::{NewRun, Recording, Role},
+    recording::{NewRun, Recording, Role, Target, run_around},
     supervise::{Ran, end_of},
     test_session::Interrupts,
 };
@@ -51,9 +50,7 @@ pub struct KeepService {
     /// It ends when this process does
     #[arg(long)]
     parent: i32,
-    #[command(flatten)]
-    masking: Masking,
-    #[arg(required = true, trailing_var_arg = true, num_args = 1..)]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, num_args = 1..)]
     command: Vec<OsString>,
 }
 
@@ -66,7 +63,9 @@ impl KeepService {
             return Ok(Exit::Done); // it has ended before this could be asked for
         }
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
-        let target = given(Some(&self.session), &config, now)?;
+        let masking: Masking = serde_json::from_reader(io::stdin()).context("what is secret was not told")?;
+        let session = place::find_session(&config.data_dir(), &self.session, now)?;
+        let target = Target::Given(session, run_around());
         let (program, args) = self.command.split_first().context("no command to run")?;
         let new = NewRun {
             role: Role::Service,
@@ -75,14 +74,16 @@ impl KeepService {
             name: Some(self.name.clone()),
             labels: [("service".to_owned(), self.name.clone())].into(),
             boom: true,
-            masks: self.masking.masks()?,
+            masks: masking.masks()?,
             now,
         };
         let recording = Recording::start(&config.data_dir(), target, &new)?;
         let spec = Spec {
             args: args.to_vec(),
             env: recording.environment(),
+            group: Group::Own, // it has no input
             stop_grace: Some(self.stop_grace),
+            told: Some(interrupts.told()),
             tty: Tty::Never,
             pass_through: PassThrough::Quiet,
             drain: config.drain.value,

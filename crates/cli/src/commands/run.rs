@@ -22,7 +22,7 @@ use crate::{
     junit_files::JunitFiles,
     options::{Apart, EngineAt, Keeping, Masking, Naming, Running},
     supervise::Supervise,
-    test_session::{Setting, Step, TestSession},
+    test_session::{Setting, Step, TestSession, When},
 };
 
 /// Run a command and keep all it prints, in a session of its own
@@ -106,6 +106,7 @@ impl Run {
             junit: &self.junit,
             running: &self.running,
             labels: Vec::new(),
+            when: When::Testing,
         };
         let started = session.start(&[self.services.spec()]);
         let over = started.and_then(|()| Ok(session.run(&step)?));

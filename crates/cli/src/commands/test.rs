@@ -3,6 +3,7 @@
 mod init;
 
 use std::{
+    collections::BTreeMap,
     env,
     ffi::OsString,
     io::{self, Write},
@@ -11,12 +12,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use logboom_capture::test_spec::{StepSpec, TestSpec};
+use logboom_capture::test_spec::{CommandSpec, Retention, ServiceSpec, Start, StepSpec, TestSpec};
 use logboom_files::{
-    DataDir,
-    config::Flags,
+    DataDir, FilesError,
     list::Sessions,
     retention::{self, Limits},
+    session::ended,
 };
 use logboom_record::{Level, Outcome, Time};
 
@@ -26,9 +27,9 @@ use crate::{
     human,
     junit_files::JunitFiles,
     options::{Apart, EngineAt, Keeping, Masking, Naming, Running},
-    place,
-    supervise::Over,
-    test_session::{Setting, Step, Stopped, TestSession},
+    recording::warn,
+    supervise::{Over, TIMED_OUT},
+    test_session::{Setting, Step, Stopped, TestSession, When},
 };
 
 /// The file that is read, and written, where none is named.
@@ -80,7 +81,7 @@ impl Test {
             false => "there is no test session here; `logboom test --init` writes one",
         })?;
         let tests = self.picked(&spec)?;
-        for test in &tests {
+        for test in tests.iter().copied().chain(&spec.tear_down) {
             JunitFiles::of(&test.junit).with_context(|| format!("junit of test {}", test.name))?;
         }
         let words: Vec<OsString> = env::args_os().collect();
@@ -93,11 +94,13 @@ impl Test {
             wait_max: spec.wait_timeout,
             words: &words,
         };
-        let name = setting.naming.name.clone().unwrap_or_default();
         let mut session = TestSession::begin(setting, |config| Ok(self.apart.target(config)), now)?;
+        let (name, data) = (session.name(), session.data().clone());
         let over = run_all(&mut session, &spec, &tests);
         let exit = session.end(over);
-        retain(&place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?.data_dir(), &name, &spec);
+        if let Err(error) = retain(&data, &name, &spec) {
+            warn(&anyhow::Error::from(error).context("not all sessions that are too many could be deleted"));
+        }
         Ok(exit)
     }
 
@@ -123,6 +126,15 @@ impl Test {
 
     fn masking(&self, spec: &TestSpec) -> Masking {
         let mut masking = self.masking.clone();
+        if masking.no_mask {
+            return masking;
+        }
+        let of_service = |service: &ServiceSpec| match &service.start {
+            Start::Container { env, .. } | Start::Command(CommandSpec { env, .. }) => env.clone(),
+            Start::Compose { .. } => BTreeMap::new(),
+        };
+        let steps = spec.tests.iter().chain(&spec.tear_down).map(|step| step.command.env.clone());
+        masking.more = spec.services.iter().map(of_service).chain(steps).flatten().collect();
         masking.patterns.extend(spec.mask.iter().cloned());
         masking.variables.extend(spec.mask_env.iter().cloned());
         masking
@@ -134,11 +146,13 @@ fn run_all(session: &mut TestSession<'_>, spec: &TestSpec, tests: &[&StepSpec]) 
     let over = start_and_run(session, spec, tests);
     for step in &spec.tear_down {
         let limit = Instant::now().checked_add(TEAR_DOWN_MAX).filter(|_| step.timeout.is_none());
-        let over = run_step(session, step, 1, limit)?;
-        if over.end.outcome != Outcome::Passed {
-            let how = human::outcome(over.end.outcome, Some(&over.end));
-            session.tell(Level::Warn, &format!("tear-down {}: {how}", step.name));
-        }
+        let how = match run_step(session, step, (1, When::Over), limit) {
+            Ok(over) if over.end.outcome == Outcome::Passed => continue,
+            Ok(over) => human::outcome(over.end.outcome, Some(&over.end)),
+            Err(Stopped::Failed(error, _)) => logboom_files::with_causes(error.as_ref()),
+            Err(Stopped::Interrupted(_)) => human::outcome(Outcome::Interrupted, None),
+        };
+        session.tell(Level::Warn, &format!("tear-down {}: {how}", step.name));
     }
     over
 }
@@ -156,13 +170,15 @@ fn run_tests(session: &TestSession<'_>, tests: &[&StepSpec], until: Option<Insta
     let (mut first_failed, mut last) = (None, None);
     let mut failed = Vec::new();
     for test in tests {
-        if let Some(over) = run_test(session, test, until)? {
-            match over.end.outcome {
-                Outcome::Passed => last = Some(over),
-                _ => {
-                    failed.push(test.name.as_str());
-                    first_failed.get_or_insert(over);
-                }
+        let over = match is_over(until) {
+            true => not_run(session, test),
+            false => run_test(session, test, until)?,
+        };
+        match over.end.outcome {
+            Outcome::Passed => last = Some(over),
+            _ => {
+                failed.push(test.name.as_str());
+                first_failed.get_or_insert(over);
             }
         }
         if let Some(signal) = session.interrupted() {
@@ -177,28 +193,43 @@ fn run_tests(session: &TestSession<'_>, tests: &[&StepSpec], until: Option<Insta
 }
 
 /// Runs a test until it passes or has been run as often as it may.
-fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) -> Result<Option<Over>, Stopped> {
+fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) -> Result<Over, Stopped> {
     let mut attempt = 1;
     loop {
-        let over = run_step(session, test, attempt, until)?;
+        let over = run_step(session, test, (attempt, When::Testing), until)?;
         let how = human::outcome(over.end.outcome, Some(&over.end));
         let is_bad = over.end.outcome != Outcome::Passed;
-        let is_last = !is_bad || attempt > test.retries || session.interrupted().is_some();
+        let is_last = !is_bad || attempt > test.retries || session.interrupted().is_some() || is_over(until);
         let again = if is_last { "" } else { "; it is run again" };
         let level = if is_bad { Level::Warn } else { Level::Info };
         session.tell(level, &format!("{}: {how}{again}", attempt_name(&test.name, attempt)));
         if is_last {
-            return Ok(Some(over));
+            return Ok(over);
         }
         attempt += 1;
     }
+}
+
+fn is_over(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() >= until)
+}
+
+/// A test for which no time was left.
+fn not_run(session: &TestSession<'_>, test: &StepSpec) -> Over {
+    session.tell(Level::Warn, &format!("{}: not run, the time of all tests is up", test.name));
+    Over { exit: Exit::Code(TIMED_OUT), end: ended(Outcome::TimedOut, Time::now()) }
 }
 
 fn attempt_name(name: &str, attempt: u32) -> String {
     if attempt == 1 { name.to_owned() } else { format!("{name} (attempt {attempt})") }
 }
 
-fn run_step(session: &TestSession<'_>, step: &StepSpec, attempt: u32, until: Option<Instant>) -> Result<Over, Stopped> {
+fn run_step(
+    session: &TestSession<'_>,
+    step: &StepSpec,
+    (attempt, when): (u32, When),
+    until: Option<Instant>,
+) -> Result<Over, Stopped> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     let running = Running::within(step.timeout.into_iter().chain(left).min());
     let words: Vec<OsString> = step.command.words.iter().map(OsString::from).collect();
@@ -213,14 +244,15 @@ fn run_step(session: &TestSession<'_>, step: &StepSpec, attempt: u32, until: Opt
         junit: &junit,
         running: &running,
         labels: attempt_label.into_iter().collect(),
+        when,
     })?)
 }
 
 /// Deletes what the file does not keep of the sessions of this name.
-fn retain(data: &DataDir, name: &str, spec: &TestSpec) {
+fn retain(data: &DataDir, name: &str, spec: &TestSpec) -> Result<(), FilesError> {
     let kept = spec.retention;
-    if kept == logboom_capture::test_spec::Retention::default() {
-        return;
+    if kept == Retention::default() {
+        return Ok(());
     }
     let limits = Limits {
         older_than: kept.older_than.unwrap_or(Duration::MAX),
@@ -228,12 +260,8 @@ fn retain(data: &DataDir, name: &str, spec: &TestSpec) {
         max_bytes: kept.max_bytes.unwrap_or(u64::MAX),
     };
     let now = Time::now();
-    let retained = || -> Result<(), logboom_files::FilesError> {
-        let same = Sessions::of(data)?.newest(usize::MAX, now, |status| status.meta.run.name == name);
-        let mut seen = retention::survey(data, now)?;
-        seen.retain(|seen| same.iter().any(|status| status.id == seen.id));
-        retention::apply(data, &retention::plan(&seen, &limits, now), now).map(drop)
-    };
-    // `clean` says why a session cannot be deleted; the tests are over, and what is too much now goes the next time.
-    let _ = retained();
+    let same = Sessions::of(data)?.newest(usize::MAX, now, |status| status.meta.run.name == name);
+    let mut seen = retention::survey(data, now)?;
+    seen.retain(|seen| same.iter().any(|status| status.id == seen.id));
+    retention::apply(data, &retention::plan(&seen, &limits, now), now).map(drop)
 }

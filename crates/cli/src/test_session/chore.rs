@@ -26,8 +26,8 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 pub(super) enum Way {
     /// A signal ends it.
     Up,
-    /// Nothing ends it but its time.
-    Down,
+    /// Nothing ends it but its time, beyond what services have themselves.
+    Down(Duration),
 }
 
 /// A command that logboom needs.
@@ -58,9 +58,9 @@ impl TestSession<'_> {
         Err(Stopped::Failed(anyhow::anyhow!(why), lines))
     }
 
-    /// Ends something; whether that was done.
-    pub(super) fn down(&self, chore: &Chore) -> bool {
-        self.carry_out(chore, Way::Down).is_ok_and(|over| over.end.outcome == Outcome::Passed)
+    /// Ends something that has so long to end; whether that was done.
+    pub(super) fn down(&self, chore: &Chore, grace: Duration) -> bool {
+        self.carry_out(chore, Way::Down(grace)).is_ok_and(|over| over.end.outcome == Outcome::Passed)
     }
 
     fn carry_out(&self, chore: &Chore, way: Way) -> Result<Over> {
@@ -80,8 +80,13 @@ impl TestSession<'_> {
             let mut spec = Spec { group: Group::Own, tty: Tty::Never, ..spec.clone() };
             spec.env.extend(chore.env.iter().cloned());
             match way {
-                Way::Up => spec.stop_grace = Some(STOP_GRACE),
-                Way::Down => spec.time_limit = Some(TimeLimit { after: DOWN_MAX, grace: KILL_GRACE }),
+                Way::Up => {
+                    spec.stop_grace = Some(STOP_GRACE);
+                    spec.told = Some(self.interrupts.told());
+                }
+                Way::Down(grace) => {
+                    spec.time_limit = Some(TimeLimit { after: DOWN_MAX.saturating_add(grace), grace: KILL_GRACE });
+                }
             }
             (command::run(&spec, sink), Counts::default())
         };

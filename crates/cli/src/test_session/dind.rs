@@ -3,15 +3,13 @@
 use std::{collections::BTreeSet, ffi::OsString};
 
 use logboom_capture::{
-    test_spec::{Dind, Restart, STOP_GRACE, ServiceSpec, Start},
+    test_spec::{DIND as NAME, Dind, Restart, STOP_GRACE, ServiceSpec, Start},
     waiting::{Condition, HttpUrl, Wait},
 };
 use logboom_record::Level;
 
 use super::{Stopped, TestSession};
 
-/// What it is called in the session.
-const NAME: &str = "dind";
 /// Where the inner engine listens.
 const PORT: u16 = 2375;
 /// What an engine needs that is not to be called privileged: a machine without CAP_SYS_RESOURCE cannot give that.
@@ -58,6 +56,10 @@ impl TestSession<'_> {
     /// # Errors
     /// [`Stopped`].
     pub fn start_dind(&mut self, dind: &Dind) -> Result<(), Stopped> {
+        if !self.engine().host().is_ok_and(|host| host.is_local()) {
+            let why = "[dind] needs an engine on this machine: the inner one is reached at its container's own address";
+            return Err(anyhow::anyhow!(why).into());
+        }
         let service = ServiceSpec {
             name: NAME.to_owned(),
             start: Start::Container {
@@ -78,7 +80,7 @@ impl TestSession<'_> {
         let listens = format!("--host=tcp://0.0.0.0:{PORT}");
         // Without the last it waits for some seconds to be noticed.
         let command = ["dockerd", "--host=unix:///var/run/docker.sock", &listens, "--tls=false"].map(str::to_owned);
-        self.run_container(&service, options(), &dind.image, &command)?;
+        self.run_container(&service, (options(), Vec::new()), (&dind.image, &command))?;
         self.wait_for(|started| started.name == NAME)?;
         let address = self.address_of_dind()?;
         let host = format!("tcp://{address}:{PORT}");

@@ -10,7 +10,7 @@ use std::{
 
 use logboom_capture::command::is_ignored;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     flag::register_usize,
 };
 
@@ -19,13 +19,18 @@ use signal_hook::{
 pub struct Interrupts(Arc<AtomicUsize>);
 
 impl Interrupts {
-    /// Takes SIGHUP, SIGINT and SIGTERM from now on, but for those that whoever started us has us ignore.
+    /// Takes SIGHUP, SIGINT, SIGQUIT and SIGTERM from now on, but for those that whoever started us has us ignore.
     pub fn watch() -> io::Result<Interrupts> {
         let came = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)) {
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)) {
             register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
         }
         Ok(Interrupts(came))
+    }
+
+    /// Where the signal stands, for a command that is to hear it.
+    pub fn told(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.0)
     }
 
     /// The last one that came.

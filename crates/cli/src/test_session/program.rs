@@ -4,10 +4,10 @@
 //! when we are killed.
 
 use std::{
-    io,
+    io::Write,
     os::unix::process::CommandExt,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -18,11 +18,12 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-use super::TestSession;
+use super::{Interrupts, TestSession};
 use crate::commands::keep_service::NAME;
 
-/// How long it has to end beyond the time that its program has.
+/// How long it has to end once its program is killed.
 const STOP_MAX: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The process that keeps a program running.
 pub(super) struct Program {
@@ -35,18 +36,22 @@ impl TestSession<'_> {
         // The program that runs, also where its file was replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("logboom").arg("--dir").arg(&self.data.path).arg(NAME);
-        command.args(["--session", self.session().id().as_str(), "--name", &service.name]);
-        command.args(["--restart", &service.restart.to_string(), "--parent", &std::process::id().to_string()]);
-        command.args(["--stop-grace", &format!("{}ms", service.stop_grace.as_millis())]);
-        command.args(self.setting.masking.words());
+        // What stands behind `=` is no option, whatever it begins with.
+        command.arg(format!("--session={}", self.session().id())).arg(format!("--name={}", service.name));
+        command.arg(format!("--restart={}", service.restart)).arg(format!("--parent={}", std::process::id()));
+        command.arg(format!("--stop-grace={}ms", service.stop_grace.as_millis()));
         command.arg("--").args(&program.words);
         command.envs(self.engine_env()).envs(self.recording.environment()).envs(&program.env);
         if let Some(dir) = &program.cwd {
             command.current_dir(dir);
         }
         // The keys of the terminal are for the tests.
-        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.spawn().with_context(|| format!("cannot start {}", service.name))?;
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", service.name))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that could not begin reads nothing, and says why itself.
+            let _ = stdin.write_all(&serde_json::to_vec(&self.setting.masking)?);
+        }
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
         // Whoever waits for the tests reaps it, too: what tells of its end is not its exit code.
         let process = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch a service")?;
@@ -55,29 +60,31 @@ impl TestSession<'_> {
 }
 
 impl Program {
-    /// Has it end its program; in less time if there is less. Tells what is left otherwise.
-    pub(super) fn stop(self, hurry: Option<Duration>) -> Result<(), String> {
+    /// Has it end its program; in less time where somebody wants all to end. Tells what is left otherwise.
+    pub(super) fn stop(self, interrupts: &Interrupts, hurry: Duration) -> Result<(), String> {
         // One that has ended cannot be signalled, and need not be.
         let _ = pidfd_send_signal(&self.process, Signal::TERM);
-        let grace = hurry.map_or(self.grace, |hurry| hurry.min(self.grace));
-        if self.ends_within(grace) {
-            return Ok(());
+        let began = Instant::now();
+        let grace = || interrupts.signal().map_or(self.grace, |_| self.grace.min(hurry));
+        while began.elapsed() < grace() {
+            if self.ends_within(LOOK_EVERY) {
+                return Ok(());
+            }
         }
         // A second signal makes haste.
         let _ = pidfd_send_signal(&self.process, Signal::TERM);
-        if self.ends_within(self.grace + STOP_MAX) { Ok(()) } else { Err("it does not end".to_owned()) }
+        if self.ends_within(STOP_MAX) { Ok(()) } else { Err("it does not end".to_owned()) }
+    }
+
+    /// Whether it keeps nothing running any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends_within(Duration::ZERO)
     }
 
     fn ends_within(&self, time: Duration) -> bool {
         let timeout = Timespec::try_from(time).ok();
         let mut fds = [PollFd::new(&self.process, PollFlags::IN)];
-        loop {
-            match poll(&mut fds, timeout.as_ref()) {
-                Ok(count) => return count > 0,
-                // A signal came: as long again is no harm.
-                Err(error) if io::Error::from(error).kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
+        // A signal that comes meanwhile ends it sooner, and whoever asks asks again.
+        poll(&mut fds, timeout.as_ref()).is_ok_and(|count| count > 0)
     }
 }

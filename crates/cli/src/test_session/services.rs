@@ -18,7 +18,7 @@ use logboom_capture::{
     waiting::{Condition, Looker, Wait},
 };
 use logboom_files::session::RunMeta;
-use logboom_record::{Level, Time};
+use logboom_record::{Level, RunId, Time};
 
 use super::{Stopped, TestSession, chore::Chore, program::Program};
 use crate::{
@@ -27,8 +27,11 @@ use crate::{
     say::tell,
 };
 
-/// On a container that a test session has started: the session.
+/// On a container that a test session has started: the session, and logboom's own run in it.
 const TEST_SESSION: &str = "logboom.session";
+const TEST_RUN: &str = "logboom.run";
+/// Variables that docker's client reads itself.
+const OF_CLIENT: [&str; 6] = ["PATH", "HOME", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 /// What compose's own labels say of a container.
 const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
@@ -41,20 +44,22 @@ pub(super) struct Started {
     /// Which runs of the session it is.
     pub(super) pick: Pick,
     pub(super) waits: Vec<Wait>,
+    /// What held.
+    pub(super) held: Vec<Wait>,
     pub(super) looker: Looker,
     /// When it was started.
     pub(super) began: Instant,
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 /// Which runs of the session are a service's.
 pub(super) enum Pick {
     /// Those of a compose project; a condition is for one of its services.
     Project(String),
-    /// A container.
-    Container,
-    /// A program.
-    Program,
+    /// The container of this name.
+    Container(String),
+    /// A program that this run has started.
+    Program(RunId),
 }
 
 impl Pick {
@@ -63,13 +68,13 @@ impl Pick {
         let label = |name: &str| run.run.labels.get(name).map(String::as_str);
         match self {
             Pick::Project(project) => label("project") == Some(project) && label("service") == Some(&wait.service),
-            Pick::Container => label("container") == Some(&wait.service),
-            Pick::Program => label("service") == Some(&wait.service) && label("project").is_none(),
+            Pick::Container(name) => run.containers.last().is_some_and(|container| container.name == *name),
+            Pick::Program(by) => run.run.parent == Some(*by) && label("service") == Some(&wait.service),
         }
     }
 }
 
-enum Handle {
+pub(super) enum Handle {
     /// Containers that are followed, and what ends them.
     Containers {
         follower: LogStreamer,
@@ -81,7 +86,7 @@ enum Handle {
 }
 
 /// How containers are ended.
-enum Ends {
+pub(super) enum Ends {
     Compose { beside: Box<Beside>, words: Vec<OsString>, own: bool },
     Container { name: String, grace: Duration },
 }
@@ -103,16 +108,18 @@ impl TestSession<'_> {
                 Start::Command(command) => {
                     let program = self.start_program(service, command)?;
                     let looker = Looker::of(self.session());
-                    self.enter(service, Pick::Program, looker, Handle::Program(program));
+                    self.enter(service, Pick::Program(self.run), looker, Handle::Program(program));
                 }
             }
         }
-        self.wait_for(|_| true)
+        self.wait_for(|_| true)?;
+        self.look_again()
     }
 
     fn enter(&mut self, service: &ServiceSpec, pick: Pick, looker: Looker, handle: Handle) {
         let (name, waits) = (service.name.clone(), service.waits.clone());
-        self.started.push(Started { name, pick, waits, looker, began: Instant::now(), handle });
+        let began = Instant::now();
+        self.started.push(Started { name, pick, waits, held: Vec::new(), looker, began, handle });
     }
 
     /// The engine that is meant.
@@ -125,7 +132,7 @@ impl TestSession<'_> {
             let why = "there is neither `docker compose` nor `docker-compose`: install docker's compose plugin";
             return Err(anyhow::anyhow!(why).into());
         };
-        let project = given.map_or_else(|| self.project_name(files), str::to_owned);
+        let project = given.map_or_else(|| self.project_name(&service.name, files), str::to_owned);
         let words = files.iter().flat_map(|file| [OsString::from("--file"), file.into()]);
         let words: Vec<OsString> = words.chain(["--project-name".into(), project.clone().into()]).collect();
         let up: Vec<OsString> = words.iter().cloned().chain(["up".into(), "--detach".into()]).collect();
@@ -157,52 +164,66 @@ impl TestSession<'_> {
     }
 
     /// Of this session alone: what is up already under the project's usual name is somebody's, and not to be taken down.
-    fn project_name(&self, files: &[PathBuf]) -> String {
+    fn project_name(&self, service: &str, files: &[PathBuf]) -> String {
         let dir = files.first().and_then(|file| std::path::absolute(file).ok());
         let dir =
-            dir.as_ref().and_then(|file| file.parent()?.file_name()).map(|name| name.to_string_lossy().to_lowercase());
+            dir.as_ref().and_then(|file| file.parent()?.file_name()).map(|name| name.to_string_lossy().into_owned());
         let is_usual = |byte: &char| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let dir: String = dir.unwrap_or_default().chars().filter(is_usual).collect();
-        format!("{}{}", if dir.is_empty() { String::new() } else { dir + "-" }, self.short())
+        let usual = |text: &str| text.to_lowercase().chars().filter(is_usual).collect::<String>();
+        let parts = [usual(&dir.unwrap_or_default()), usual(service), self.short()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
     }
 
     fn start_container(&mut self, service: &ServiceSpec) -> Result<(), Stopped> {
         let Start::Container { image, command, env, ports, volumes } = &service.start else { return Ok(()) };
         let option = |name: &str, value: &String| [name.to_owned(), value.clone()];
-        let env = env.iter().flat_map(|(name, value)| option("--env", &format!("{name}={value}")));
+        // A value in the arguments could be read by whoever lists processes.
+        let is_client_s = |name: &str| name.starts_with("DOCKER_") || OF_CLIENT.contains(&&*name.to_uppercase());
+        let (in_words, passed): (Vec<_>, Vec<_>) = env.iter().partition(|(name, _)| is_client_s(name));
+        let in_words = in_words.into_iter().flat_map(|(name, value)| option("--env", &format!("{name}={value}")));
+        let env = in_words.chain(passed.iter().flat_map(|(name, _)| option("--env", name)));
         let ports = ports.iter().flat_map(|port| option("--publish", port));
         let volumes = volumes.iter().flat_map(|volume| option("--volume", volume));
         let restart = (service.restart != Restart::No).then(|| option("--restart", &service.restart.to_string()));
         let options = env.chain(ports).chain(volumes).chain(restart.into_iter().flatten()).collect();
-        self.run_container(service, options, image, command)
+        let passed = passed.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self.run_container(service, (options, passed), (image, command))
     }
 
     /// Runs a container, followed from its first line on, and enters it among the services.
     pub(super) fn run_container(
         &mut self,
         service: &ServiceSpec,
-        options: Vec<String>,
-        image: &str,
-        command: &[String],
+        (options, env): (Vec<String>, Vec<(OsString, OsString)>),
+        (image, command): (&str, &[String]),
     ) -> Result<(), Stopped> {
-        let name = format!("logboom-{}-{}", self.short(), container_part(&service.name));
-        let labels = [(TEST_SESSION, self.session().id().as_str()), (TEST_SERVICE, service.name.as_str())];
-        let labels = labels.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
+        let part = container_part(&service.name);
+        let name = format!("logboom-{}-{}-{part}", self.short(), self.started.len() + 1);
+        let (session, run) = (self.session().id().to_string(), self.run.to_string());
+        let labels = [(TEST_SESSION, session), (TEST_RUN, run), (TEST_SERVICE, service.name.clone())];
+        let labels = labels.map(|(key, value)| (key.to_owned(), Some(value)));
         let host = self.engine().host().map_err(anyhow::Error::from)?;
         let looker = Looker::with_engine(self.session(), &host).map_err(anyhow::Error::from)?;
         let selection = Selection { labels: labels.to_vec(), ..Selection::default() };
         let follow = Follow { host, selection, since: Some(Time::now()), until_exit: false, masks: self.masks.clone() };
         let follower = LogStreamer::start(self.session(), follow, tell).map_err(anyhow::Error::from)?;
         let ends = Ends::Container { name: name.clone(), grace: service.stop_grace };
-        self.enter(service, Pick::Container, looker, Handle::Containers { follower, ends, env: self.engine_env() });
+        self.enter(
+            service,
+            Pick::Container(name.clone()),
+            looker,
+            Handle::Containers { follower, ends, env: self.engine_env() },
+        );
         let mut words: Vec<String> = ["docker", "run", "--detach", "--name", &name].map(str::to_owned).to_vec();
         for (key, value) in labels {
             words.extend(["--label".to_owned(), format!("{key}={}", value.unwrap_or_default())]);
         }
         words.extend(options.into_iter().chain([image.to_owned()]).chain(command.iter().cloned()));
         let words = words.into_iter().map(OsString::from).collect();
-        self.up(&self.chore(&format!("docker run {}", service.name), "docker", words))?;
-        self.add_waits(&format!("{TEST_SERVICE}={}", service.name), None)
+        let mut chore = self.chore(&format!("docker run {}", service.name), "docker", words);
+        chore.env.extend(env);
+        self.up(&chore)?;
+        self.add_waits(&format!("{TEST_RUN}={}", self.run), None)
     }
 
     pub(super) fn chore(&self, name: &str, called: &'static str, words: Vec<OsString>) -> Chore {
@@ -213,7 +234,8 @@ impl TestSession<'_> {
     fn add_waits(&mut self, label: &str, service_label: Option<&str>) -> Result<(), Stopped> {
         let Some(started) = self.started.last_mut() else { return Ok(()) };
         for container in started.looker.containers(label).map_err(anyhow::Error::from)? {
-            let named = service_label.map_or(Some(&started.name), |label| container.labels.get(label));
+            let named = container.labels.get(service_label.unwrap_or(TEST_SERVICE));
+            let named = named.filter(|name| service_label.is_some() || **name == started.name);
             let Some(service) = named.filter(|_| container.state.health.is_some()) else { continue };
             if !started.waits.iter().any(|wait| wait.service == *service) {
                 started.waits.push(Wait { service: service.clone(), condition: Condition::Healthy });
@@ -228,7 +250,7 @@ impl TestSession<'_> {
         for Started { name, handle, .. } in started.into_iter().rev() {
             self.note(Level::Info, &format!("ending {name}"));
             let done = match handle {
-                Handle::Program(program) => program.stop(self.interrupted().map(|_| HURRY)),
+                Handle::Program(program) => program.stop(&self.interrupts, HURRY),
                 Handle::Containers { follower, ends, env } => {
                     let done = self.end_containers(ends, &env);
                     stop(follower);
@@ -244,26 +266,32 @@ impl TestSession<'_> {
     }
 
     fn end_containers(&self, ends: Ends, env: &[(OsString, OsString)]) -> Result<(), String> {
-        let run =
-            |name: &str, called, words| self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() });
+        let run = |name: &str, called, words, grace| {
+            self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() }, grace)
+        };
         match ends {
             Ends::Compose { beside, words, own } => {
-                let mut down: Vec<OsString> = ["down", "--volumes", "--remove-orphans"].map(OsString::from).to_vec();
-                // Images that compose has built have the project's name, which nobody asks for again.
-                down.extend(own.then(|| ["--rmi".into(), "local".into()]).into_iter().flatten());
-                let hurry = self.interrupted().map(|_| ["--timeout".into(), HURRY.as_secs().to_string().into()]);
-                down.extend(hurry.into_iter().flatten());
-                let words = beside.flavour.command(words.into_iter().chain(down));
-                let said = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-                let done = run("compose down", "compose", words);
+                let mut down: Vec<OsString> = ["down", "--remove-orphans"].map(OsString::from).to_vec();
+                // Images that compose has built have the project's name, which nobody asks for again, and so have volumes. Those of a
+                // project with a name that was given may be somebody's.
+                let own = own.then(|| ["--volumes", "--rmi", "local"].map(OsString::from));
+                down.extend(own.into_iter().flatten());
+                let within = |seconds: u64| ["--timeout".into(), OsString::from(seconds.to_string())];
+                let hurry = self.interrupted().map(|_| within(HURRY.as_secs())).into_iter().flatten();
+                let words =
+                    |hurry: Vec<OsString>| beside.flavour.command(words.iter().chain(&down).cloned().chain(hurry));
+                let said = words(Vec::new()).iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+                let done = run("compose down", "compose", words(hurry.collect()), Duration::ZERO)
+                    || run("compose down", "compose", words(within(0).to_vec()), Duration::ZERO);
                 if done { Ok(()) } else { Err(format!("`{said}` failed")) }
             }
             Ends::Container { name, grace } => {
-                let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY)).as_secs().to_string();
+                let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY));
+                let seconds = (grace + Duration::from_millis(999)).as_secs().to_string();
                 let docker = |words: &[&str]| ["docker"].iter().chain(words).map(OsString::from).collect();
                 // One that was never made cannot be stopped; it is removed all the same.
-                run("docker stop", "docker", docker(&["stop", "-t", &grace, &name]));
-                let done = run("docker rm", "docker", docker(&["rm", "--force", "--volumes", &name]));
+                run("docker stop", "docker", docker(&["stop", "-t", &seconds, &name]), grace);
+                let done = run("docker rm", "docker", docker(&["rm", "--force", "--volumes", &name]), Duration::ZERO);
                 if done { Ok(()) } else { Err(format!("`docker rm --force --volumes {name}` failed")) }
             }
         }

@@ -6,10 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logboom_capture::waiting::{Readiness, Wait};
+use logboom_capture::waiting::{Condition, Readiness, Wait};
 use logboom_record::Level;
 
-use super::{Stopped, TestSession, services::Started};
+use super::{
+    Stopped, TestSession,
+    services::{Handle, Started},
+};
 use crate::human;
 
 /// How often services are looked at.
@@ -49,7 +52,9 @@ impl TestSession<'_> {
                 Readiness::Ready => {
                     let took = human::duration(self.started[at].began.elapsed());
                     self.tell(Level::Info, &format!("{} is ready ({}) after {took}", wait.service, wait.condition));
+                    self.started[at].held.push(wait);
                 }
+                Readiness::NotYet(_) if self.could_not_begin(at, &wait) => return Err(self.not_begun(at)),
                 Readiness::NotYet(why) => left.push((at, wait, why)),
                 Readiness::Never(why) => {
                     let error = anyhow::anyhow!("{} {why}, and was waited for ({})", wait.service, wait.condition);
@@ -59,6 +64,41 @@ impl TestSession<'_> {
         }
         self.started[at].waits = left.iter().map(|(_, wait, _)| wait.clone()).collect();
         Ok(left)
+    }
+
+    /// Looks whether what was ready still runs: another may have had the port, and a program without conditions may be none.
+    pub(super) fn look_again(&mut self) -> Result<(), Stopped> {
+        for at in 0..self.started.len() {
+            let name = self.started[at].name.clone();
+            let any = Wait { service: name, condition: Condition::Log(String::new()) };
+            if self.could_not_begin(at, &any) {
+                return Err(self.not_begun(at));
+            }
+            let is_of_port = |wait: &Wait| matches!(wait.condition, Condition::Port(_) | Condition::Http(_));
+            let mut held = std::mem::take(&mut self.started[at].held);
+            held.retain(is_of_port);
+            for wait in held {
+                let Started { pick, looker, .. } = &mut self.started[at];
+                let found = looker.look(&wait, &|run| pick.has(&wait, run)).map_err(anyhow::Error::from)?;
+                if let Readiness::Never(why) = found {
+                    let error =
+                        anyhow::anyhow!("{} {why}, and somebody else has answered ({})", wait.service, wait.condition);
+                    return Err(Stopped::Failed(error, self.last_lines_of(at, &wait)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what was to keep a program running has ended without having begun.
+    fn could_not_begin(&self, at: usize, wait: &Wait) -> bool {
+        let Started { handle: Handle::Program(program), pick, .. } = &self.started[at] else { return false };
+        let has_run = || self.session().meta().is_ok_and(|meta| meta.runs.iter().any(|run| pick.has(wait, run)));
+        program.has_ended() && !has_run()
+    }
+
+    fn not_begun(&self, at: usize) -> Stopped {
+        anyhow::anyhow!("{} could not be started, see above", self.started[at].name).into()
     }
 
     fn too_late(&self, left: &[(usize, Wait, String)]) -> Stopped {
