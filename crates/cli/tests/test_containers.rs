@@ -186,6 +186,55 @@ fn services_of_one_s_own_are_left_alone() {
     assert_eq!(project.left(), "");
 }
 
+#[test]
+fn volumes_of_a_project_with_a_name_that_was_given_are_left_alone() {
+    let project = Project::new("vol", &service("db", DB, &format!("{HEALTH}    volumes: ['data:/data']\n")));
+    let compose = fs::read_to_string(project.file("compose.yml")).unwrap();
+    fs::write(project.file("compose.yml"), format!("{compose}volumes:\n  data: {{}}\n")).unwrap();
+    let volumes = || docker(&["volume", "ls", "-q", "--filter", &format!("name={}", project.name)]);
+    project.run(&["run", "--compose", "compose.yml", "--", "true"]).expect(0);
+    assert_eq!(volumes(), "");
+    project.run(&["run", "--compose", "compose.yml", "--project", &project.name, "--", "true"]).expect(0);
+    assert_eq!(volumes(), format!("{}_data", project.name));
+    docker(&["volume", "rm", &format!("{}_data", project.name)]);
+}
+
+#[test]
+fn two_compose_files_of_one_directory_are_two_projects_and_secrets_of_containers_are_in_no_argument() {
+    let project = Project::new("two", &service("db", "echo db up; sleep 600", ""));
+    let web = service("web", "echo web up; sleep 600", "");
+    fs::write(project.file("two.yml"), format!("version: '2.4'\nservices:\n{web}")).unwrap();
+    let spec = format!(
+        r#"
+[[service]]
+name = "one"
+compose = "compose.yml"
+wait = "db=log:db up"
+[[service]]
+name = "two"
+compose = "two.yml"
+wait = "web=log:web up"
+[[service]]
+name = "cache"
+image = "{IMAGE}"
+command = "echo $CACHE_PASSWORD; sleep 600"
+env = {{ CACHE_PASSWORD = "hunter2hunter2" }}
+wait = "log:*"
+stop_grace = "0s"
+[[test]]
+name = "unit"
+command = "true"
+"#
+    );
+    fs::write(project.file("t.toml"), spec).unwrap();
+    project.run(&["test", "t.toml"]).expect(0);
+    assert_eq!((project.log("db.log").len(), project.log("web.log").len()), (1, 1));
+    assert_eq!(project.log("cache.log"), ["*".repeat("hunter2hunter2".len())]);
+    let meta = fs::read_to_string(project.logboom.session_file("session.json")).unwrap();
+    assert!(meta.contains("CACHE_PASSWORD") && !meta.contains("hunter2hunter2"), "{meta}");
+    assert_eq!(project.left(), "");
+}
+
 fn running(project: &Project, args: &[&str]) -> Running {
     let running = Running::of(&mut project.command(args));
     wait_until(|| fs::read_to_string(project.file("running")).is_ok_and(|pid| pid.ends_with('\n')));

@@ -329,3 +329,96 @@ fn init_writes_a_file_that_runs_the_tests_that_are_there() {
     assert_eq!(logboom.run(["test"]).expect(0).text(), "made\n");
     assert!(logboom.run(["test", "--init"]).expect(125).stderr.contains("is there already"), "it is left as it is");
 }
+
+/// Whether a file of the latest session, or its name, has these bytes.
+fn is_kept(logboom: &Logboom, secret: &str) -> bool {
+    fs::read_dir(logboom.session_file("")).unwrap().flatten().any(|file| {
+        let bytes = fs::read(file.path()).unwrap();
+        file.file_name().to_string_lossy().contains(secret)
+            || bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+    })
+}
+
+#[test]
+fn secrets_that_stand_in_the_file_are_kept_no_more_than_others() {
+    let logboom = Logboom::new();
+    let more = "wait = \"log:listening\"\nenv = { DB_PASSWORD = \"hunter2hunter2\", PIN = \"4711-4711\" }";
+    let api = service("-x", "echo $DB_PASSWORD $PIN; echo listening; sleep 600", more);
+    let script = "echo $API_TOKEN; echo -----BEGIN KEY; exec ./t0ken-in-a-path";
+    let unit = test("unit", script, "env = { API_TOKEN = \"t0ken-in-a-path\" }");
+    let script = logboom.path("t0ken-in-a-path");
+    fs::write(&script, "#!/bin/sh\necho ran\n").unwrap();
+    std::process::Command::new("chmod").arg("+x").arg(&script).status().unwrap();
+    run(&logboom, &format!("mask = [\"-----BEGIN.*\"]\nmask_env = [\"PIN\"]\n{api}{unit}")).expect(0);
+    for secret in ["hunter2hunter2", "4711-4711", "t0ken-in-a-path", "BEGIN KEY"] {
+        assert!(!is_kept(&logboom, secret), "{secret}");
+        assert!(!logboom.text(["show", "--raw"]).contains(secret), "{secret}");
+    }
+    let mut command = logboom.command(["run", "--quiet", "--", script.to_str().unwrap()]);
+    let done: Done = command.env("API_TOKEN", "t0ken-in-a-path").output().unwrap().into();
+    done.expect(0);
+    assert!(!is_kept(&logboom, "t0ken-in-a-path"), "the text log's name");
+    let no_mask = logboom.run(["test", "--no-mask", "--quiet"]).expect(0);
+    assert_eq!(no_mask.stderr, "");
+    assert!(logboom.text(["show", "--raw"]).contains("hunter2hunter2"));
+}
+
+#[test]
+fn a_dead_program_is_not_ready_where_somebody_else_has_its_port() {
+    let logboom = Logboom::new();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let wait = format!("wait = \"port:{port}\"");
+    for script in ["exit 3", "sleep 0.3; exit 3"] {
+        let slow = service("slow", "sleep 1; echo up; sleep 600", "wait = \"log:up\"");
+        let text = format!("{}{slow}{}", service("api", script, &wait), test("unit", "touch ran", ""));
+        let done = run(&logboom, &text).expect(125);
+        assert!(done.stderr.contains("api has exited with 3"), "{}", done.stderr);
+        assert!(!logboom.path("ran").exists());
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_kept_is_told_at_once() {
+    let logboom = Logboom::new();
+    for wait in ["", "wait = \"log:up\""] {
+        let api = service("api", "echo up; sleep 600", &format!("cwd = \"none\"\n{wait}"));
+        let done = run(&logboom, &format!("{api}{}", test("unit", "touch ran", ""))).expect(125);
+        assert!(done.stderr.contains("cannot start api"), "{}", done.stderr);
+        assert!(!logboom.path("ran").exists());
+    }
+}
+
+#[test]
+fn when_the_time_of_all_tests_is_up_no_other_is_begun() {
+    let logboom = Logboom::new();
+    let tests = [test("slow", "echo x >> slow; sleep 600", "retries = 5"), test("next", "touch next", "")].concat();
+    run(&logboom, &format!("timeout = \"300ms\"\n{tests}")).expect(124);
+    assert_eq!(fs::read_to_string(logboom.path("slow")).unwrap(), "x\n");
+    assert!(!logboom.path("next").exists());
+    assert!(log(&logboom, "logboom.log").contains(&"next: not run, the time of all tests is up".to_owned()));
+}
+
+#[test]
+fn a_tear_down_that_fails_changes_nothing_of_the_outcome() {
+    let logboom = Logboom::new();
+    let step = |name: &str, script: &str| format!("[[tear_down]]\nname = \"{name}\"\ncommand = '''{script}'''\n");
+    let text = [test("unit", "exit 6", ""), step("one", "exit 1"), step("two", "touch two")].concat();
+    run(&logboom, &text).expect(6);
+    assert!(logboom.path("two").exists());
+    assert!(log(&logboom, "logboom.log").contains(&"tear-down one: failed (exit 1)".to_owned()));
+}
+
+#[test]
+fn sessions_within_a_session_are_told_apart() {
+    let logboom = Logboom::new();
+    let api = service("api", "echo x >> starts; sleep 0.3; echo listening; sleep 600", "wait = \"log:listening\"");
+    spec(&logboom, &format!("{api}{}", test("unit", "wc -l < starts", "")));
+    let program = env!("CARGO_BIN_EXE_logboom");
+    let done = logboom.run(["run", "--", "sh", "-c", &format!("{program} test && {program} test")]).expect(0);
+    assert_eq!(done.text(), "1\n2\n", "the second waits for its own");
+    assert_eq!(logboom.latest()["outcome"], "passed");
+    let took = log(&logboom, "logboom.2.log").into_iter().filter(|line| line.contains("is ready"));
+    let took: Vec<String> = took.collect();
+    assert!(took.len() == 1 && !took[0].ends_with(" 0.000 s"), "{took:?}");
+}
