@@ -27,6 +27,8 @@ pub const TESTS_MAX: usize = 100_000;
 const NAMES_BYTES_MAX: usize = 16 << 20;
 /// So many tests that have begun are remembered until they end.
 const BEGUN_MAX: usize = 10_000;
+/// No test takes longer: what says so is no time.
+const SECONDS_MAX: f64 = 10.0 * 365.25 * 86_400.0;
 /// Of a line so much is looked at.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// So much of a name is kept.
@@ -249,8 +251,12 @@ fn shortened(name: &str) -> String {
 
 /// Reads seconds, with a point or without, as microseconds.
 fn seconds(text: &str) -> Option<u64> {
-    let seconds: f64 = text.trim().parse().ok()?;
-    (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1e6).round() as u64)
+    micros(text.trim().parse().ok()?)
+}
+
+/// Seconds that a test may take, as microseconds.
+fn micros(seconds: f64) -> Option<u64> {
+    (0.0..=SECONDS_MAX).contains(&seconds).then(|| (seconds * 1e6).round() as u64)
 }
 
 #[cfg(test)]
@@ -289,6 +295,14 @@ mod tests {
         let (tests, over) = results.finish();
         assert_eq!((tests.len(), over), (1, 0));
         assert_eq!((tests[0].test.as_str(), tests[0].from, tests[0].to), ("slow", 2, 4));
+    }
+
+    #[test]
+    fn what_no_test_takes_is_no_time() {
+        assert_eq!(["0", " 1.5 ", "0.0000014"].map(seconds), [Some(0), Some(1_500_000), Some(1)]);
+        assert_eq!(["1e30", "1e9", "inf", "NaN", "-1", ""].map(seconds), [None; 6]);
+        let printed = "{\"Action\":\"pass\",\"Package\":\"p\",\"Test\":\"T\",\"Elapsed\":1e30}";
+        assert_eq!(of(printed).iter().map(|test| test.duration_us).collect::<Vec<_>>(), [None]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use logboom_boom::{
 };
 use logboom_files::{
     FilesError, Session,
-    session::RunMeta,
+    session::{RunMeta, beside},
     textlog::{Extent, TextEntry, TextReader},
 };
 use logboom_record::{Gap, Outcome, RunId, Time};
@@ -116,13 +116,14 @@ pub fn check(session: &Session, now: Time) -> Findings {
         found.damaged.push(Damaged { file, offset: 0, bytes: 0, what: why.clone() });
     }
     for (run, outcome) in status.meta.runs.iter().zip(&status.outcomes) {
-        let path = |name: &String| session.dir().join(name);
         let has_text_alone = run.boom.is_none() && (booms.is_empty() || status.damage.is_none());
         if let Some(text) = run.text.as_ref().filter(|_| has_text_alone) {
-            found.add(check_text(&path(text), run, *outcome));
+            let path = own_file(session, text, &mut found);
+            path.into_iter().for_each(|path| found.add(check_text(&path, run, *outcome)));
             continue;
         }
-        if let Some(boom) = run.boom.as_ref().map(path).filter(|boom| !booms.contains(boom)) {
+        let boom = run.boom.as_ref().and_then(|name| own_file(session, name, &mut found));
+        if let Some(boom) = boom.filter(|boom| !booms.contains(boom)) {
             let gone = FilesError::Missing { action: "read", path: boom.clone() };
             found.add(Findings::unreadable(&boom, &gone));
         }
@@ -139,6 +140,17 @@ pub fn check(session: &Session, now: Time) -> Findings {
         check_rings(session.dir(), path, &mut found);
     }
     found
+}
+
+/// A file of the session's directory. The metadata may be anybody's: what is elsewhere is not looked at.
+fn own_file(session: &Session, name: &str, found: &mut Findings) -> Option<PathBuf> {
+    let path = beside(session.dir(), name);
+    if path.is_none() {
+        let file = session.dir().join("session.json").display().to_string();
+        let what = format!("it has the records of a run in {name:?}, which is no file of the session");
+        found.damaged.push(Damaged { file, offset: 0, bytes: 0, what });
+    }
+    path
 }
 
 /// Puts what killed writers took with them behind all that any boom file has of the run: a gap without an end, or what the run's noted
@@ -188,7 +200,7 @@ fn next_seq(dir: &Path, of: &Generation) -> u64 {
         return Held::of(&boom_files(dir), of.run).next_seq;
     }
     let text = || {
-        let mut reader = TextReader::open(&dir.join(&of.text), of.run, Extent::Growing).ok()?;
+        let mut reader = TextReader::open(&beside(dir, &of.text)?, of.run, Extent::Growing).ok()?;
         while reader.next().ok()?.is_some() {}
         Some(reader.mark().seq)
     };

@@ -1,11 +1,11 @@
 //! The JUnit XML files that a command writes.
 
 use std::{
-    collections::BTreeSet,
-    fs::File,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, Metadata},
     io::{BufReader, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::Args;
@@ -24,8 +24,6 @@ const ALL_BYTES_MAX: u64 = 256 << 20;
 const FILES_MAX: usize = 10_000;
 /// So many files are named in a note.
 const NAMED_MAX: usize = 3;
-/// A file system's clock may be so far behind ours.
-const CLOCK_LAG: Duration = Duration::from_millis(10);
 
 /// Which files tell of tests.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,6 +32,28 @@ pub struct JunitFiles {
     /// 'target/surefire-reports/*.xml' (may be given more than once)
     #[arg(long = "junit", value_name = "GLOB", value_parser = pattern, help_heading = "Results of tests")]
     junit: Vec<String>,
+}
+
+/// The files that were there before a command, as they were.
+#[derive(Debug, Default)]
+pub struct Before {
+    files: BTreeMap<PathBuf, State>,
+    /// There were more.
+    is_cut: bool,
+}
+
+/// What changes where a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    file: (u64, u64),
+    bytes: u64,
+    written: (i64, i64),
+}
+
+impl State {
+    fn of(meta: &Metadata) -> State {
+        State { file: (meta.dev(), meta.ino()), bytes: meta.len(), written: (meta.mtime(), meta.mtime_nsec()) }
+    }
 }
 
 /// What the files tell.
@@ -64,21 +84,35 @@ impl JunitFiles {
         self.junit.is_empty()
     }
 
-    /// Reads those that were written between the two times.
-    pub fn read(&self, started_at: Time, ended_at: Time) -> Told {
+    /// Looks what is there before the command begins. No clock tells what it wrote: a file system's may lag, and what is copied keeps
+    /// its time.
+    pub fn look(&self) -> Before {
+        let found = self.found(&mut Vec::new());
+        let is_cut = found.len() >= FILES_MAX;
+        let state = |path: PathBuf| fs::metadata(&path).ok().map(|meta| (path, State::of(&meta)));
+        Before { files: found.into_iter().filter_map(state).collect(), is_cut }
+    }
+
+    /// Reads those that the command has written, which ran between the two times.
+    pub fn read(&self, before: &Before, started_at: Time, ended_at: Time) -> Told {
         let (mut told, mut junit) = (Told::default(), Junit::default());
         let mut budget = ALL_BYTES_MAX;
         let mut stale = Vec::new();
         for path in self.found(&mut told.notes) {
-            let opened = open_regular(&path).and_then(|file| Ok((written_at(&file)?, file)));
-            let (written_at, file) = match opened {
+            let opened = open_regular(&path).and_then(|file| Ok((file.metadata()?, file)));
+            let (meta, file) = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
                     told.notes.push(format!("cannot read {}: {error}", path.display()));
                     continue;
                 }
             };
-            if written_at < started_at {
+            let written_at = written_at(&meta);
+            let is_old = match before.files.get(&path) {
+                Some(state) => *state == State::of(&meta),
+                None => before.is_cut && written_at < started_at,
+            };
+            if is_old {
                 stale.push(path);
                 continue;
             }
@@ -161,9 +195,6 @@ fn named(paths: &[PathBuf]) -> String {
     names.join(", ") + if paths.len() > NAMED_MAX { ", …" } else { "" }
 }
 
-/// When it was written, at the latest.
-fn written_at(file: &File) -> std::io::Result<Time> {
-    let written = file.metadata()?.modified()? + CLOCK_LAG;
-    let since = written.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(Time::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+fn written_at(meta: &Metadata) -> Time {
+    Time::from_micros(meta.mtime().saturating_mul(1_000_000).saturating_add(meta.mtime_nsec() / 1_000))
 }

@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use crate::{
     args::Global,
     exit::Exit,
-    junit_files::JunitFiles,
+    junit_files::{Before, JunitFiles},
     options::{Keeping, Naming, Running},
     place,
     recording::{NewRun, Recording, Role, Target, Unrecorded, warn},
@@ -113,6 +113,7 @@ impl Supervise<'_> {
             sink = recording.sink();
             self.naming.id_file.try_write(recording);
         }
+        let reports = self.junit.look();
         let started_at = Time::now();
         let (finished, beside) = runner(spec, sink, recording.as_ref());
         let end = end_of(&finished);
@@ -124,7 +125,7 @@ impl Supervise<'_> {
         let Some(recording) = recording else { return Over { exit, end } };
         if let Ok(finished) = &finished {
             self.note_events(finished, spec, &recording);
-            self.report(started_at, finished, &recording);
+            self.report(&reports, started_at, finished, &recording);
         }
         let session = recording.session().id().clone();
         let counts = recording.finish(&end);
@@ -149,11 +150,11 @@ impl Supervise<'_> {
     }
 
     /// What the command's own files tell of its tests.
-    fn report(&self, started_at: Time, finished: &Finished, recording: &Recording) {
+    fn report(&self, before: &Before, started_at: Time, finished: &Finished, recording: &Recording) {
         if self.junit.is_empty() {
             return;
         }
-        let told = self.junit.read(started_at, finished.ended_at);
+        let told = self.junit.read(before, started_at, finished.ended_at);
         for note in told.notes {
             if self.keeping.may_speak() {
                 tell(&note);

@@ -279,6 +279,7 @@ fn hostile_bundles_are_refused_and_leave_nothing() {
         vec![good, of_kind(Type::GNULongName)],
         vec![good, of_kind(Type::XGlobalHeader)],
         vec![good, (deep.as_str(), Type::Directory, b"")],
+        vec![(ID, Type::Directory, b"x"), good],
         vec![plain(&log)],
         vec![good, (other.as_str(), Type::XHeader, b"30 path=/tmp/evil-by-a-header\n"), plain(&other)],
         vec![good, (other.as_str(), Type::XHeader, b"17 size=99999999\n"), plain(&other)],
@@ -300,6 +301,20 @@ fn hostile_bundles_are_refused_and_leave_nothing() {
 }
 
 #[test]
+fn verify_looks_at_no_file_outside_of_the_session() {
+    let logboom = Logboom::new();
+    logboom.run(["run", "--no-boom", "echo", "x"]).expect(0);
+    let meta = logboom.session_file("session.json");
+    let text = fs::read_to_string(&meta).unwrap();
+    fs::copy(logboom.session_file("exec_echo.log"), logboom.data().join("elsewhere.log")).unwrap();
+    let hostile = text.replace("\"exec_echo.log\"", "\"../../elsewhere.log\"");
+    assert_ne!(hostile, text);
+    fs::write(&meta, hostile).unwrap();
+    let done = logboom.run(["verify"]).expect(1);
+    assert!(done.text().contains("0 records") && done.text().contains("no file of the session"), "{}", done.text());
+}
+
+#[test]
 fn a_bomb_is_refused_before_it_takes_room() {
     let logboom = Logboom::new();
     let mut header = tar::Header::new_ustar();
@@ -310,6 +325,13 @@ fn a_bomb_is_refused_before_it_takes_room() {
     let huge = compressed(header.as_bytes());
     let done = logboom.run_with_input(["import", "-"], &huge).expect(2);
     assert!(done.stderr.contains("more than"), "{}", done.stderr);
+
+    header.set_path(ID).unwrap();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_size(0);
+    header.set_cksum();
+    let done = logboom.run_with_input(["import", "-"], &compressed(&header.as_bytes().repeat(200_002))).expect(2);
+    assert!(done.stderr.contains("more than 200001 entries"), "{}", done.stderr);
 
     nightly(&logboom);
     let bundle = logboom.run(["export", "--bundle", "-"]).expect(0).stdout;
@@ -380,6 +402,11 @@ fn a_file_that_is_there_stays_until_the_new_one_is_whole_and_devices_stay_device
     symlink(logboom.path("out"), logboom.path("link")).unwrap();
     logboom.run(["export", "--bundle", "link"]).expect(0);
     assert!(fs::symlink_metadata(logboom.path("link")).unwrap().is_symlink());
+    let name = logboom.home().canonicalize().unwrap().join("new");
+    let first = logboom.text(["export", "--bundle", "new"]);
+    assert!(first.ends_with(&format!(" in {}\n", name.display())), "{first}");
+    assert_eq!(logboom.text(["export", "--bundle", "new"]), first, "named alike where it was there");
+    fs::remove_file(name).unwrap();
     assert!(fs::read(logboom.path("out")).unwrap().starts_with(&[0x28, 0xB5, 0x2F, 0xFD]), "the magic of zstd");
     logboom.run(["export", "--bundle", "/dev/null"]).expect(0);
     assert!(!fs::metadata("/dev/null").unwrap().is_file());

@@ -184,6 +184,26 @@ fn files_from_before_the_run_are_left_out_and_that_is_said() {
 }
 
 #[test]
+fn what_the_command_has_written_is_known_by_no_clock() {
+    let logboom = Logboom::new();
+    let xml = |name: &str| format!("<testsuite name='s'><testcase classname='c' name='{name}'/></testsuite>");
+    let write = |file: &str, name: &str, at: SystemTime| {
+        fs::write(logboom.path(file), xml(name)).unwrap();
+        fs::File::options().write(true).open(logboom.path(file)).unwrap().set_modified(at).unwrap();
+    };
+    let (past, future) = (SystemTime::now() - Duration::from_secs(3_600), SystemTime::now() + Duration::from_secs(60));
+    write("before.xml", "of-another", future);
+    write("old", "copied", past);
+    logboom.run(["run", "--junit", "*.xml", "--", "cp", "-p", "old", "new.xml"]).expect(0);
+    assert_eq!(shown(&logboom), ["passed c|copied ?"]);
+    logboom.run(["run", "--junit", "*.xml", "--", "cp", "-p", "old", "before.xml"]).expect(0);
+    assert_eq!(shown(&logboom), ["passed c|copied ?"]);
+    logboom.run(["run", "--junit", "*.xml", "true"]).expect(0);
+    assert_eq!(shown(&logboom), [""; 0]);
+    assert!(notes(&logboom).contains("2 files of JUnit XML from before the run left out"), "{}", notes(&logboom));
+}
+
+#[test]
 fn damaged_and_hostile_files_never_break_a_run() {
     let logboom = Logboom::new();
     let script = r#"

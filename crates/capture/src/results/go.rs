@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
+use super::{BEGUN_MAX, Line, Tests, micros, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Go {
@@ -105,7 +105,7 @@ impl Go {
         if json.test.is_empty() {
             return true;
         }
-        let duration_us = json.elapsed.filter(|time| time.is_finite() && *time >= 0.0).map(|time| (time * 1e6) as u64);
+        let duration_us = json.elapsed.and_then(micros);
         let key = (shortened(&json.package), shortened(&json.test));
         let from = self.running.remove(&key).unwrap_or(line.from);
         tests.add(Line { from, ..line }, &key.0, &key.1, outcome, duration_us);

@@ -87,22 +87,51 @@ fn pairs(printed: &[TestResult], told: &[TestResult]) -> Vec<Option<usize>> {
         by_name.entry(name_of(test)).or_default().told.push(at);
     }
     let mut pairs = vec![None; told.len()];
-    for alike in by_name.values().filter(|alike| alike.printed.len() == alike.told.len()) {
-        let is_one = |all: &[TestResult], these: &[usize]| {
-            let name = |at: &usize| all.get(*at).map(|test| (&test.suite, &test.test));
-            these.windows(2).all(|two| name(&two[0]) == name(&two[1]))
-        };
-        // The same test several times in both: in the same order.
-        if is_one(printed, &alike.printed) && is_one(told, &alike.told) {
-            alike.told.iter().zip(&alike.printed).for_each(|(told, printed)| pairs[*told] = Some(*printed));
-        }
+    for alike in by_name.values().filter(|alike| !alike.printed.is_empty() && !alike.told.is_empty()) {
+        let as_written: [fn(&TestResult) -> &str; 3] = [|_| "", parameters, |test| &test.test];
+        as_written.into_iter().for_each(|part| by_part(alike, part, (printed, told), &mut pairs));
     }
-    by_ends(&by_name, &mut pairs);
+    by_ends(&by_name, (printed.len(), told.len()), &mut pairs);
     pairs
 }
 
-/// Pairs tests of which one tool tells less of what is around them than the other: where just one fits the other.
-fn by_ends(by_name: &BTreeMap<(String, bool), Alike>, pairs: &mut [Option<usize>]) {
+/// Pairs tests of one name of which this part is written the same, too: `test[.]` and `test[/]` are two.
+fn by_part(
+    alike: &Alike,
+    part: fn(&TestResult) -> &str,
+    (printed, told): (&[TestResult], &[TestResult]),
+    pairs: &mut [Option<usize>],
+) {
+    let mut by_part: BTreeMap<&str, Alike> = BTreeMap::new();
+    for at in &alike.printed {
+        by_part.entry(part(&printed[*at])).or_default().printed.push(*at);
+    }
+    for at in &alike.told {
+        by_part.entry(part(&told[*at])).or_default().told.push(*at);
+    }
+    // The same test several times in both: in the same order.
+    let is_one = |all: &[TestResult], these: &[usize]| {
+        let name = |at: &usize| all.get(*at).map(|test| (&test.suite, &test.test));
+        these.windows(2).all(|two| name(&two[0]) == name(&two[1]))
+    };
+    let are_one = |these: &&Alike| {
+        these.printed.len() == these.told.len() && is_one(printed, &these.printed) && is_one(told, &these.told)
+    };
+    for these in by_part.values().filter(are_one) {
+        these.told.iter().zip(&these.printed).for_each(|(told, printed)| pairs[*told] = Some(*printed));
+    }
+}
+
+/// What a test is run with: `[x.y]` of `TestB::test_c[x.y]`. Tools agree on it where they write the rest in their own way.
+fn parameters(test: &TestResult) -> &str {
+    test.test.find('[').map_or("", |at| &test.test[at..])
+}
+
+/// Pairs tests of which one tool tells less of what is around them than the other: where just one fits the other. One word in common, as
+/// in `ok 1 - ok` and `admin.web` `ok`, is too little, unless the tools seem to tell of the same tests.
+fn by_ends(by_name: &BTreeMap<(String, bool), Alike>, (printed, told): (usize, usize), pairs: &mut [Option<usize>]) {
+    let is_word_enough = printed.abs_diff(told) <= printed.max(told) / 10;
+    let is_enough = |name: &str| is_word_enough || name.contains(BETWEEN);
     let mut printed: BTreeMap<(&str, bool), Vec<(&str, usize)>> = BTreeMap::new();
     for ((name, is_bad), alike) in by_name.iter().filter(|(_, alike)| alike.told.is_empty()) {
         let all = printed.entry((last_part(name), *is_bad)).or_default();
@@ -111,7 +140,8 @@ fn by_ends(by_name: &BTreeMap<(String, bool), Alike>, pairs: &mut [Option<usize>
     let mut found: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for ((name, is_bad), alike) in by_name.iter().filter(|(_, alike)| alike.printed.is_empty()) {
         let Some(all) = printed.get(&(last_part(name), *is_bad)).filter(|all| all.len() <= ALIKE_MAX) else { continue };
-        let fitting: Vec<usize> = all.iter().filter(|(other, _)| ends_alike(name, other)).map(|(_, at)| *at).collect();
+        let fitting: Vec<usize> =
+            all.iter().filter(|(other, _)| ends_alike(name, other, is_enough)).map(|(_, at)| *at).collect();
         if let ([printed], [told]) = (&fitting[..], &alike.told[..]) {
             found.entry(*printed).or_default().push(*told);
         }
@@ -123,10 +153,10 @@ fn by_ends(by_name: &BTreeMap<(String, bool), Alike>, pairs: &mut [Option<usize>
     }
 }
 
-/// Whether all parts of one are the last of the other.
-fn ends_alike(one: &str, other: &str) -> bool {
+/// Whether all parts of one are the last of the other, and enough.
+fn ends_alike(one: &str, other: &str, is_enough: impl Fn(&str) -> bool) -> bool {
     let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-    long.strip_suffix(short).is_some_and(|before| before.is_empty() || before.ends_with(BETWEEN))
+    is_enough(short) && long.strip_suffix(short).is_some_and(|before| before.is_empty() || before.ends_with(BETWEEN))
 }
 
 fn last_part(name: &str) -> &str {
@@ -202,6 +232,29 @@ mod tests {
         assert_eq!(joined(&[printed("a", "t")], &[told("x", "t")]).len(), 2);
         assert_eq!(joined(&[printed("a", "t")], &[passed("a", "t")]).len(), 2, "one failed, the other did not");
         assert_eq!(joined(&[printed("a", "at")], &[told("", "t")]).len(), 2, "a part is a part");
+    }
+
+    #[test]
+    fn tests_whose_parameters_stand_between_parts_are_told_apart() {
+        let with = ["test_c[.]", "test_c[/]", "test_c[:]", "test_c[ ]"];
+        let in_file: Vec<TestResult> = with.iter().rev().map(|name| told("test_a", name)).collect();
+        let in_output: Vec<TestResult> = with.iter().map(|name| printed("test_a.py", name)).collect();
+        assert_eq!(joined(&in_output, &in_file).len(), with.len());
+        let of_class: Vec<TestResult> = with.iter().map(|name| told("test_a.TestB", name)).collect();
+        let in_class = with.map(|name| printed("test_a.py", &format!("TestB::{name}")));
+        assert_eq!(joined(&in_class, &of_class).len(), with.len());
+        let other = joined(&in_output[..2], &[told("test_a", with[0]), told("test_a", with[2])]);
+        assert_eq!(other.len(), 3, "{other:?}");
+        let twice = |all: &[TestResult]| [&all[..2], &all[..2]].concat();
+        assert_eq!(joined(&twice(&in_output), &twice(&in_file[2..])).len(), 4);
+    }
+
+    #[test]
+    fn one_word_in_common_makes_no_test_the_same_unless_both_tell_of_as_many() {
+        let of_web = [told("admin.web", "ok"), told("admin.web", "opens"), told("admin.web", "closes")];
+        assert_eq!(joined(&[printed("", "ok")], &of_web).len(), 4);
+        assert_eq!(joined(&[printed("web", "ok")], &of_web).len(), 3);
+        assert_eq!(joined(&[printed("", "ok"), printed("", "opens"), printed("", "closes")], &of_web).len(), 3);
     }
 
     #[test]

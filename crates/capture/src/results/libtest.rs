@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{Line, Tests, nextest::Nextest, seconds, shortened};
+use super::{Line, Tests, micros, nextest::Nextest, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Libtest {
@@ -159,8 +159,7 @@ impl Libtest {
             ("test", "timeout") => TestOutcome::TimedOut,
             _ => return json.r#type == "suite" || json.r#type == "test",
         };
-        let duration_us =
-            json.exec_time.filter(|time| time.is_finite() && *time >= 0.0).map(|time| (time * 1e6) as u64);
+        let duration_us = json.exec_time.and_then(micros);
         match json.name.contains('$') {
             true => nextest.json(line, &json.name, (outcome, duration_us), tests),
             false => drop(tests.add(line, &self.suite, &json.name, outcome, duration_us)),

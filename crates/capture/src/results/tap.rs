@@ -2,7 +2,7 @@
 
 use logboom_record::TestOutcome;
 
-use super::{Around, Line, Tests};
+use super::{Around, Line, Tests, micros};
 
 #[derive(Debug, Default)]
 pub(super) struct Tap {
@@ -95,11 +95,9 @@ impl Tap {
             self.yaml_indent = None;
         }
         let number = tests.block.filter(|number| *number < tests.all.len());
-        if let Some((number, ms)) = number.zip(text.strip_prefix("duration_ms: ").and_then(|ms| ms.parse::<f64>().ok()))
-            && ms.is_finite()
-            && ms >= 0.0
-        {
-            tests.all[number].duration_us = Some((ms * 1e3) as u64);
+        let ms = text.strip_prefix("duration_ms: ").and_then(|ms| ms.parse::<f64>().ok());
+        if let Some((number, us)) = number.zip(ms.and_then(|ms| micros(ms / 1e3))) {
+            tests.all[number].duration_us = Some(us);
         }
         true
     }

@@ -23,6 +23,9 @@ use crate::{DataDir, FilesError};
 /// More than the records before a file need.
 const PAX_BYTES_MAX: u64 = 8 << 10;
 
+/// Each file may have a header of its own, and their directory an entry.
+const ENTRIES_MAX: u64 = 2 * FILES_MAX + 1;
+
 /// The longest name that a file system takes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -106,14 +109,20 @@ struct Gathering<'a> {
     place: Option<(SessionId, Place)>,
     pax: Pax,
     contents: Contents,
+    /// How many, of every type.
+    entries: u64,
 }
 
 impl<'a> Gathering<'a> {
     fn new(data: &'a DataDir, bytes_max: Option<u64>) -> Gathering<'a> {
-        Gathering { data, bytes_max, place: None, pax: Pax::default(), contents: Contents::default() }
+        Gathering { data, bytes_max, place: None, pax: Pax::default(), contents: Contents::default(), entries: 0 }
     }
 
     fn take(&mut self, mut entry: Entry<'_, impl Read>) -> Result<(), BundleError> {
+        self.entries += 1;
+        if self.entries > ENTRIES_MAX {
+            return Err(BundleError::NotOne(format!("it has more than {ENTRIES_MAX} entries")));
+        }
         match entry.header().entry_type() {
             EntryType::XHeader => {
                 self.pax = read_pax(&mut entry)?;
@@ -121,7 +130,7 @@ impl<'a> Gathering<'a> {
             }
             EntryType::Regular => self.file(entry),
             // Only logboom leaves it out.
-            EntryType::Directory => self.directory(&entry.path_bytes()),
+            EntryType::Directory => self.directory(&entry.path_bytes(), entry.size()),
             kind => {
                 let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
                 Err(BundleError::NotOne(format!(
@@ -132,13 +141,16 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn directory(&mut self, path: &[u8]) -> Result<(), BundleError> {
+    fn directory(&mut self, path: &[u8], bytes: u64) -> Result<(), BundleError> {
         self.pax = Pax::default();
+        if bytes > 0 {
+            return Err(BundleError::NotOne(format!("{:?} is a directory of {bytes} bytes", lossy(path))));
+        }
         let id = path.strip_suffix(b"/").unwrap_or(path);
         let is_known = |id: &SessionId| self.place.as_ref().is_none_or(|(known, _)| known == id);
         match str::from_utf8(id).ok().and_then(|id| id.parse().ok()).filter(is_known) {
             Some(_) => Ok(()),
-            None => Err(BundleError::NotOne(format!("{:?} is a directory", String::from_utf8_lossy(path)))),
+            None => Err(BundleError::NotOne(format!("{:?} is a directory", lossy(path)))),
         }
     }
 

@@ -3,7 +3,11 @@
 use logboom_record::{TestOutcome, TestResult, Time, ansi};
 use quick_xml::events::BytesStart;
 
-use super::{Suite, duration_us, text::attribute, time};
+use super::{
+    Suite, duration_us,
+    text::{attribute, push_lossy},
+    time,
+};
 
 /// What node's runner calls the class of every test.
 const NO_CLASS: &str = "test";
@@ -38,9 +42,7 @@ impl Case {
         let text = |name| attribute(start, name).unwrap_or_default();
         let (test, class) = (text("name"), attribute(start, "classname"));
         let suite = match class.unwrap_or_else(|| NO_CLASS.to_owned()) {
-            class if class == NO_CLASS => {
-                suites.iter().map(|suite| suite.name.as_str()).collect::<Vec<_>>().join(" > ")
-            }
+            class if class == NO_CLASS => names_of(suites),
             // jest-junit has what is around a test in both.
             same if same == test && !same.is_empty() => {
                 let file = suites.last().map(|suite| suite.file.clone());
@@ -122,6 +124,16 @@ impl Case {
         let message = said.map(|said| said.message()).unwrap_or_default();
         TestResult { suite, test, outcome, duration_us, time, retries, from: 0, to: 0, message }
     }
+}
+
+/// What is around a test, from the outermost, as far as there is room: each of the names may fill it.
+fn names_of(suites: &[Suite]) -> String {
+    let mut names = String::new();
+    for (depth, suite) in suites.iter().enumerate() {
+        push_lossy(&mut names, if depth > 0 { b" > " } else { b"" });
+        push_lossy(&mut names, suite.name.as_bytes());
+    }
+    names
 }
 
 impl Said {

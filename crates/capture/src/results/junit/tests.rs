@@ -193,6 +193,17 @@ fn everything_has_a_bound() {
 }
 
 #[test]
+fn names_that_are_nested_take_no_more_room_than_one() {
+    let name = "n".repeat(TEXT_BYTES_MAX);
+    let (around, cases) = (format!("<testsuite name='{name}'>").repeat(60), "<testcase name='t'/>".repeat(3_000));
+    let (junit, _) = read(&format!("{around}{cases}"));
+    assert_eq!(junit.tests[0].suite.len(), TEXT_BYTES_MAX);
+    let names_bytes: usize = junit.tests.iter().map(|test| test.suite.len() + test.test.len()).sum();
+    assert!(names_bytes <= NAMES_BYTES_MAX, "{names_bytes}");
+    assert_eq!(junit.tests.len() as u64 + junit.over, 3_000);
+}
+
+#[test]
 fn what_is_no_utf_8_is_replaced() {
     let mut junit = Junit::default();
     junit
