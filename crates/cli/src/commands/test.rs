@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use logboom_capture::test_spec::{StepSpec, TestSpec};
 use logboom_files::{
     DataDir,
+    attempts::ATTEMPT,
     config::Flags,
     list::Sessions,
     retention::{self, Limits},
@@ -186,7 +187,7 @@ fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) 
         let is_last = !is_bad || attempt > test.retries || session.interrupted().is_some();
         let again = if is_last { "" } else { "; it is run again" };
         let level = if is_bad { Level::Warn } else { Level::Info };
-        session.tell(level, &format!("{}: {how}{again}", attempt_name(&test.name, attempt)));
+        session.tell(level, &format!("{}: {how}{again}", human::attempt_name(&test.name, attempt)));
         if is_last {
             return Ok(Some(over));
         }
@@ -194,16 +195,12 @@ fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) 
     }
 }
 
-fn attempt_name(name: &str, attempt: u32) -> String {
-    if attempt == 1 { name.to_owned() } else { format!("{name} (attempt {attempt})") }
-}
-
 fn run_step(session: &TestSession<'_>, step: &StepSpec, attempt: u32, until: Option<Instant>) -> Result<Over, Stopped> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     let running = Running::within(step.timeout.into_iter().chain(left).min());
     let words: Vec<OsString> = step.command.words.iter().map(OsString::from).collect();
     let env = step.command.env.iter().map(|(name, value)| (name.into(), value.into()));
-    let attempt_label = (attempt > 1).then(|| ("attempt".to_owned(), attempt.to_string()));
+    let attempt_label = (attempt > 1).then(|| (ATTEMPT.to_owned(), attempt.to_string()));
     let junit = JunitFiles::of(&step.junit).map_err(anyhow::Error::from)?;
     Ok(session.run(&Step {
         name: Some(step.name.clone()),
