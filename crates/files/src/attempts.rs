@@ -38,7 +38,7 @@ pub struct TestOf<'a> {
     pub run: &'a RunMeta,
     /// The last attempt of that run.
     pub last: RunOf<'a>,
-    /// Its result; `retries` counts the attempts after one that failed, too; of one that passed then, `message` is of its first failure.
+    /// Its result; `retries` counts the attempts after one that failed, too; of one that passed then, `message` is of its last failure.
     pub test: Cow<'a, TestResult>,
 }
 
@@ -201,7 +201,7 @@ mod tests {
             (run("unit", 2, &[("a", P), ("b", F), ("c", P)]), Outcome::Failed),
             (run("unit", 3, &[("a", P), ("b", P), ("c", P)]), Outcome::Passed),
         ];
-        assert_eq!(told(runs), ["a passed 0", "b passed 2 of 1", "c passed 1 of 1", "b failed 0 of 1"]);
+        assert_eq!(told(runs), ["a passed 0", "b passed 2 of 2", "c passed 1 of 1", "b failed 0 of 1"]);
     }
 
     #[test]

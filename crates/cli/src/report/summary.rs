@@ -32,7 +32,7 @@ const SLOWEST_MAX: usize = 5;
 /// So many commands that failed are shown where no test did.
 const COMMANDS_MAX: usize = 5;
 /// So many lines of what failed are shown.
-const LAST: Bounds = Bounds { lines: 40, bytes: 24 << 10 };
+const LAST: Bounds = Bounds { lines: 40, bytes: 32 << 10 };
 
 /// The summary.
 ///
