@@ -45,6 +45,11 @@ pub fn between(from: Time, to: Time) -> Duration {
     Duration::from_micros(u64::try_from(to.as_micros() - from.as_micros()).unwrap_or(0))
 }
 
+/// What a run is called, with which attempt it is.
+pub fn attempt_name(name: &str, attempt: u32) -> String {
+    if attempt == 1 { name.to_owned() } else { format!("{name} (attempt {attempt})") }
+}
+
 /// `passed`, `failed (exit 101)`, `failed (SIGSEGV)`, `timed out`.
 pub fn outcome(outcome: Outcome, end: Option<&RunEnd>) -> String {
     let word = outcome.as_str().replace('_', " ");

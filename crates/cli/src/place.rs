@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use logboom_files::{
     DataDir, Session,
     config::{Config, ConfigError, Flags, World},
+    history::COMMIT,
     list::{SessionRef, Sessions},
     retention,
     session::Status,
@@ -35,9 +36,6 @@ pub fn data_dir(global: &Global) -> Result<DataDir, ConfigError> {
 pub fn user() -> Option<String> {
     ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
 }
-
-/// What the label is called that says which commit was checked out.
-pub const COMMIT: &str = "commit";
 
 /// Where CI systems say that: GitHub, GitLab, Buildkite, Azure, Travis, CircleCI, Jenkins. What they run starts from a clean tree.
 const COMMIT_VARIABLES: [&str; 7] = [

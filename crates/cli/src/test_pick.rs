@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use logboom_files::session::Status;
-use logboom_record::{RunId, TestResult, Time};
+use logboom_record::{Run, RunId, TestResult, Time};
 use logboom_store::{Query, RunPick, Scope, Store};
 use logboom_store_embedded::Embedded;
 
@@ -15,7 +15,8 @@ const NAMES_MAX: usize = 10;
 /// The lines of a test.
 #[derive(Args)]
 pub struct TestPick {
-    /// Only the lines of this test, with the name of its suite before it where several have its name
+    /// Only the lines of this test, with the name of its suite before it where several have its name; of one that several runs have (--run
+    /// says which) the last that failed, else the last
     #[arg(long, value_name = "NAME", help_heading = "Which lines")]
     test: Option<String>,
     /// With --test: what every run of the session printed while it ran
@@ -35,7 +36,7 @@ impl TestPick {
         store: &Embedded,
     ) -> Result<Option<&'a TestResult>> {
         let Some(name) = &self.test else { return Ok(None) };
-        let (run, test) = find(status, name)?;
+        let (run, test) = find(status, name, &query.runs)?;
         if !self.around && !test.has_output() {
             return Ok(Some(test));
         }
@@ -55,18 +56,29 @@ impl TestPick {
     }
 }
 
-/// The test that is called so; of one that was run several times the last.
-fn find<'a>(status: &'a Status, name: &str) -> Result<(RunId, &'a TestResult)> {
-    let all = || status.meta.runs.iter().flat_map(|run| run.tests.iter().map(|test| (run.run.id, test)));
-    let is_part = |test: &TestResult| {
-        let behind = test.test.strip_suffix(name);
-        behind.is_some_and(|before| before.ends_with("::") || before.ends_with('/') || before.ends_with(" > "))
+/// Whether `name` is the last parts of a test's full name.
+pub fn is_last_part(full_name: &str, name: &str) -> bool {
+    let before = full_name.strip_suffix(name);
+    before.is_some_and(|before| [" ", "::", "/", " > "].iter().any(|between| before.ends_with(between)))
+}
+
+/// The test that is called so, in one of these runs if any are picked; of one that was run several times the last that failed, else the last.
+fn find<'a>(status: &'a Status, name: &str, picked: &[RunPick]) -> Result<(RunId, &'a TestResult)> {
+    let runs = || {
+        let is_picked = |run: &Run| picked.is_empty() || picked.iter().any(|pick| pick.fits(run));
+        status.meta.runs.iter().filter(move |run| is_picked(&run.run))
     };
+    let all = || runs().flat_map(|run| run.tests.iter().map(|test| (run.run.id, test)));
     let by_name: [&dyn Fn(&TestResult) -> bool; 3] =
-        [&|test| test.full_name() == name, &|test| test.test == name, &is_part];
+        [&|test| test.full_name() == name, &|test| test.test == name, &|test| is_last_part(&test.full_name(), name)];
     for is_it in by_name {
-        let found: BTreeMap<String, _> =
-            all().filter(|(_, test)| is_it(test)).map(|found| (found.1.full_name(), found)).collect();
+        let mut found: BTreeMap<String, (RunId, &TestResult)> = BTreeMap::new();
+        for (run, test) in all().filter(|(_, test)| is_it(test)) {
+            let best = found.entry(test.full_name()).or_insert((run, test));
+            if test.outcome.is_bad() || !best.1.outcome.is_bad() {
+                *best = (run, test);
+            }
+        }
         match found.len() {
             0 => {}
             1 => return found.into_values().next().ok_or_else(|| anyhow::anyhow!("no test")),
@@ -80,7 +92,8 @@ fn find<'a>(status: &'a Status, name: &str) -> Result<(RunId, &'a TestResult)> {
     let id = status.id.short();
     match all().count() {
         0 if status.is_live() => anyhow::bail!("session {id} still runs; its tests can be picked when it has ended"),
-        0 => anyhow::bail!("no results of tests were found in session {id}"),
+        0 if picked.is_empty() => anyhow::bail!("no results of tests were found in session {id}"),
+        0 => anyhow::bail!("no results of tests were found in that run of session {id}"),
         count => anyhow::bail!(
             "session {id} has no test {name}; it has {count}, see `logboom sessions --json` or its session.json"
         ),

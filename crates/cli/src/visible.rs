@@ -36,7 +36,17 @@ pub fn push(out: &mut Vec<u8>, message: &[u8], sgr: Sgr) {
 pub fn plain(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     push(&mut out, text.replace('\t', " ").as_bytes(), Sgr::Drop);
-    String::from_utf8_lossy(&out).into_owned()
+    let shown = String::from_utf8_lossy(&out);
+    if !shown.contains(turns_direction) {
+        return shown.into_owned();
+    }
+    let show = |one: char| if turns_direction(one) { format!("U+{:04X}", one as u32) } else { one.to_string() };
+    shown.chars().map(show).collect()
+}
+
+/// Whether it turns the direction of the text around it, so that a line reads as it is not.
+pub fn turns_direction(one: char) -> bool {
+    matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -114,5 +124,6 @@ mod tests {
     #[test]
     fn a_hostile_name_stays_on_its_line() {
         assert_eq!(plain("a\nb\tc\x1b[31m\x1b[2J"), "a^Jb c^[[2J");
+        assert_eq!(plain("a\u{202e}b\u{2066}漢"), "aU+202EbU+2066漢");
     }
 }

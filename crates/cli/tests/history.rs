@@ -115,3 +115,13 @@ fn ci_tells_the_commit_of_a_new_session() {
     assert_eq!(labels(&["run", "--", "true"], "no commit\n"), serde_json::json!({}));
     assert_eq!(labels(&["session", "start"], "0a1b2c"), serde_json::json!({"commit": "0a1b2c"}));
 }
+
+#[test]
+fn what_turns_text_around_is_shown_and_does_not() {
+    let logboom = Logboom::new();
+    shop(&logboom, &[], &["t\u{202e}x FAILED"]);
+    for args in [&["history", "shop"][..], &["sessions", "--failed"]] {
+        let text = logboom.text(args);
+        assert!(text.contains("tU+202Ex") && !text.contains('\u{202e}'), "{text}");
+    }
+}

@@ -5,6 +5,7 @@ mod common;
 
 use std::{
     fs,
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     process::{Command, Stdio},
     time::{Duration, SystemTime},
 };
@@ -370,10 +371,110 @@ fn a_summary_is_never_larger_than_a_step_may_have() {
     let xml: String = (0..2_000).map(case).collect();
     run_with(&logboom, "", &format!("<testsuite>{xml}</testsuite>")).expect(0);
     let summary = logboom.text(["show", "--summary"]);
-    assert!(summary.len() <= 900 << 10, "{}", summary.len());
+    assert!(summary.len() <= 60 << 10, "{}", summary.len());
     assert!(
         summary.contains("failed tests left out here") && summary.contains("**2,000 tests**"),
         "{} bytes",
         summary.len()
     );
+}
+
+#[test]
+fn a_summary_of_long_names_is_not_larger_either() {
+    let logboom = Logboom::new();
+    let name = "|".repeat(3_000);
+    let case = |number: usize| {
+        format!("<testcase classname='{name}' name='{number}' time='{number}'><flakyFailure message='x'/></testcase>")
+    };
+    let xml: String = (0..30).map(case).collect();
+    run_with(&logboom, "", &format!("<testsuite>{xml}</testsuite>")).expect(0);
+    let id = logboom.text(["session", "start"]).trim().to_owned();
+    for _ in 0..20 {
+        logboom
+            .run(["exec", "--session", &id, "--name", &name, "--junit", "junit.xml", "--", "touch", "junit.xml"])
+            .expect(0);
+    }
+    let summary = logboom.text(["show", "--summary", &id]);
+    assert!(summary.len() <= 60 << 10, "{}", summary.len());
+    assert!(summary.contains(" runs more\n") && summary.contains("All of it: "), "{} bytes", summary.len());
+}
+
+#[test]
+fn a_report_is_written_in_few_large_pieces() {
+    let logboom = Logboom::new();
+    let case = |number: usize| format!("<testcase classname='c' name='t{number}'/>");
+    let xml: String = (0..2_000).map(case).collect();
+    run_with(&logboom, "", &format!("<testsuite>{xml}</testsuite>")).expect(0);
+    // Each write(2) to such a socket is a message of its own.
+    let (here, there) = UnixDatagram::pair().unwrap();
+    here.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut child = logboom.command(["show", "--junit", "-"]).stdout(OwnedFd::from(there)).spawn().unwrap();
+    let (mut buffer, mut bytes, mut count) = (vec![0; 1 << 20], 0, 0);
+    loop {
+        let ended = child.try_wait().unwrap();
+        match here.recv(&mut buffer) {
+            Ok(length) if length > 0 => (bytes, count) = (bytes + length, count + 1),
+            _ if ended.is_some() => break,
+            _ => {}
+        }
+    }
+    assert!(bytes > 100 << 10 && count <= bytes / (32 << 10) + 1, "{bytes} bytes in {count} pieces");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_one_before_it() {
+    let logboom = Logboom::new();
+    logboom.run_script("seq 100000; exit 1").expect(1);
+    fs::write(logboom.path("report.xml"), "the one before").unwrap();
+    let id = logboom.latest()["short"].as_str().unwrap().to_owned();
+    let program = logboom.command(["show"]).get_program().to_owned();
+    let script = format!("ulimit -f 8; trap '' XFSZ; exec \"$0\" show --junit report.xml {id}");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).arg(program).current_dir(logboom.path(""));
+    let template = logboom.command(["show"]);
+    template.get_envs().for_each(|(name, value)| match value {
+        Some(value) => drop(shell.env(name, value)),
+        None => drop(shell.env_remove(name)),
+    });
+    let done: Done = shell.output().unwrap().into();
+    let done = done.expect(2);
+    assert!(done.stderr.contains("cannot write the report to report.xml"), "{}", done.stderr);
+    assert_eq!(fs::read_to_string(logboom.path("report.xml")).unwrap(), "the one before");
+}
+
+#[test]
+fn times_without_end_are_added_up_as_far_as_it_goes() {
+    let logboom = Logboom::new();
+    let xml = "<testsuite><testcase classname='c' name='a' time='1e30'/><testcase classname='c' name='b' time='1e30'/></testsuite>";
+    run_with(&logboom, "", xml).expect(0);
+    let file = logboom.session_file("session.json");
+    let mut session = session_json(&logboom);
+    for test in session["runs"][0]["tests"].as_array_mut().unwrap() {
+        test["duration_us"] = u64::MAX.into();
+    }
+    fs::write(file, session.to_string()).unwrap();
+    assert!(logboom.text(["show", "--junit", "-"]).contains(" time=\"18446744073709.551615\""));
+}
+
+#[test]
+fn a_report_is_of_the_whole_session() {
+    let logboom = Logboom::new();
+    logboom.run_script("true").expect(0);
+    for filter in [["--run", "sh"], ["--level", "error"], ["--stream", "stdout"], ["--since", "1m"], ["--until", "1m"]]
+    {
+        for report in [&["--summary"][..], &["--junit", "-"]] {
+            let refused = logboom.run([&["show"], report, &filter].concat()).expect(2);
+            assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_page_has_the_messages_of_what_failed() {
+    let logboom = Logboom::new();
+    let xml = "<testsuite><testcase classname='c' name='t'><failure message='why &lt;b>&amp;'>why &lt;b>&amp;\nline two</failure></testcase></testsuite>";
+    run_with(&logboom, "", xml).expect(0);
+    logboom.run(["export", "--html", "page.html"]).expect(0);
+    let page = fs::read_to_string(logboom.path("page.html")).unwrap();
+    assert!(page.contains("<td class=\"message\" colspan=\"4\">why &lt;b&gt;&amp;"), "{page}");
 }

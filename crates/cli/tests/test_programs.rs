@@ -124,6 +124,67 @@ fn a_test_is_run_again_as_often_as_it_may() {
     assert_eq!(fs::read_to_string(logboom.path("more")).unwrap(), "x\nx\n");
 }
 
+/// A test that prints this result of `t::x` the first time, and that the second, and ends so.
+fn told_twice(name: &str, first: &str, second: &str) -> String {
+    let script = format!(
+        "echo x >> {name}; r={first}; test $(wc -l < {name}) -gt 1 && r={second}; echo running 1 test; echo test t::x ... $r; echo test result: x; test $r = ok"
+    );
+    test(name, &script, "retries = 1")
+}
+
+#[test]
+fn what_passed_when_it_was_run_again_has_not_failed() {
+    let logboom = Logboom::new();
+    let nofile = test("nofile", "echo x >> n; test $(wc -l < n) -gt 1", "retries = 1");
+    run(&logboom, &format!("{}{nofile}", told_twice("unit", "FAILED", "ok"))).expect(0);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(report.contains(" tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\""), "{report}");
+    assert_eq!(report.matches("<flakyFailure").count(), 2, "{report}");
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains("**1 test**: 1 passed, 0 failed, 1 passed only when run again"), "{summary}");
+    assert!(summary.contains("t&#58;&#58;x") || summary.contains("<code>t::x</code>: run again 1 time"), "{summary}");
+    assert!(summary.contains("<code>nofile</code>: run again 1 time"), "{summary}");
+    assert!(summary.contains("| <code>unit</code> (attempt 2) | passed"), "{summary}");
+    let line = logboom.json(["sessions", "--json"]);
+    assert_eq!(line["tests"], serde_json::json!({"passed": 1}));
+    assert!(line.get("failed_tests").is_none(), "{line}");
+    assert!(!logboom.text(["sessions"]).contains("t::x"));
+    logboom.run(["export", "--html", "page.html"]).expect(0);
+    let page = fs::read_to_string(logboom.path("page.html")).unwrap();
+    assert!(page.contains("<p>1 passed</p>") && page.contains("unit.2 (attempt 2)"), "{page}");
+    let shown = logboom.run(["show", "--raw", "--test", "t::x"]).expect(0).text();
+    assert!(shown.contains("FAILED") && !shown.contains("ok"), "what failed is shown: {shown}");
+    let last = logboom.run(["show", "--raw", "--run", "unit.2", "--test", "t::x"]).expect(0).text();
+    assert!(last.contains("ok") && !last.contains("FAILED"), "{last}");
+}
+
+#[test]
+fn no_command_hides_the_test_that_failed_in_another() {
+    let logboom = Logboom::new();
+    run(&logboom, &[told_twice("debug", "FAILED", "FAILED"), told_twice("release", "ok", "ok")].concat()).expect(1);
+    let name = logboom.latest()["name"].as_str().unwrap().to_owned();
+    let lines = logboom.jsons(["history", &name, "--json"]);
+    assert_eq!((&lines[1]["test"], &lines[1]["outcomes"]), (&"t::x".into(), &serde_json::json!(["failed"])));
+    assert_eq!(lines[1]["flaky"], false);
+    let shown = logboom.run(["show", "--raw", "--test", "t::x"]).expect(0).text();
+    assert!(shown.contains("FAILED"), "{shown}");
+    let release = logboom.run(["show", "--raw", "--run", "release", "--test", "t::x"]).expect(0).text();
+    assert!(release.contains("ok") && !release.contains("FAILED"), "{release}");
+}
+
+#[test]
+fn a_report_says_that_services_were_not_ready() {
+    let logboom = Logboom::new();
+    let daemon = service("api", DAEMON, "wait = \"log:never\"");
+    run(&logboom, &format!("wait_timeout = \"300ms\"\n{daemon}{}", test("unit", "true", ""))).expect(125);
+    let report = logboom.text(["show", "--junit", "-"]);
+    let head = report.lines().nth(1).unwrap();
+    assert!(!head.contains(" failures=\"0\" errors=\"0\""), "{report}");
+    assert!(report.contains("<system-out>"), "{report}");
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains("api has not printed that (log:never)"), "{summary}");
+}
+
 #[test]
 fn a_service_that_ends_before_it_is_ready_is_told_with_its_last_lines_and_no_test_is_run() {
     let logboom = Logboom::new();

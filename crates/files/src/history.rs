@@ -5,19 +5,27 @@
 
 mod series;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use logboom_record::{Outcome, SessionId, Time};
 
 pub use series::{Mark, REGRESSED_BY_US_MIN, REGRESSED_TIMES, Series};
 
-use crate::session::Status;
+use crate::{
+    attempts::{self, Attempts, TestOf},
+    session::Status,
+};
 
 /// The label by whose value sessions are of the same source.
 pub const COMMIT: &str = "commit";
 
 /// Of so many results all sessions together are looked at; of older sessions the tests are left out then.
 pub const RESULTS_MAX: usize = 5_000_000;
+/// So many bytes all names of tests may have together; likewise.
+pub const NAMES_BYTES_MAX: usize = 256 << 20;
 
 /// What became of a test in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +56,25 @@ pub struct Past {
 /// What is remembered of all sessions.
 #[derive(Debug, Default)]
 pub struct History {
-    names: Vec<String>,
-    numbers: HashMap<String, u32>,
+    names: Vec<Arc<str>>,
+    numbers: HashMap<Arc<str>, u32>,
     sessions: BTreeMap<String, Vec<Past>>,
-    results: usize,
-    /// Of how many sessions the tests were left out, since there were more than [`RESULTS_MAX`].
+    room: Room,
+    /// Of how many sessions the tests were left out, since there were more than [`RESULTS_MAX`] or [`NAMES_BYTES_MAX`].
     pub left_out: u64,
+}
+
+/// How much more is remembered.
+#[derive(Debug)]
+struct Room {
+    results: usize,
+    names_bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { results: RESULTS_MAX, names_bytes: NAMES_BYTES_MAX }
+    }
 }
 
 /// How the sessions of a name went.
@@ -101,40 +122,28 @@ impl History {
         self.sessions.entry(run.name.clone()).or_default().push(past);
     }
 
-    /// One of each name; the last result counts.
+    /// One of each name. Where several runs have a test of a name the worst result counts: none of them hides another's failure.
     fn tests_of(&mut self, status: &Status) -> Vec<PastTest> {
-        let mut all: Vec<PastTest> = Vec::new();
-        let mut places: HashMap<u32, usize> = HashMap::new();
-        let count: usize = status.meta.runs.iter().map(|run| run.tests.len()).sum();
-        if self.results + count > RESULTS_MAX {
+        let results = results_of(status);
+        let names_bytes: usize =
+            results.keys().filter(|name| !self.numbers.contains_key(name.as_str())).map(String::len).sum();
+        if results.len() > self.room.results || names_bytes > self.room.names_bytes {
             self.left_out += 1;
-            return all;
+            return Vec::new();
         }
-        for test in status.meta.runs.iter().flat_map(|run| &run.tests) {
-            let (name, mut mark) = (self.number(test.full_name()), Mark::of_test(test));
-            match places.get(&name).and_then(|at| all.get_mut(*at)) {
-                Some(before) => {
-                    if before.mark.is_bad() && mark == Mark::Passed {
-                        mark = Mark::PassedOnRetry;
-                    }
-                    *before = PastTest { name, mark, duration_us: test.duration_us };
-                }
-                None => {
-                    places.insert(name, all.len());
-                    all.push(PastTest { name, mark, duration_us: test.duration_us });
-                }
-            }
-        }
-        self.results += all.len();
-        all
+        self.room.results -= results.len();
+        self.room.names_bytes -= names_bytes;
+        let number = |(name, (mark, duration_us))| PastTest { name: self.number(name), mark, duration_us };
+        results.into_iter().map(number).collect()
     }
 
     fn number(&mut self, name: String) -> u32 {
-        if let Some(number) = self.numbers.get(&name) {
+        if let Some(number) = self.numbers.get(name.as_str()) {
             return *number;
         }
         let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(name.clone());
+        let name: Arc<str> = name.into();
+        self.names.push(Arc::clone(&name));
         self.numbers.insert(name, number);
         number
     }
@@ -166,7 +175,7 @@ impl History {
             past.tests.iter().for_each(|test| by_test.entry(test.name).or_default().push((at, *test)));
         }
         let latest = of.sessions.iter().rposition(|past| !past.tests.is_empty());
-        let name = |number: u32| self.names.get(number as usize).map_or("", String::as_str);
+        let name = |number: u32| self.names.get(number as usize).map_or("", |name| &**name);
         let mut all: Vec<OfTest<'_>> =
             by_test.iter().map(|(number, results)| OfTest::of(name(*number), results, of.sessions, latest)).collect();
         all.sort_by(|a, b| a.rank().total_cmp(&b.rank()).then_with(|| a.name.cmp(b.name)));
@@ -177,6 +186,36 @@ impl History {
     pub fn flaky_count(&self, of: &OfName<'_>) -> u64 {
         self.tests(of).iter().filter(|test| test.is_flaky).count() as u64
     }
+}
+
+/// The results of a session by full name.
+fn results_of(status: &Status) -> BTreeMap<String, (Mark, Option<u64>)> {
+    let mut all: BTreeMap<String, (Mark, Option<u64>)> = BTreeMap::new();
+    for attempts in attempts::of(status) {
+        for (name, result) in results_of_run(&attempts) {
+            let worst = all.entry(name).or_insert(result);
+            if result.0.badness() >= worst.0.badness() {
+                *worst = result;
+            }
+        }
+    }
+    all
+}
+
+/// Where a command that passed told of a test twice, it ran it again; in one that did not pass the worst counts.
+fn results_of_run(attempts: &Attempts<'_>) -> BTreeMap<String, (Mark, Option<u64>)> {
+    let passed = attempts.last.outcome == Outcome::Passed;
+    let mut all: BTreeMap<String, (Mark, Option<u64>)> = BTreeMap::new();
+    for TestOf { test, .. } in attempts.tests() {
+        let result = (Mark::of_test(&test), test.duration_us);
+        let before = all.entry(test.full_name()).or_insert(result);
+        *before = match (before.0, result.0) {
+            (bad, Mark::Passed) if passed && bad.is_bad() => (Mark::PassedOnRetry, result.1),
+            (was, is) if passed || is.badness() >= was.badness() => result,
+            _ => *before,
+        };
+    }
+    all
 }
 
 impl<'a> OfName<'a> {

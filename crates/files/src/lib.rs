@@ -4,6 +4,7 @@
 //! Everything here is blocking and takes the world (clock, environment, directories) as arguments. The bytes stand in
 //! `docs/formats.md`; those of boom files are the business of crate `logboom-boom`.
 
+pub mod attempts;
 pub mod bundle;
 pub mod component;
 pub mod config;

@@ -5,7 +5,7 @@ mod table;
 
 use anyhow::Result;
 use logboom_files::{
-    history::{History as Past, OfName, OfTest, RESULTS_MAX},
+    history::{History as Past, NAMES_BYTES_MAX, OfName, RESULTS_MAX},
     list::Sessions,
 };
 use logboom_record::Time;
@@ -17,6 +17,7 @@ use crate::{
     output::{Look, Out},
     place,
     say::{say, tell},
+    test_pick::is_last_part,
 };
 
 /// How many tests are shown of a name, unless a test is asked for.
@@ -71,7 +72,7 @@ impl History {
         let mut tests = past.tests(of);
         if let Some(wanted) = &self.test {
             let count = tests.len();
-            tests.retain(|test| is_called(test, wanted));
+            tests.retain(|test| test.name == wanted || is_last_part(test.name, wanted));
             if tests.is_empty() {
                 tell(&format!(
                     "no session {} has a test {wanted}; they have {}",
@@ -103,20 +104,13 @@ impl History {
         if past.left_out > 0 {
             let sessions = human::counted(past.left_out, "session");
             say(format_args!(
-                "the tests of {sessions} are left out: there are more than {} results",
-                human::count(RESULTS_MAX as u64)
+                "the tests of {sessions} are left out: there are more than {} results, or {} bytes of names",
+                human::count(RESULTS_MAX as u64),
+                human::count(NAMES_BYTES_MAX as u64)
             ));
         }
         past
     }
-}
-
-/// Whether the test is meant by the name: all of it, or the last parts.
-fn is_called(test: &OfTest<'_>, name: &str) -> bool {
-    let before = test.name.strip_suffix(name);
-    before.is_some_and(|before| {
-        before.is_empty() || [" ", "::", "/", " > "].iter().any(|between| before.ends_with(between))
-    })
 }
 
 fn put(text: &[u8]) -> Result<Exit> {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use logboom_files::{
+    attempts::{self, TestOf},
     list::Sessions as List,
     session::{Counts, Status},
 };
-use logboom_record::{Level, Outcome, SessionId, TestResult, Time};
+use logboom_record::{Level, Outcome, SessionId, Time};
 use logboom_store::{RunQuery, Scope, Store};
 use logboom_store_embedded::Embedded;
 use serde::Serialize;
@@ -122,9 +123,10 @@ pub fn table(rows: &[Row<'_>], look: Look, now: Time, names_tests: bool) -> Stri
 
 /// A line for each test that failed.
 fn failed_tests(status: &Status, look: Look) -> String {
-    let failed: Vec<&TestResult> = tests(status).filter(|test| test.outcome.is_bad()).collect();
+    let mut failed = attempts::tests(status);
+    failed.retain(|one| one.test.outcome.is_bad());
     let mut text = String::new();
-    for test in failed.iter().take(FAILED_MAX) {
+    for TestOf { test, .. } in failed.iter().take(FAILED_MAX) {
         let outcome = look.paint(human::outcome_sgr(Outcome::Failed), test.outcome.as_str());
         text += &format!("  {outcome}  {}\n", visible::plain(&test.full_name()));
     }
@@ -132,10 +134,6 @@ fn failed_tests(status: &Status, look: Look) -> String {
         text += &format!("  and {more} more, see --json\n");
     }
     text
-}
-
-fn tests(status: &Status) -> impl Iterator<Item = &TestResult> {
-    status.meta.runs.iter().flat_map(|run| &run.tests)
 }
 
 fn cells(row: &Row<'_>, now: Time) -> [String; 7] {
@@ -200,6 +198,9 @@ struct SessionLine<'a> {
 struct RunLine<'a> {
     id: logboom_record::RunId,
     name: &'a str,
+    /// Which attempt of it, from 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     outcome: Outcome,
     command: &'a [String],
 }
@@ -216,11 +217,14 @@ fn session_line<'a>(row: &Row<'a>) -> SessionLine<'a> {
     let runs = status.meta.runs.iter().zip(&status.outcomes).map(|(child, outcome)| RunLine {
         id: child.run.id,
         name: &child.run.name,
+        attempt: Some(attempts::attempt(child)).filter(|number| *number > 1),
         outcome: *outcome,
         command: &child.command,
     });
     let mut outcomes = BTreeMap::new();
-    tests(status).for_each(|test| *outcomes.entry(test.outcome.as_str()).or_default() += 1);
+    let tests = attempts::tests(status);
+    tests.iter().for_each(|one| *outcomes.entry(one.test.outcome.as_str()).or_default() += 1);
+    let failed_tests = tests.iter().filter(|one| one.test.outcome.is_bad()).map(|one| one.test.full_name());
     SessionLine {
         id: &status.id,
         short: status.id.short(),
@@ -238,7 +242,7 @@ fn session_line<'a>(row: &Row<'a>) -> SessionLine<'a> {
         dir: status.dir.display().to_string(),
         damage: status.damage.as_deref(),
         tests: outcomes,
-        failed_tests: tests(status).filter(|test| test.outcome.is_bad()).map(TestResult::full_name).collect(),
+        failed_tests: failed_tests.collect(),
         runs: runs.collect(),
     }
 }

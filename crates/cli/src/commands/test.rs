@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use logboom_capture::test_spec::{CommandSpec, Retention, ServiceSpec, Start, StepSpec, TestSpec};
 use logboom_files::{
     DataDir, FilesError,
+    attempts::ATTEMPT,
     list::Sessions,
     retention::{self, Limits},
     session::ended,
@@ -202,7 +203,7 @@ fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) 
         let is_last = !is_bad || attempt > test.retries || session.interrupted().is_some() || is_over(until);
         let again = if is_last { "" } else { "; it is run again" };
         let level = if is_bad { Level::Warn } else { Level::Info };
-        session.tell(level, &format!("{}: {how}{again}", attempt_name(&test.name, attempt)));
+        session.tell(level, &format!("{}: {how}{again}", human::attempt_name(&test.name, attempt)));
         if is_last {
             return Ok(over);
         }
@@ -220,10 +221,6 @@ fn not_run(session: &TestSession<'_>, test: &StepSpec) -> Over {
     Over { exit: Exit::Code(TIMED_OUT), end: ended(Outcome::TimedOut, Time::now()) }
 }
 
-fn attempt_name(name: &str, attempt: u32) -> String {
-    if attempt == 1 { name.to_owned() } else { format!("{name} (attempt {attempt})") }
-}
-
 fn run_step(
     session: &TestSession<'_>,
     step: &StepSpec,
@@ -234,7 +231,7 @@ fn run_step(
     let running = Running::within(step.timeout.into_iter().chain(left).min());
     let words: Vec<OsString> = step.command.words.iter().map(OsString::from).collect();
     let env = step.command.env.iter().map(|(name, value)| (name.into(), value.into()));
-    let attempt_label = (attempt > 1).then(|| ("attempt".to_owned(), attempt.to_string()));
+    let attempt_label = (attempt > 1).then(|| (ATTEMPT.to_owned(), attempt.to_string()));
     let junit = JunitFiles::of(&step.junit).map_err(anyhow::Error::from)?;
     Ok(session.run(&Step {
         name: Some(step.name.clone()),

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use logboom_files::session::{RunMeta, Status};
-use logboom_record::{Kind, Outcome, RunEnd, RunId, TestOutcome, TestResult, Time};
+use logboom_files::{
+    attempts,
+    session::{RunMeta, Status},
+};
+use logboom_record::{Kind, Outcome, RunEnd, RunId, TestOutcome, TestResult, Time, ansi};
 use logboom_store::RunState;
 
 use super::{
     lines::{Window, anchor, gap_anchor},
     survey::{GAPS_MAX, Survey},
-    text::name,
+    text::{self, Style, name},
 };
 use crate::{human, render::gap_message};
 
@@ -112,7 +115,7 @@ impl Facts<'_> {
         let _ = writeln!(
             out,
             "<tr><td>{}<td class=\"{}\">{}<td>{took}<td>{}<td>{}<td>{lost}<td><code>{}</code>",
-            name(called),
+            human::attempt_name(&name(called), attempts::attempt(run)),
             outcome.as_str(),
             human::outcome(outcome, end),
             human::count(state.map_or(0, |state| state.lines)),
@@ -122,9 +125,9 @@ impl Facts<'_> {
     }
 
     fn push_tests(&self, out: &mut String) {
-        let runs = self.status.meta.runs.iter().filter(|run| run.run.kind != Kind::Session);
-        let all: Vec<(RunId, &TestResult)> =
-            runs.flat_map(|run| run.tests.iter().map(|test| (run.run.id, test))).collect();
+        let tests = attempts::tests(self.status);
+        let tests = tests.iter().filter(|one| one.run.run.kind != Kind::Session);
+        let all: Vec<(RunId, &TestResult)> = tests.map(|one| (one.run.run.id, &*one.test)).collect();
         if all.is_empty() {
             return;
         }
@@ -160,6 +163,9 @@ impl Facts<'_> {
                 self.linked(*run, test),
                 name(&test.suite),
             );
+            if test.outcome.is_bad() && !test.message.trim().is_empty() {
+                let _ = writeln!(out, "<tr><td><td class=\"message\" colspan=\"4\">{}", message(&test.message));
+            }
         }
         *out += "</tbody></table></div>\n";
         if let Some(more) = tests.len().checked_sub(count_max).filter(|more| *more > 0) {
@@ -195,6 +201,14 @@ impl Facts<'_> {
         }
         *out += "</section>\n";
     }
+}
+
+/// What a tool says of a failure, escaped, on its lines and without its colours.
+fn message(message: &str) -> String {
+    let (mut bare, mut out) = (Vec::with_capacity(message.len()), Vec::new());
+    ansi::strip(message.as_bytes(), &mut bare);
+    text::push(&mut out, bare.trim_ascii_end(), &mut Style::default());
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// `2 failed, 14 passed, 1 skipped`.

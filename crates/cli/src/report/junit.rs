@@ -1,19 +1,22 @@
 //! JUnit XML of a session.
 //!
 //! There is a suite for each run and suite of tests. What no test tells of, a command without tests or one that failed though none
-//! of its tests did, is a test of the suite `commands`, so that whoever reads the report sees that, too.
+//! of its tests did, is a test of the suite `commands`, so that whoever reads the report sees that, too; and where a session did not end
+//! well though no command failed, whatever did is. What was run again is there once, as it ended at last.
 
-use std::{collections::BTreeMap, io::Write, time::Duration};
+use std::{collections::HashMap, io::Write, time::Duration};
 
 use anyhow::Result;
-use logboom_files::session::{RunMeta, Status};
-use logboom_record::{Kind, Outcome, TestOutcome, TestResult, Time};
+use logboom_files::{
+    attempts::{self, Attempts, RunOf, TestOf},
+    session::{RunMeta, Status},
+};
+use logboom_record::{Outcome, Run, RunEnd, RunId, TestOutcome, TestResult, Time};
 use logboom_store_embedded::Embedded;
 
 use super::{
-    RunOf,
     last_lines::{Bounds, LastLines, Whose, last_lines},
-    runs, text,
+    own_run, speaking, text,
 };
 use crate::human;
 
@@ -33,7 +36,9 @@ const RETRIES_MAX: u32 = 100;
 /// # Errors
 /// Of the store, and of the output.
 pub fn write(status: &Status, store: &Embedded, out: &mut impl Write) -> Result<()> {
-    let suites = suites(status);
+    let attempts = attempts::of(status);
+    let tests: Vec<TestOf<'_>> = attempts.iter().flat_map(Attempts::tests).collect();
+    let suites = suites(status, &attempts, &tests);
     let head = &status.meta.run;
     let all = Totals::of(suites.iter().flat_map(|suite| &suite.cases));
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
@@ -58,33 +63,36 @@ struct Suite<'a> {
 }
 
 enum Case<'a> {
-    Test(&'a RunMeta, &'a TestResult),
-    Command(RunOf<'a>),
+    Test(&'a TestOf<'a>),
+    Run(Attempts<'a>),
+    Session(&'a Status),
 }
 
 /// In the order in which they appear; commands come last.
-fn suites(status: &Status) -> Vec<Suite<'_>> {
-    let several = runs(status).filter(|run| !run.meta.tests.is_empty()).count() > 1;
+fn suites<'a>(status: &'a Status, all: &[Attempts<'a>], tests: &'a [TestOf<'a>]) -> Vec<Suite<'a>> {
+    let several = all.iter().filter(|one| !one.last.meta.tests.is_empty()).count() > 1;
     let mut suites = Vec::new();
-    for run in &status.meta.runs {
-        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-        for test in &run.tests {
-            let at = *places.entry(&test.suite).or_insert_with(|| {
-                let name = match (several, test.suite.as_str()) {
-                    (_, "") => run.run.name.clone(),
-                    (false, suite) => suite.to_owned(),
-                    (true, suite) => format!("{} {suite}", run.run.name),
-                };
-                suites.push(Suite { name, run: Some(run), cases: Vec::new() });
-                suites.len() - 1
-            });
-            if let Some(suite) = suites.get_mut(at) {
-                suite.cases.push(Case::Test(run, test));
-            }
+    let mut places: HashMap<(RunId, &str), usize> = HashMap::new();
+    for one in tests {
+        let run = one.last.meta;
+        let at = *places.entry((run.run.id, &one.test.suite)).or_insert_with(|| {
+            let name = match (several, one.test.suite.as_str()) {
+                (_, "") => run.run.name.clone(),
+                (false, suite) => suite.to_owned(),
+                (true, suite) => format!("{} {suite}", run.run.name),
+            };
+            suites.push(Suite { name, run: Some(run), cases: Vec::new() });
+            suites.len() - 1
+        });
+        if let Some(suite) = suites.get_mut(at) {
+            suite.cases.push(Case::Test(one));
         }
     }
-    let commands = runs(status).filter(|run| run.meta.run.kind == Kind::Command && run.speaks_for_itself());
-    let cases: Vec<Case<'_>> = commands.map(Case::Command).collect();
+    let mut cases: Vec<Case<'a>> = speaking(status, all).into_iter().map(Case::Run).collect();
+    let is_told = suites.iter().flat_map(|suite| &suite.cases).chain(&cases).any(Case::is_bad);
+    if status.outcome.is_bad() && !is_told {
+        cases.push(Case::Session(status));
+    }
     if !cases.is_empty() {
         suites.push(Suite { name: COMMANDS.to_owned(), run: None, cases });
     }
@@ -104,17 +112,22 @@ impl Totals {
         cases.into_iter().fold(Totals::default(), |mut totals, case| {
             totals.tests += 1;
             match case {
-                Case::Test(_, test) if test.outcome.is_bad() => totals.failures += 1,
-                Case::Test(_, test) => totals.skipped += u64::from(test.outcome == TestOutcome::Skipped),
-                Case::Command(run) => match run.outcome {
-                    Outcome::Passed => {}
-                    Outcome::Running => totals.skipped += 1,
-                    Outcome::Failed | Outcome::TimedOut => totals.failures += 1,
-                    Outcome::Interrupted | Outcome::Lost => totals.errors += 1,
-                },
+                Case::Test(one) if one.test.outcome.is_bad() => totals.failures += 1,
+                Case::Test(one) => totals.skipped += u64::from(one.test.outcome == TestOutcome::Skipped),
+                Case::Run(attempts) => totals.add(attempts.last.outcome),
+                Case::Session(status) => totals.add(status.outcome),
             }
             totals
         })
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Passed => {}
+            Outcome::Running => self.skipped += 1,
+            Outcome::Failed | Outcome::TimedOut => self.failures += 1,
+            Outcome::Interrupted | Outcome::Lost => self.errors += 1,
+        }
     }
 }
 
@@ -136,14 +149,15 @@ struct Writer<'a, W> {
 impl<W: Write> Writer<'_, W> {
     fn suite(&mut self, suite: &Suite<'_>) -> Result<()> {
         let totals = Totals::of(&suite.cases);
-        let took: u64 = suite.cases.iter().filter_map(Case::duration_us).sum();
+        let took = suite.cases.iter().filter_map(Case::duration_us).fold(0, u64::saturating_add);
         let timestamp = suite.run.map_or(self.status.meta.run.started_at, |run| run.run.started_at);
         let time = seconds(Duration::from_micros(took));
         let name = attribute(&suite.name);
         writeln!(self.out, "  <testsuite name=\"{name}\"{totals} time=\"{time}\" timestamp=\"{timestamp}\">")?;
         suite.cases.iter().try_for_each(|case| match case {
-            Case::Test(run, test) => self.test(run, test),
-            Case::Command(run) => self.command(*run),
+            Case::Test(one) => self.test(one.run, &one.test),
+            Case::Run(attempts) => self.run(attempts),
+            Case::Session(status) => self.session(status),
         })?;
         writeln!(self.out, "  </testsuite>")?;
         Ok(())
@@ -190,24 +204,47 @@ impl<W: Write> Writer<'_, W> {
         Ok(())
     }
 
-    fn command(&mut self, run: RunOf<'_>) -> Result<()> {
-        let meta = &run.meta.run;
-        let took = case_us(run).map_or(String::new(), |us| format!(" time=\"{}\"", seconds(Duration::from_micros(us))));
-        let (name, start) = (attribute(&meta.name), meta.started_at);
+    fn run(&mut self, attempts: &Attempts<'_>) -> Result<()> {
+        let RunOf { meta, outcome } = attempts.last;
+        self.open(&meta.run, case_us(&meta.run))?;
+        self.how(outcome, meta.run.end.as_ref())?;
+        let element = if outcome.is_bad() { "rerunFailure" } else { "flakyFailure" };
+        for before in attempts.before.iter().take(RETRIES_MAX as usize) {
+            self.said(element, "", &human::outcome(before.outcome, before.meta.run.end.as_ref()))?;
+        }
+        if outcome.is_bad() {
+            self.output(meta, None)?;
+        }
+        Ok(writeln!(self.out, "    </testcase>")?)
+    }
+
+    /// What no run tells: logboom's own does, if any.
+    fn session(&mut self, status: &Status) -> Result<()> {
+        let root = &status.meta.run;
+        self.open(root, case_us(root))?;
+        self.how(status.outcome, root.end.as_ref())?;
+        if let Some(own) = own_run(status) {
+            self.output(own, None)?;
+        }
+        Ok(writeln!(self.out, "    </testcase>")?)
+    }
+
+    fn open(&mut self, run: &Run, took_us: Option<u64>) -> Result<()> {
+        let took = took_us.map_or(String::new(), |us| format!(" time=\"{}\"", seconds(Duration::from_micros(us))));
+        let (name, start) = (attribute(&run.name), run.started_at);
         writeln!(self.out, "    <testcase classname=\"{COMMANDS}\" name=\"{name}\"{took} timestamp=\"{start}\">")?;
-        let how = human::outcome(run.outcome, meta.end.as_ref());
-        match run.outcome {
-            Outcome::Passed => {}
-            Outcome::Running => writeln!(self.out, "      <skipped message=\"it still runs\"/>")?,
-            Outcome::Failed => self.said("failure", "", &how)?,
-            Outcome::TimedOut => self.said("failure", " type=\"test timeout\"", &how)?,
-            Outcome::Interrupted | Outcome::Lost => self.said("error", "", &how)?,
-        }
-        if run.outcome.is_bad() {
-            self.output(run.meta, None)?;
-        }
-        writeln!(self.out, "    </testcase>")?;
         Ok(())
+    }
+
+    fn how(&mut self, outcome: Outcome, end: Option<&RunEnd>) -> Result<()> {
+        let how = human::outcome(outcome, end);
+        match outcome {
+            Outcome::Passed => Ok(()),
+            Outcome::Running => Ok(writeln!(self.out, "      <skipped message=\"it still runs\"/>")?),
+            Outcome::Failed => self.said("failure", "", &how),
+            Outcome::TimedOut => self.said("failure", " type=\"test timeout\"", &how),
+            Outcome::Interrupted | Outcome::Lost => self.said("error", "", &how),
+        }
     }
 
     /// What it printed last.
@@ -241,16 +278,24 @@ impl<W: Write> Writer<'_, W> {
 impl Case<'_> {
     fn duration_us(&self) -> Option<u64> {
         match self {
-            Case::Test(_, test) => test.duration_us,
-            Case::Command(run) => case_us(*run),
+            Case::Test(one) => one.test.duration_us,
+            Case::Run(attempts) => case_us(&attempts.last.meta.run),
+            Case::Session(status) => case_us(&status.meta.run),
+        }
+    }
+
+    fn is_bad(&self) -> bool {
+        match self {
+            Case::Test(one) => one.test.outcome.is_bad(),
+            Case::Run(attempts) => attempts.last.outcome.is_bad(),
+            Case::Session(status) => status.outcome.is_bad(),
         }
     }
 }
 
-fn case_us(run: RunOf<'_>) -> Option<u64> {
-    let meta = &run.meta.run;
-    let end = meta.end.as_ref()?;
-    u64::try_from(human::between(meta.started_at, end.ended_at).as_micros()).ok()
+fn case_us(run: &Run) -> Option<u64> {
+    let end = run.end.as_ref()?;
+    u64::try_from(human::between(run.started_at, end.ended_at).as_micros()).ok()
 }
 
 fn seconds(span: Duration) -> String {

@@ -8,8 +8,12 @@ use logboom_store_embedded::Embedded;
 use super::text::plain;
 use crate::{human, render::gap_message};
 
-/// So many lines are asked for at once.
-const PAGE_LINES: usize = 500;
+/// So many lines are asked for at first, …
+const PAGE_LINES_MIN: usize = 16;
+/// … and so many at last, …
+const PAGE_LINES_MAX: usize = 500;
+/// … where pages have less than this: a line may have a megabyte.
+const PAGE_BYTES: usize = 256 << 10;
 
 /// So much of a record is shown, so that one without end does not take the place of all others.
 const RECORD_BYTES_MAX: usize = 8 << 10;
@@ -54,9 +58,11 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         (query.seq_min, query.seq_max) = (test.from, test.to);
     }
     let (mut pages, mut lines, mut bytes, mut cursor) = (Vec::new(), 0, 0, None);
+    let mut page_lines = PAGE_LINES_MIN;
     while lines < bounds.lines && bytes < bounds.bytes {
-        query.lines_max = (bounds.lines - lines).min(PAGE_LINES);
+        query.lines_max = (bounds.lines - lines).min(page_lines);
         let page = store.page(&query, cursor.as_ref())?;
+        page_lines = next_page_lines(page_lines, bytes_of(&page.entries));
         let text = text_of(page.entries);
         (lines, bytes) = (lines + query.lines_max, bytes + text.len());
         pages.push(text);
@@ -75,6 +81,16 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
     let all = store.count(&query)?;
     let left_out = all.saturating_sub(text.lines().count() as u64);
     Ok(LastLines { text, left_out })
+}
+
+/// How many lines to ask for after a page of so many lines that had so many bytes.
+fn next_page_lines(lines: usize, bytes: usize) -> usize {
+    if bytes * 2 < PAGE_BYTES { (lines * 2).min(PAGE_LINES_MAX) } else { (lines / 2).max(1) }
+}
+
+fn bytes_of(entries: &[Entry]) -> usize {
+    let bytes = |entry: &Entry| if let Entry::Record(record) = entry { record.message.len() } else { 0 };
+    entries.iter().map(bytes).sum()
 }
 
 /// The entries as they were printed.
@@ -100,4 +116,19 @@ fn text_of(mut entries: Vec<Entry>) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_many_lines_only_while_those_are_short() {
+        let after = |bytes_of_line: usize| {
+            (0..10).fold(PAGE_LINES_MIN, |lines, _| next_page_lines(lines, lines * bytes_of_line))
+        };
+        assert_eq!(after(100), PAGE_LINES_MAX);
+        assert_eq!(after(1 << 20), 1);
+        assert!(after(8 << 10) * (8 << 10) <= PAGE_BYTES, "{}", after(8 << 10));
+    }
 }

@@ -5,7 +5,7 @@ use super::text;
 /// So long a name is shown.
 const NAME_CHARS_MAX: usize = 200;
 /// So long a line of output is shown.
-const LINE_CHARS_MAX: usize = 1_000;
+const LINE_CHARS_MAX: usize = 300;
 
 /// A name as code, whatever it has in it; also good within a table and a summary.
 pub fn name(text: &str) -> String {
@@ -58,7 +58,7 @@ mod tests {
     fn no_line_ends_the_block_that_it_is_in() {
         assert_eq!(block("a\nb"), "```text\na\nb\n```\n");
         assert_eq!(block("````\n</details>"), "`````text\n````\n</details>\n`````\n");
-        assert_eq!(block(&"é".repeat(1_001)), format!("```text\n{} …\n```\n", "é".repeat(1_000)));
+        assert_eq!(block(&"é".repeat(301)), format!("```text\n{} …\n```\n", "é".repeat(300)));
         assert_eq!(block(""), "```text\n```\n");
     }
 }

@@ -3,22 +3,26 @@
 use std::{cmp::Reverse, time::Duration};
 
 use anyhow::Result;
-use logboom_files::session::Status;
+use logboom_files::{
+    attempts::{self, Attempts, RunOf, TestOf},
+    session::{RunMeta, Status},
+};
 use logboom_record::{Kind, Outcome, RunId, TestOutcome, TestResult};
 use logboom_store_embedded::Embedded;
 
 use super::{
-    RunOf,
     last_lines::{Bounds, Whose, last_lines},
     markdown::{block, name},
-    runs, tests, text,
+    own_run, speaking, text,
 };
 use crate::{commands::sessions, human};
 
-/// GitHub takes 1 MiB for a step.
-const BYTES_MAX: usize = 900 << 10;
-/// So much is kept free for what comes last.
-const REST_BYTES: usize = 64 << 10;
+/// A comment on GitHub takes 65,536 characters, a step 1 MiB.
+const BYTES_MAX: usize = 60 << 10;
+/// So much is kept free for what comes last: a name may have 1.2 KiB, as each of its characters may be an entity.
+const REST_BYTES: usize = 10 << 10;
+/// So much the table of runs takes.
+const RUNS_BYTES_MAX: usize = 16 << 10;
 /// So many runs are in the table.
 const RUNS_MAX: usize = 100;
 /// So many tests are named that passed on a retry.
@@ -28,20 +32,22 @@ const SLOWEST_MAX: usize = 5;
 /// So many commands that failed are shown where no test did.
 const COMMANDS_MAX: usize = 5;
 /// So many lines of what failed are shown.
-const LAST: Bounds = Bounds { lines: 40, bytes: 64 << 10 };
+const LAST: Bounds = Bounds { lines: 40, bytes: 32 << 10 };
 
 /// The summary.
 ///
 /// # Errors
 /// Of the store.
 pub fn of(status: &Status, store: &Embedded) -> Result<String> {
-    let mut summary = Summary { status, store, text: String::new() };
+    let attempts = attempts::of(status);
+    let tests = attempts.iter().flat_map(Attempts::tests).collect();
+    let mut summary = Summary { status, store, attempts, tests, text: String::new() };
     summary.head();
     summary.runs();
     summary.counts();
     summary.failed_tests()?;
-    if !tests(status).any(|(_, test)| test.outcome.is_bad()) {
-        summary.failed_commands()?;
+    if !summary.tests.iter().any(|one| one.test.outcome.is_bad()) {
+        summary.failed_runs()?;
     }
     summary.retried();
     summary.slowest();
@@ -52,6 +58,8 @@ pub fn of(status: &Status, store: &Embedded) -> Result<String> {
 struct Summary<'a> {
     status: &'a Status,
     store: &'a Embedded,
+    attempts: Vec<Attempts<'a>>,
+    tests: Vec<TestOf<'a>>,
     text: String,
 }
 
@@ -68,27 +76,21 @@ impl Summary<'_> {
     }
 
     fn runs(&mut self) {
-        let shown: Vec<RunOf<'_>> = runs(self.status).take(RUNS_MAX).collect();
-        if shown.is_empty() {
+        let runs = &self.status.meta.runs;
+        if runs.is_empty() {
             self.text += "It has no runs.\n\n";
             return;
         }
         self.text += "| run | outcome | took | lines | errors | warnings | lost |\n|---|---|--:|--:|--:|--:|--:|\n";
-        for run in shown {
-            let (meta, counts) = (&run.meta.run, run.meta.counts);
-            let how = human::outcome(run.outcome, meta.end.as_ref());
-            let took = meta
-                .end
-                .as_ref()
-                .map_or(String::new(), |end| human::duration(human::between(meta.started_at, end.ended_at)));
-            let unknown = if run.outcome == Outcome::Lost { "not known" } else { "" };
-            let figures = counts.map_or(["", "", "", unknown].map(str::to_owned), |counts| {
-                [counts.lines, counts.errors, counts.warnings, counts.lost].map(human::count)
-            });
-            let kind = if meta.kind == Kind::Command { String::new() } else { format!(" ({})", meta.kind.as_str()) };
-            self.text += &format!("| {}{kind} | {how} | {took} | {} |\n", name(&meta.name), figures.join(" | "));
+        let (begin, mut shown) = (self.text.len(), 0);
+        for (meta, outcome) in runs.iter().zip(&self.status.outcomes).take(RUNS_MAX) {
+            if self.text.len() - begin > RUNS_BYTES_MAX {
+                break;
+            }
+            self.text += &row(RunOf { meta, outcome: *outcome });
+            shown += 1;
         }
-        if let Some(more @ 1..) = self.status.meta.runs.len().checked_sub(RUNS_MAX) {
+        if let Some(more @ 1..) = runs.len().checked_sub(shown) {
             self.text += &format!("\nand {} more\n", human::counted(more as u64, "run"));
         }
         self.text += "\n";
@@ -96,7 +98,7 @@ impl Summary<'_> {
 
     fn counts(&mut self) {
         let count =
-            |wanted: &dyn Fn(&TestResult) -> bool| tests(self.status).filter(|(_, test)| wanted(test)).count() as u64;
+            |wanted: &dyn Fn(&TestResult) -> bool| self.tests.iter().filter(|one| wanted(&one.test)).count() as u64;
         let all = count(&|_| true);
         if all == 0 {
             return;
@@ -119,9 +121,9 @@ impl Summary<'_> {
     }
 
     fn failed_tests(&mut self) -> Result<()> {
-        let failed: Vec<_> = tests(self.status).filter(|(_, test)| test.outcome.is_bad()).collect();
-        for (number, (run, test)) in failed.iter().enumerate() {
-            let section = self.failed_test(run.run.id, test)?;
+        let failed: Vec<TestOf<'_>> = self.tests.iter().filter(|one| one.test.outcome.is_bad()).cloned().collect();
+        for (number, one) in failed.iter().enumerate() {
+            let section = self.failed_test(one.run.run.id, &one.test)?;
             if !self.add(&section) {
                 self.left_out(failed.len() - number, "failed test");
                 return Ok(());
@@ -143,17 +145,28 @@ impl Summary<'_> {
         Ok(details(&head, &(message + &self.last(run, Some(test))?)))
     }
 
-    fn failed_commands(&mut self) -> Result<()> {
-        let failed: Vec<RunOf<'_>> =
-            runs(self.status).filter(|run| run.meta.run.kind == Kind::Command && run.outcome.is_bad()).collect();
+    /// Where nothing that failed tells why a session did not end well, logboom's own run does.
+    fn failed_runs(&mut self) -> Result<()> {
+        let mut failed: Vec<RunOf<'_>> = speaking(self.status, &self.attempts).iter().map(|one| one.last).collect();
+        failed.retain(|run| run.outcome.is_bad());
+        let is_told = failed.iter().any(|run| run.meta.run.kind == Kind::Command);
         for run in failed.iter().take(COMMANDS_MAX) {
-            let meta = &run.meta.run;
-            let head = format!("{} {}", name(&meta.name), human::outcome(run.outcome, meta.end.as_ref()));
-            let section = details(&head, &self.last(meta.id, None)?);
-            self.add(&section);
+            self.failed_run(run.meta, &human::outcome(run.outcome, run.meta.run.end.as_ref()))?;
         }
         if let Some(more @ 1..) = failed.len().checked_sub(COMMANDS_MAX) {
-            self.left_out(more, "failed command");
+            self.left_out(more, "failed run");
+        }
+        match own_run(self.status) {
+            Some(own) if self.status.outcome.is_bad() && !is_told => self.failed_run(own, "told"),
+            _ => Ok(()),
+        }
+    }
+
+    fn failed_run(&mut self, run: &RunMeta, how: &str) -> Result<()> {
+        let head = format!("{} {how}", called(run));
+        let section = details(&head, &self.last(run.run.id, None)?);
+        if !self.add(&section) {
+            self.left_out(1, "failed run");
         }
         Ok(())
     }
@@ -174,17 +187,26 @@ impl Summary<'_> {
     }
 
     fn retried(&mut self) {
-        let all: Vec<&TestResult> =
-            tests(self.status).map(|(_, test)| test).filter(|test| test.passed_on_retry()).collect();
+        let tests = self.tests.iter().filter(|one| one.test.passed_on_retry());
+        let tests = tests.map(|one| (one.test.full_name(), u64::from(one.test.retries)));
+        let is_retried = |one: &&Attempts<'_>| {
+            one.last.outcome == Outcome::Passed && !one.before.is_empty() && one.tests().is_empty()
+        };
+        let commands = self.attempts.iter().filter(is_retried);
+        let commands = commands.map(|one| (one.last.meta.run.name.clone(), one.before.len() as u64));
+        let all: Vec<(String, u64)> = tests.chain(commands).collect();
         if all.is_empty() {
             return;
         }
         self.text += "**Passed only when run again**\n\n";
-        for test in all.iter().take(RETRIED_MAX) {
-            let times = human::counted(u64::from(test.retries), "time");
-            self.text += &format!("- {}: run again {times}\n", name(&test.full_name()));
+        let mut shown = 0;
+        for (called, times) in all.iter().take(RETRIED_MAX) {
+            if !self.add(&format!("- {}: run again {}\n", name(called), human::counted(*times, "time"))) {
+                break;
+            }
+            shown += 1;
         }
-        if let Some(more @ 1..) = all.len().checked_sub(RETRIED_MAX) {
+        if let Some(more @ 1..) = all.len().checked_sub(shown) {
             self.text += &format!("- and {} more\n", human::count(more as u64));
         }
         self.text += "\n";
@@ -192,7 +214,7 @@ impl Summary<'_> {
 
     fn slowest(&mut self) {
         let mut timed: Vec<(u64, &TestResult)> =
-            tests(self.status).filter_map(|(_, test)| Some((test.duration_us?, test))).collect();
+            self.tests.iter().filter_map(|one| Some((one.test.duration_us?, &*one.test))).collect();
         if timed.len() <= 1 {
             return;
         }
@@ -232,6 +254,24 @@ impl Summary<'_> {
         let more = human::counted(count as u64, what);
         self.text += &format!("{more} left out here; `logboom show {id} --junit -` has them all.\n\n");
     }
+}
+
+/// A row of the table of runs.
+fn row(run: RunOf<'_>) -> String {
+    let (meta, counts) = (&run.meta.run, run.meta.counts);
+    let how = human::outcome(run.outcome, meta.end.as_ref());
+    let took =
+        meta.end.as_ref().map_or(String::new(), |end| human::duration(human::between(meta.started_at, end.ended_at)));
+    let unknown = if run.outcome == Outcome::Lost { "not known" } else { "" };
+    let figures = counts.map_or(["", "", "", unknown].map(str::to_owned), |counts| {
+        [counts.lines, counts.errors, counts.warnings, counts.lost].map(human::count)
+    });
+    let kind = if meta.kind == Kind::Command { String::new() } else { format!(" ({})", meta.kind.as_str()) };
+    format!("| {}{kind} | {how} | {took} | {} |\n", called(run.meta), figures.join(" | "))
+}
+
+fn called(run: &RunMeta) -> String {
+    human::attempt_name(&name(&run.run.name), attempts::attempt(run))
 }
 
 fn details(head: &str, body: &str) -> String {

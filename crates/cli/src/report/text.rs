@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use logboom_record::ansi;
 
+use crate::visible;
+
 /// A name or a message on one line.
 pub fn one_line(text: &str) -> String {
     plain(&without_ansi(text)).replace(['\n', '\t'], " ")
@@ -31,7 +33,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 fn is_forbidden(one: char) -> bool {
     match one {
         '\n' | '\t' => false,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => true,
-        _ => one.is_control(),
+        '\u{fffe}' | '\u{ffff}' => true,
+        _ => one.is_control() || visible::turns_direction(one),
     }
 }

@@ -66,6 +66,16 @@ impl Mark {
         matches!(self, Mark::Failed | Mark::TimedOut)
     }
 
+    /// Most for what somebody has to look at first.
+    pub(super) fn badness(self) -> u8 {
+        match self {
+            Mark::Failed | Mark::TimedOut => 3,
+            Mark::PassedOnRetry => 2,
+            Mark::Passed => 1,
+            _ => 0,
+        }
+    }
+
     /// One letter for it.
     pub fn letter(self) -> char {
         match self {

@@ -97,6 +97,37 @@ fn sessions_are_in_order_however_they_come() {
     assert!(history.name("other").is_none());
 }
 
+#[test]
+fn no_run_hides_the_failure_of_another() {
+    let both = |first, second| {
+        let mut status = session(1, Some("a"), Outcome::Failed, &[("t", first, 0)]);
+        let more = session(1, None, Outcome::Passed, &[("t", second, 0)]);
+        status.meta.runs.extend(more.meta.runs.into_iter().map(|mut run| {
+            run.run.name = "release".to_owned();
+            run
+        }));
+        status.outcomes.push(Outcome::Passed);
+        tests_of(&[status])
+    };
+    for (first, second) in [(F, P), (P, F)] {
+        assert_eq!(both(first, second), [("t".to_owned(), false, false, "F".to_owned())]);
+    }
+    let in_one = session(1, None, Outcome::Failed, &[("t", F, 0), ("t", P, 0)]);
+    assert_eq!(tests_of(&[in_one])[0].3, "F", "the command failed");
+}
+
+#[test]
+fn names_without_end_are_left_out() {
+    let mut history = History::default();
+    history.room.names_bytes = 3;
+    history.take(&session(1, None, Outcome::Passed, &[("ab", P, 0)]));
+    history.take(&session(2, None, Outcome::Passed, &[("ab", P, 0), ("cd", P, 0)]));
+    history.take(&session(3, None, Outcome::Passed, &[("ab", P, 0)]));
+    history.sort();
+    let of = history.name("s").unwrap();
+    assert_eq!((history.left_out, history.tests(&of).len(), of.sessions.len()), (1, 1, 3));
+}
+
 fn series(durations: &[u64]) -> Series {
     Series::of(durations.iter().map(|us| (Mark::Passed, Some(*us))))
 }

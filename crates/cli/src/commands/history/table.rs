@@ -47,7 +47,9 @@ pub fn of_names(past: &History, names: &[OfName<'_>], look: Look) -> Vec<u8> {
             count => human::counted(count, "test"),
         };
         let mut row = vec![Cell::right(human::count(of.sessions.len() as u64)), strip(&of.series, look)];
-        row.extend(figures(&of.series, look, true));
+        let [passed, durations @ ..] = figures(&of.series, look);
+        row.extend([passed, Cell::right(of.series.last_us().map_or(String::new(), time))]);
+        row.extend(durations);
         row.extend([picture(&of.series), Cell::styled(flaky, look, "33"), Cell::left(visible::plain(of.name))]);
         rows.push(row);
     }
@@ -73,7 +75,7 @@ pub fn of_tests(of: &OfName<'_>, tests: &[OfTest<'_>], shown: usize, look: Look)
     let mut rows = vec![head_row(&head, look)];
     for test in tests.iter().take(shown) {
         let mut row = vec![what(test, look), strip(&test.series, look)];
-        row.extend(figures(&test.series, look, false));
+        row.extend(figures(&test.series, look));
         row.extend([picture(&test.series), Cell::left(visible::plain(test.name))]);
         rows.push(row);
     }
@@ -117,18 +119,14 @@ fn what(test: &OfTest<'_>, look: Look) -> Cell {
     Cell::styled(words.join(", "), look, if test.is_failing { "1;31" } else { "33" })
 }
 
-/// Share passed, perhaps the last duration, median, p95, trend.
-fn figures(series: &Series, look: Look, with_last: bool) -> Vec<Cell> {
+/// Share passed, median, p95, trend.
+fn figures(series: &Series, look: Look) -> [Cell; 4] {
     let us = |us: Option<u64>| Cell::right(us.map_or(String::new(), time));
-    let mut cells = vec![Cell::right(series.passed_share().map_or(String::new(), percent))];
-    if with_last {
-        cells.push(us(series.last_us()));
-    }
-    cells.extend([us(series.median_us()), us(series.p95_us())]);
+    let passed = Cell::right(series.passed_share().map_or(String::new(), percent));
     let trend = series.trend_percent().map_or(String::new(), signed);
     let sgr = if series.has_regressed() { "33" } else { "" };
-    cells.push(Cell { to_the_right: true, ..Cell::styled(trend, look, sgr) });
-    cells
+    let trend = Cell { to_the_right: true, ..Cell::styled(trend, look, sgr) };
+    [passed, us(series.median_us()), us(series.p95_us()), trend]
 }
 
 /// A letter for each outcome, the newest on the right.
