@@ -111,10 +111,10 @@ fn status(at: SocketAddr, url: &HttpUrl) -> io::Result<Option<u16>> {
     stream.set_write_timeout(Some(ANSWER_MAX))?;
     let HttpUrl { host, port, path } = url;
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    write!(
-        stream,
+    let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: logboom\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut head = Vec::new();
     let mut answer = stream.take(HEAD_BYTES_MAX);
     let mut part = [0; 256];
