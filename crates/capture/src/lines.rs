@@ -53,6 +53,11 @@ impl<T: Copy> Splitter<T> {
         (!self.unfinished.is_empty()).then_some(self.unfinished_since)
     }
 
+    /// The beginning of a line of which no part has been handed out, as far as it has come.
+    pub fn begun(&self) -> &[u8] {
+        if self.in_line { &[] } else { &self.unfinished }
+    }
+
     /// Hands out what there is of an unfinished line, as a part that is continued.
     pub fn hand_out_unfinished(&mut self, mut part: impl FnMut(Part<'_, T>)) {
         if self.unfinished_since().is_some() {

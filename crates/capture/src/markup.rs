@@ -52,6 +52,15 @@ pub struct Markup {
     events: usize,
 }
 
+/// By what a program tells of a secret.
+const ADD_MASK: &[u8] = b"::add-mask::";
+
+/// Whether the line that begins so may tell of a secret.
+pub(crate) fn may_tell_secret(begun: &[u8]) -> bool {
+    let begun = begun.trim_ascii_start();
+    !begun.is_empty() && (begun.starts_with(ADD_MASK) || ADD_MASK.starts_with(begun))
+}
+
 impl Markup {
     /// Of a run, inside Buildkite or not.
     pub fn new(is_buildkite: bool) -> Markup {

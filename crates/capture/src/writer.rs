@@ -31,7 +31,7 @@ pub(crate) use trouble::Trouble;
 use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
-    markup::{Annotation, Marked, Markup},
+    markup::{Annotation, Marked, Markup, may_tell_secret},
     masks::{MASK, MaskedStream, Masks, VALUE_BYTES_MIN},
     results::{self, Results, TESTS_MAX},
 };
@@ -211,7 +211,9 @@ impl Worker {
     /// Writes as a part what has been unfinished for long enough, and notes since when the rest is.
     fn write_unfinished(&mut self, now: Instant) {
         for stream in Stream::ALL {
-            if self.streams[stream as usize].note_unfinished(now, || false) {
+            // A secret that is being told is in no part of its line.
+            let may_tell = may_tell_secret(self.streams[stream as usize].splitter.begun());
+            if self.streams[stream as usize].note_unfinished(now, || may_tell) {
                 self.write(stream, |splitter, take| splitter.hand_out_unfinished(take));
                 self.clock.note_taken(now);
             }

@@ -114,6 +114,23 @@ fn a_secret_that_the_command_tells_is_masked_from_then_on_and_markup_becomes_eve
     assert_eq!(annotation["message"], "broke with ***");
 }
 
+#[test]
+fn a_secret_that_is_told_in_two_halves_is_kept_in_none() {
+    let logboom = Logboom::new();
+    let script = "printf '::add-mask::hunter2-'; printf waiting >&2; while [ ! -e go ]; do sleep 0.05; done; \
+                  echo and-more; echo it is hunter2-''and-more";
+    let running = logboom.start(["run", "--quiet", "--", "sh", "-c", script]);
+    let sessions = logboom.data().join("sessions");
+    let log = |dir: fs::DirEntry| fs::read_to_string(dir.path().join("exec_sh.log")).unwrap_or_default();
+    // What is unfinished on the other stream is written as a part by then.
+    let is_late = || fs::read_dir(&sessions).is_ok_and(|dirs| dirs.flatten().any(|dir| log(dir).contains("waiting")));
+    wait_until(is_late);
+    fs::write(logboom.path("go"), "").unwrap();
+    running.done().expect(0);
+    expect_nothing_of_it(&logboom);
+    assert_eq!(logboom.text(["show", "--raw", "--stream", "stdout"]), "::add-mask::***\nit is ***\n");
+}
+
 const TOKEN: &str = "tok-0123456789abcdef";
 
 /// logboom, following a container that has this name.
