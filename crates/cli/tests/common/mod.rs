@@ -101,6 +101,10 @@ impl Logboom {
     pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logboom"));
         command.args(args).current_dir(self.home()).stdin(Stdio::null()).env("LOGBOOM_DIR", self.data());
+        // Under `make` a make that a test runs would tell of directories.
+        for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
+            command.env_remove(name);
+        }
         for name in ["LOGBOOM_SESSION", "LOGBOOM_RUN", "LOGBOOM_PAGER", "PAGER", "NO_COLOR", "LESS"] {
             command.env_remove(name);
         }
