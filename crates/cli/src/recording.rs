@@ -83,7 +83,7 @@ pub struct NewRun<'a> {
 
 impl NewRun<'_> {
     fn labels(&self) -> BTreeMap<String, String> {
-        self.labels.iter().map(|(key, value)| (key.clone(), self.masks.mask_str(value))).collect()
+        self.labels.iter().map(|(key, value)| (self.masks.mask_str(key), self.masks.mask_str(value))).collect()
     }
 
     /// What the run is called.

@@ -14,11 +14,12 @@ use logboom_capture::{
         table::{Flavour, Said},
     },
     docker::streamer::Stopper,
+    masks::Masks,
 };
 use logboom_files::{Session, session::RunMeta, timeline::What};
 use logboom_record::{Stream, Time};
 
-use crate::recording::Noter;
+use crate::{commands::compose::Beside, recording::Noter};
 
 /// How long a container may take to be known to us once compose prints its first line. Else the line is kept as compose's own.
 const KNOWN_AFTER_MAX: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ pub struct Services {
     session: Session,
     flavour: &'static Flavour,
     project: String,
+    masks: Masks,
     following: Stopper,
     names: HashMap<String, String>,
     /// Lines of containers are to be expected. What looks like one before, in a build say, is not waited for.
@@ -41,10 +43,11 @@ pub struct Services {
 }
 
 impl Services {
-    /// Of a project that is being followed into a session.
-    pub fn new(session: Session, flavour: &'static Flavour, project: String, following: Stopper) -> Services {
+    /// Of a project that is being followed into a session beside compose.
+    pub fn new(session: Session, beside: &Beside, project: String, following: Stopper) -> Services {
         let (names, strangers) = (HashMap::new(), HashSet::new());
-        Services { session, flavour, project, following, names, attaching: false, strangers }
+        let (flavour, masks) = (beside.flavour, beside.masks.clone());
+        Services { session, flavour, project, masks, following, names, attaching: false, strangers }
     }
 
     /// The container whose lines have this prefix, if they are kept. One that was just made is waited for.
@@ -53,9 +56,11 @@ impl Services {
             return None;
         }
         let until = Instant::now() + KNOWN_AFTER_MAX;
-        while !self.names.contains_key(prefix) {
+        // The session has the names without what is secret.
+        let kept = self.masks.mask_str(prefix);
+        while !self.names.contains_key(&kept) {
             self.look();
-            if self.names.contains_key(prefix) || !self.attaching {
+            if self.names.contains_key(&kept) || !self.attaching {
                 break;
             }
             if Instant::now() > until {
@@ -64,7 +69,9 @@ impl Services {
             }
             thread::sleep(LOOK_EVERY);
         }
-        self.names.get(prefix).cloned()
+        let name = self.names.get(&kept)?;
+        let whole = format!("{}{}{prefix}", self.project, self.flavour.separator);
+        Some(if self.masks.mask_str(&whole) == *name { whole } else { name.clone() })
     }
 
     /// A container is followed once the session has it.
@@ -80,7 +87,7 @@ impl Services {
         let (Some(project), Some(service), Some(number)) = (label("project"), label("service"), label("number")) else {
             return;
         };
-        if project == self.project {
+        if project == self.masks.mask_str(&self.project) {
             for container in &run.containers {
                 let prefix = self.flavour.prefix(&container.name, project, service, number);
                 self.names.insert(prefix, container.name.clone());

@@ -213,6 +213,18 @@ fn every_line_of_every_service_is_kept_once() {
 }
 
 #[test]
+fn lines_are_told_apart_also_where_the_services_name_is_taken_for_a_secret() {
+    let project = Project::new("named", &[("postgres", &service(&numbered("db", 300)))]);
+    let up: Done = project.command(&["up"]).env("DB_PASSWORD", "postgres").output().unwrap().into();
+    up.expect(0);
+    expect_once(project.lines("***"), "db", 300);
+    let own = project.log("exec_compose.log");
+    assert!(own.iter().all(|line| !line.contains("line") && !line.contains("postgres")), "{own:?}");
+    assert_eq!(own.iter().filter(|line| line.contains("exited with code 0")).count(), 1, "{own:?}");
+    assert!(!project.meta().to_string().contains("postgres"), "{}", project.meta());
+}
+
+#[test]
 fn it_ends_as_compose_does() {
     let project = Project::new("code", &[("web", &service("echo no; exit 3")), ("db", &service("exec sleep 1000"))]);
     project.compose(&["--", "up", "--exit-code-from", "web", "-t", "0"]).expect(3);

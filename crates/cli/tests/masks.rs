@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::Stdio};
 
 use common::{
     Logboom, Running,
-    engine::{Container, docker},
+    engine::{Container, IMAGE, docker},
     wait_until,
 };
 
@@ -38,7 +38,7 @@ fn values_of_variables_are_masked_wherever_they_stand_and_passed_on() {
     let logboom = Logboom::new();
     let script = "echo \"all $MY_TOKEN\"; printf hunter2; sleep 0.4; printf -- '-and-'; sleep 0.4; echo more; echo \"$MY_TOKEN\" >&2";
     let word = format!("echo {SECRET}; {script}");
-    let label = format!("token={SECRET}");
+    let label = format!("{SECRET}={SECRET}");
     let args = ["run", "--name", SECRET, "--label", &label, "--", "sh", "-c", &word];
     let done = logboom.command(&args).env("MY_TOKEN", SECRET).output().unwrap();
     assert_eq!(
@@ -144,7 +144,10 @@ fn following(logboom: &Logboom, container: &Container) -> Running {
 fn what_containers_print_is_masked_also_where_it_comes_in_two_halves_and_where_logboom_was_killed_between_them() {
     for driver in ["json-file", "local"] {
         let logboom = Logboom::new();
-        let container = Container::named(&format!("mask{driver}"));
+        // Also its name and its image's have the secret.
+        let container = Container::named(&format!("mask{driver}-{TOKEN}"));
+        let image = format!("logboom-test:{TOKEN}");
+        docker(&["tag", IMAGE, &image]);
         let go = |name: &str| format!("while [ ! -e /{name} ]; do sleep 0.1; done");
         // An engine keeps a line of more than 16 KiB in pieces, and one that has no end yet not before.
         let script = format!(
@@ -154,12 +157,14 @@ fn what_containers_print_is_masked_also_where_it_comes_in_two_halves_and_where_l
             go("two"),
             &TOKEN[4..]
         );
-        container.run(&["--log-driver", driver], &script);
+        let name = &container.name;
+        docker(&["run", "-d", "--name", name, "--log-driver", driver, &image, "/bin/sh", "-c", &script]);
         let touch = |name: &str| drop(docker(&["exec", &container.name, "sh", "-c", &format!(": > /{name}")]));
         let log = || {
             let sessions = fs::read_dir(logboom.data().join("sessions")).into_iter().flatten().flatten();
-            let log = |dir: fs::DirEntry| fs::read_to_string(dir.path().join(format!("{}.log", container.name))).ok();
-            sessions.filter_map(log).next().unwrap_or_default()
+            let files = sessions.flat_map(|dir| fs::read_dir(dir.path()).into_iter().flatten().flatten());
+            let is_log = |file: &fs::DirEntry| file.file_name().to_string_lossy().ends_with(".log");
+            files.filter(is_log).find_map(|file| fs::read_to_string(file.path()).ok()).unwrap_or_default()
         };
         let mut first = following(&logboom, &container);
         wait_until(|| log().contains("O I *** ********************\n"));
@@ -173,7 +178,18 @@ fn what_containers_print_is_masked_also_where_it_comes_in_two_halves_and_where_l
         let long = "x".repeat(16_380);
         // The driver `local` keeps no newline of a line in pieces.
         assert_eq!(shown.trim_end(), format!("*** ********************\n{long}********************"), "{driver}");
+        docker(&["rmi", &image]);
+        let meta: serde_json::Value =
+            serde_json::from_slice(&fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+        let runs = meta["runs"].as_array().unwrap();
+        let [service] = &runs[..] else { panic!("{driver}: it is one service: {meta}") };
+        let masked_name = container.name.replace(TOKEN, "***");
+        assert_eq!(
+            (&service["name"], &service["labels"]["container"], &service["containers"][0]["image"]),
+            (&masked_name.clone().into(), &masked_name.into(), &"logboom-test:***".into())
+        );
         let dir = logboom.session_file("");
+        assert!(!has(&logboom.data(), TOKEN), "{driver}");
         assert!(!has(&dir, TOKEN) && !has(&dir, &TOKEN[..4]) && !has(&dir, "card=1234"), "{driver}");
         assert_eq!(masked(&logboom), 1, "{driver}: of what came since it was begun again");
     }

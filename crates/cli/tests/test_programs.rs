@@ -355,6 +355,17 @@ fn secrets_are_kept_in_no_file_of_the_session() {
 }
 
 #[test]
+fn a_service_is_waited_for_also_where_its_name_is_taken_for_a_secret() {
+    let logboom = Logboom::new();
+    let daemon = service("postgres", DAEMON, "wait = \"log:listening\"");
+    spec(&logboom, &(daemon + &test("unit", "true", "")));
+    let done = logboom.command(&["test"]).env("DB_PASSWORD", "postgres").output().unwrap();
+    Done::from(done).expect(0);
+    let runs = runs(&logboom);
+    assert!(has(&runs, "***", "service", "interrupted"), "{runs:?}");
+}
+
+#[test]
 fn retention_is_that_of_the_file_and_for_sessions_of_its_name_alone() {
     let logboom = Logboom::new();
     logboom.run_script("true").expect(0);

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     engine::{Action, Container, Engine, EngineError, Event},
+    masks::Masks,
     services::{
         NewService, ServiceWriter, Source,
         feed::{ContainerId, SourceKind},
@@ -41,6 +42,7 @@ pub(super) struct Containers {
     pub session: Session,
     parent: RunId,
     pub boom: String,
+    masks: Masks,
     pub writer: Arc<ServiceWriter>,
     pub sources: Sources,
     since: Since,
@@ -93,6 +95,7 @@ impl Containers {
             session,
             parent,
             boom: name,
+            masks: follow.masks.clone(),
             writer,
             sources,
             since,
@@ -156,7 +159,8 @@ impl Containers {
         let Some(at) = self.service_of(&event.id) else { return Ok(()) };
         self.note_exit(at, event)?;
         let is_again = event.action == Action::Started && self.starts.hear(event);
-        if let Some(what) = facts::what_of(event, &self.services[at].containers, is_again, was_known) {
+        let containers = &self.services[at].containers;
+        if let Some(what) = facts::what_of(event, containers, (is_again, was_known), &self.masks) {
             self.note(at, Time::from_micros(event.time_ns.saturating_sub(self.ahead_ns) / 1_000), what);
         }
         if let Action::Died { .. } = event.action {
@@ -196,7 +200,10 @@ impl Containers {
         self.attach_early(&container, engine).await?;
         let key = ServiceKey::of(&container.name, &container.labels);
         let known = match self.service_of(&container.id) {
-            Some(at) => Some(at),
+            Some(at) => {
+                self.name_again(at, &key);
+                Some(at)
+            }
             None => self.service_for(&key, engine).await?,
         };
         let at = match known {
@@ -204,7 +211,7 @@ impl Containers {
             None => self.add(key, &container)?,
         };
         // Where that cannot be saved its output may have room all the same.
-        let saved = self.update(at, facts::meta_of(&container));
+        let saved = self.update(at, facts::meta_of(&container, &self.masks));
         let service = &mut self.services[at];
         match &service.reading {
             Some(reading) if reading.container.id == container.id => {}
@@ -217,6 +224,14 @@ impl Containers {
             None => self.read(at, Box::new(container), engine).await?,
         }
         Ok(saved?)
+    }
+
+    /// A service that is gone on with has the name that was written, which may be masked.
+    fn name_again(&mut self, at: usize, key: &ServiceKey) {
+        let known = &mut self.services[at].key;
+        if *known == key.masked(&self.masks) {
+            *known = key.clone();
+        }
     }
 
     /// The service that a new container goes on. One that only has the name of another, which goes on by a new name, is none.
@@ -250,14 +265,15 @@ impl Containers {
     fn add(&mut self, key: ServiceKey, container: &Container) -> Result<usize, StreamError> {
         self.make_room_for(&key.name())?;
         let now = Time::now();
-        let (file, text) = self.session.claim_named(&key.name())?;
+        let shown = key.masked(&self.masks);
+        let (file, text) = self.session.claim_named(&shown.name())?;
         let path = self.session.dir().join(&text);
         let writer = TextWriter::new(file, &path);
         let run = Run {
             parent: Some(self.parent),
-            labels: key.labels(),
+            labels: shown.labels(),
             external_id: Some(container.id.clone()),
-            ..started(RunId::new(now), Kind::Service, key.name(), now)
+            ..started(RunId::new(now), Kind::Service, shown.name(), now)
         };
         let (text, boom) = (Some(text), Some(self.boom.clone()));
         self.session.add_run(RunMeta { text, boom, ..RunMeta::new(run.clone()) }).inspect_err(|_| {

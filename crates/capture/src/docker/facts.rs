@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use logboom_files::{session::ContainerMeta, timeline::What};
 use logboom_record::{Outcome, RunEnd, Time};
 
-use crate::engine::{Action, Container, Event, Health};
+use crate::{
+    engine::{Action, Container, Event, Health},
+    masks::Masks,
+};
 
 /// The status of a container that is no more.
 pub(super) const REMOVED: &str = "removed";
@@ -18,17 +21,25 @@ pub(super) fn is_over(status: &str) -> bool {
     [REMOVED, "exited", "dead", "stopped", "removing"].contains(&status)
 }
 
+/// When a container ended, if it does not run again.
+pub(super) fn ended_at(container: &Container) -> Option<Time> {
+    container.state.finished_at_ns.filter(|_| is_over(&container.state.status)).map(time)
+}
+
+fn time(ns: i64) -> Time {
+    Time::from_micros(ns / 1_000)
+}
+
 /// What is known of a container.
-pub(super) fn meta_of(container: &Container) -> ContainerMeta {
-    let time = |ns: Option<i64>| ns.map(|ns| Time::from_micros(ns / 1_000));
+pub(super) fn meta_of(container: &Container, masks: &Masks) -> ContainerMeta {
     let state = &container.state;
     let has_ended = is_over(&state.status);
     ContainerMeta {
         id: container.id.clone(),
-        name: container.name.clone(),
-        image: container.image.clone(),
-        started_at: time(state.started_at_ns),
-        ended_at: time(state.finished_at_ns).filter(|_| has_ended),
+        name: masks.mask_str(&container.name),
+        image: masks.mask_str(&container.image),
+        started_at: state.started_at_ns.map(time),
+        ended_at: ended_at(container),
         status: state.status.clone(),
         // Of one that is gone nobody can be asked.
         exit_code: (has_ended && state.status != REMOVED).then_some(state.exit_code),
@@ -73,12 +84,17 @@ fn short(id: &str) -> String {
 }
 
 /// What the timeline says of an event of a service that has these containers; `is_again` of one that was started before.
-pub(super) fn what_of(event: &Event, containers: &[ContainerMeta], is_again: bool, was_known: bool) -> Option<What> {
+pub(super) fn what_of(
+    event: &Event,
+    containers: &[ContainerMeta],
+    (is_again, was_known): (bool, bool),
+    masks: &Masks,
+) -> Option<What> {
     let (container, at) = (short(&event.id), containers.iter().position(|known| known.id == event.id)?);
     Some(match event.action {
         Action::Created => {
             let replaces = at.checked_sub(1).map(|before| short(&containers[before].id));
-            What::Created { container, image: event.image().to_owned(), replaces }
+            What::Created { container, image: masks.mask_str(event.image()), replaces }
         }
         Action::Started if is_again => What::Restarted { container, restarts: containers[at].restarts },
         Action::Started => What::Started { container },

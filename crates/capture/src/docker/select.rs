@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::masks::Masks;
+
 /// Compose's labels, which are the same in v1 and v2.
 const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
@@ -98,6 +100,18 @@ impl ServiceKey {
             ServiceKey::Named(name) => vec![("container", name.clone())],
         };
         labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// The same without what is secret, as it is written.
+    pub fn masked(&self, masks: &Masks) -> ServiceKey {
+        match self {
+            ServiceKey::Compose { project, service, number } => ServiceKey::Compose {
+                project: masks.mask_str(project),
+                service: masks.mask_str(service),
+                number: *number,
+            },
+            ServiceKey::Named(name) => ServiceKey::Named(masks.mask_str(name)),
+        }
     }
 
     /// Reads what [`ServiceKey::labels`] gives.

@@ -48,8 +48,8 @@ impl Service {
 
     /// Whether all was read that a container that has ended printed.
     pub fn has_read(&self, container: &Container) -> bool {
-        let known = facts::meta_of(container);
-        self.read.as_ref().is_some_and(|(id, ended_at)| *id == known.id && *ended_at == known.ended_at)
+        let ended_at = facts::ended_at(container);
+        self.read.as_ref().is_some_and(|(id, at)| *id == container.id && *at == ended_at)
     }
 }
 

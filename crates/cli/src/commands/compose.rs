@@ -216,9 +216,9 @@ impl Beside {
         spec.open_files = Some(OpenFiles::raise());
         let streamer = self.follow_if_possible(recording);
         let services = streamer.as_ref().zip(self.project.clone());
-        let services = services.filter(|_| self.arguments.prefixes_lines()).map(|(streamer, project)| {
-            Services::new(recording.session().clone(), self.flavour, project, streamer.stopper())
-        });
+        let services = services
+            .filter(|_| self.arguments.prefixes_lines())
+            .map(|(streamer, project)| Services::new(recording.session().clone(), self, project, streamer.stopper()));
         let sink = ServicesSink::new(sink, services, recording.noter());
         let finished = command::run(&spec, Arc::new(sink));
         (finished, streamer.map(stop).unwrap_or_default())

@@ -96,7 +96,7 @@ impl Docker {
         let follow = self.follow(now)?;
         let signals = ending_signals()?;
         OpenFiles::raise();
-        let (session, is_new) = self.session(&config, &follow.host, now)?;
+        let (session, is_new) = self.session(&config, &follow, now)?;
         let begun = self.begin(&data, &session, follow);
         if begun.is_err() && is_new {
             // Nothing was captured, and the first error says more than this one could.
@@ -151,17 +151,17 @@ impl Docker {
 
     /// The session that was asked for or is around us, or that a killed one followed the same containers into, or a new one, and
     /// whether it is new.
-    fn session(&self, config: &Config, host: &Host, now: Time) -> Result<(Session, bool)> {
+    fn session(&self, config: &Config, follow: &Follow, now: Time) -> Result<(Session, bool)> {
         let data = &config.data_dir();
         if let Some((session, _)) = self.joining.target(config, now)?.session(data) {
             return Ok((session, false));
         }
-        let follows = self.follows(host);
+        let follows = follow.masks.mask_str(&self.follows(&follow.host));
         if let Some(session) = killed(data, &follows, now) {
             say(format_args!("going on in session {}, whose writer was killed", session.id().short()));
             return Ok((session, false));
         }
-        let name = self.name.clone().unwrap_or_else(|| "docker".to_owned());
+        let name = follow.masks.mask_str(self.name.as_deref().unwrap_or("docker"));
         let labels = [(FOLLOWS.to_owned(), follows)].into();
         Ok((Session::create(data, NewSession { name, labels, open: false, user: place::user(), now })?, true))
     }

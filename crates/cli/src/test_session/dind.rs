@@ -92,7 +92,7 @@ impl TestSession<'_> {
 
     fn address_of_dind(&mut self) -> Result<std::net::IpAddr, Stopped> {
         let started = self.started.iter_mut().find(|started| started.name == NAME);
-        let address = started.and_then(|started| started.looker.address(NAME));
+        let address = started.and_then(|started| started.looker.address(&self.masks.mask_str(NAME)));
         address.ok_or_else(|| anyhow::anyhow!("the engine within the container has no address").into())
     }
 

@@ -13,6 +13,7 @@ use logboom_capture::{
         select::{Selection, TEST_SERVICE},
         streamer::{Follow, LogStreamer},
     },
+    masks::Masks,
     open_files::OpenFiles,
     test_spec::{Restart, ServiceSpec, Start},
     waiting::{Condition, Looker, Wait},
@@ -63,13 +64,14 @@ pub(super) enum Pick {
 }
 
 impl Pick {
-    /// Whether a run is the service that is waited for.
-    pub(super) fn has(&self, wait: &Wait, run: &RunMeta) -> bool {
-        let label = |name: &str| run.run.labels.get(name).map(String::as_str);
+    /// Whether a run is the service that is waited for. Its names are kept without what is secret.
+    pub(super) fn has(&self, wait: &Wait, run: &RunMeta, masks: &Masks) -> bool {
+        let is = |kept: Option<&String>, name: &str| kept.is_some_and(|kept| *kept == masks.mask_str(name));
+        let has_label = |label: &str, name: &str| is(run.run.labels.get(label), name);
         match self {
-            Pick::Project(project) => label("project") == Some(project) && label("service") == Some(&wait.service),
-            Pick::Container(name) => run.containers.last().is_some_and(|container| container.name == *name),
-            Pick::Program(by) => run.run.parent == Some(*by) && label("service") == Some(&wait.service),
+            Pick::Project(project) => has_label("project", project) && has_label("service", &wait.service),
+            Pick::Container(name) => is(run.containers.last().map(|container| &container.name), name),
+            Pick::Program(by) => run.run.parent == Some(*by) && has_label("service", &wait.service),
         }
     }
 }

@@ -47,7 +47,7 @@ impl TestSession<'_> {
         let mut left = Vec::new();
         for wait in std::mem::take(&mut self.started[at].waits) {
             let Started { pick, looker, .. } = &mut self.started[at];
-            let found = looker.look(&wait, &|run| pick.has(&wait, run)).map_err(anyhow::Error::from)?;
+            let found = looker.look(&wait, &|run| pick.has(&wait, run, &self.masks)).map_err(anyhow::Error::from)?;
             match found {
                 Readiness::Ready => {
                     let took = human::duration(self.started[at].began.elapsed());
@@ -79,7 +79,8 @@ impl TestSession<'_> {
             held.retain(is_of_port);
             for wait in held {
                 let Started { pick, looker, .. } = &mut self.started[at];
-                let found = looker.look(&wait, &|run| pick.has(&wait, run)).map_err(anyhow::Error::from)?;
+                let found =
+                    looker.look(&wait, &|run| pick.has(&wait, run, &self.masks)).map_err(anyhow::Error::from)?;
                 if let Readiness::Never(why) = found {
                     let error =
                         anyhow::anyhow!("{} {why}, and somebody else has answered ({})", wait.service, wait.condition);
@@ -93,7 +94,8 @@ impl TestSession<'_> {
     /// Whether what was to keep a program running has ended without having begun.
     fn could_not_begin(&self, at: usize, wait: &Wait) -> bool {
         let Started { handle: Handle::Program(program), pick, .. } = &self.started[at] else { return false };
-        let has_run = || self.session().meta().is_ok_and(|meta| meta.runs.iter().any(|run| pick.has(wait, run)));
+        let has_run =
+            || self.session().meta().is_ok_and(|meta| meta.runs.iter().any(|run| pick.has(wait, run, &self.masks)));
         program.has_ended() && !has_run()
     }
 
@@ -115,7 +117,7 @@ impl TestSession<'_> {
     /// What a service printed last.
     fn last_lines_of(&self, at: usize, wait: &Wait) -> Vec<String> {
         let Ok(meta) = self.session().meta() else { return Vec::new() };
-        let run = meta.runs.iter().rev().find(|run| self.started[at].pick.has(wait, run));
+        let run = meta.runs.iter().rev().find(|run| self.started[at].pick.has(wait, run, &self.masks));
         run.and_then(|run| run.text.as_ref()).map(|log| self.last_lines(log)).unwrap_or_default()
     }
 }
