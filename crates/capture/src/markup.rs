@@ -71,7 +71,9 @@ impl Markup {
     #[inline]
     pub fn read(&mut self, line: &[u8]) -> Option<Marked> {
         match line.first()? {
-            b':' | b'#' | b's' | b't' | 0x1b => self.read_marked(line),
+            b':' | b'#' | 0x1b => self.read_marked(line),
+            b's' if line.starts_with(b"section_") => self.read_marked(line),
+            b't' if line.starts_with(b"travis_fold:") => self.read_marked(line),
             b'-' | b'+' | b'~' if self.is_buildkite => self.read_marked(line),
             _ => None,
         }

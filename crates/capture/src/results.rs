@@ -92,32 +92,18 @@ impl Results {
     }
 }
 
-/// Whether a line may tell of a test.
+/// Whether a line may tell of a test. What much else begins with is looked at twice.
 #[inline]
 fn is_of_interest(line: &[u8]) -> bool {
-    matches!(
-        line.first(),
-        Some(
-            b' ' | b'\t'
-                | b'\r'
-                | 0x1b
-                | b'{'
-                | b'-'
-                | b'='
-                | b'_'
-                | b'o'
-                | b'n'
-                | b't'
-                | b'r'
-                | b'f'
-                | b'F'
-                | b'P'
-                | b'E'
-                | b'T'
-                | b'1'
-                | b'#'
-        )
-    )
+    match line.first() {
+        Some(b' ' | b'\t' | b'\r' | 0x1b | b'{' | b'-' | b'=' | b'_' | b'F' | b'P' | b'E' | b'T' | b'1' | b'#') => true,
+        Some(b'o') => line.starts_with(b"ok"),
+        Some(b'n') => line.starts_with(b"not ok"),
+        Some(b't') => line.starts_with(b"test "),
+        Some(b'r') => line.starts_with(b"running "),
+        Some(b'f') => line.starts_with(b"failures:"),
+        _ => false,
+    }
 }
 
 impl Tools {
@@ -135,7 +121,8 @@ impl Tools {
         }
         // No tool's own line is anything else than UTF-8.
         let Ok(text) = std::str::from_utf8(&bare) else { return };
-        let line = Line { from, to, time, text: text.strip_suffix('\r').unwrap_or(text) };
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let line = Line { from, to, time, text, bare: text.trim_ascii_start() };
         let _ = self.nextest.line(line, tests)
             || self.libtest.line(line, tests, &mut self.nextest)
             || self.go.line(line, tests)
@@ -153,6 +140,15 @@ struct Line<'a> {
     time: Time,
     /// Without colours and newline.
     text: &'a str,
+    /// Without what it is indented by.
+    bare: &'a str,
+}
+
+impl Line<'_> {
+    /// How far it is indented.
+    fn indent(&self) -> usize {
+        self.text.len() - self.bare.len()
+    }
 }
 
 /// What was found.
@@ -247,6 +243,14 @@ impl Around {
 
 fn shortened(name: &str) -> String {
     name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
+}
+
+/// The word behind a key that a tool writes before anything that a test may have printed: an object is parsed if that tells something.
+fn early_word<'a, const N: usize>(json: &'a str, key: &[u8; N]) -> Option<&'a str> {
+    const WITHIN: usize = 64;
+    let head = &json.as_bytes()[..json.len().min(WITHIN)];
+    let at = head.array_windows().position(|window| window == key)?;
+    json.get(at + N..)?.trim_ascii_start().strip_prefix('"')?.split('"').next()
 }
 
 /// Reads seconds, with a point or without, as microseconds.

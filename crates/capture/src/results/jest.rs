@@ -37,7 +37,7 @@ impl Jest {
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         // On a terminal there may be nothing but movements before the text.
         let text = line.text.trim_start_matches('\r');
-        let bare = text.trim_start();
+        let bare = line.bare;
         let indent = text.len() - bare.len();
         if bare.is_empty() || bare.starts_with("RUNS ") {
             return false;

@@ -1,11 +1,15 @@
 //! `cargo test`: the lines of Rust's test harness, and its JSON, which nextest writes, too.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use logboom_record::TestOutcome;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
-use super::{Line, Tests, micros, nextest::Nextest, seconds, shortened};
+use super::{Line, Tests, early_word, micros, nextest::Nextest, seconds, shortened};
+
+/// What stands between a test's name and its result. Made once: each line of a test is searched for it.
+static DOTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" ... "));
 
 #[derive(Debug, Default)]
 pub(super) struct Libtest {
@@ -56,7 +60,7 @@ impl Libtest {
 
     /// `     Running unittests src/lib.rs (target/debug/deps/name-0123456789abcdef)`, `   Doc-tests name`.
     fn names_suite(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let text = line.text.trim_start();
+        let text = line.bare;
         let name = match text.strip_prefix("Doc-tests ") {
             Some(name) => format!("{name} (doc)"),
             None => {
@@ -89,10 +93,11 @@ impl Libtest {
 
     /// `test name ... ok`.
     fn result(&mut self, line: Line<'_>, rest: &str, tests: &mut Tests) -> bool {
-        let Some((name, rest)) = rest.split_once(" ... ") else { return false };
         if self.left.unwrap_or(0) == 0 {
             return false;
         }
+        let Some(at) = DOTS.find(rest.as_bytes()) else { return false };
+        let (name, rest) = (&rest[..at], &rest[at + DOTS.needle().len()..]);
         match outcome(rest) {
             Some((outcome, duration_us)) => self.add(line, name, outcome, duration_us, tests),
             None => self.open = Some((shortened(name), line.from)),
@@ -149,6 +154,9 @@ impl Libtest {
 
     fn json(&mut self, line: Line<'_>, tests: &mut Tests, nextest: &mut Nextest) -> bool {
         let is_ours = [r#"{ "type": "#, r#"{"type":"#].iter().any(|head| line.text.starts_with(head));
+        if is_ours && early_word(line.text, br#""event":"#) == Some("started") {
+            return true; // every other line is
+        }
         let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
         };

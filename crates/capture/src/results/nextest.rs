@@ -27,8 +27,8 @@ struct Status<'a> {
 impl Nextest {
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let text = line.text.trim_start();
-        if text.len() == line.text.len() {
+        let text = line.bare;
+        if line.indent() == 0 {
             // The line above the summary.
             if text.starts_with("────") {
                 tests.close();

@@ -1,10 +1,14 @@
 //! `pytest`, with `-v` or without: then those that failed have names, from its summary.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use logboom_record::TestOutcome;
+use memchr::memmem::Finder;
 
 use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
+
+/// What is in the name of every test. Made once: while pytest runs each line is searched for it.
+static COLONS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("::"));
 
 #[derive(Debug, Default)]
 pub(super) struct Pytest {
@@ -47,7 +51,7 @@ impl Pytest {
             }
             return true;
         }
-        self.result(line, text, tests) || self.duration(text, tests)
+        COLONS.find(text.as_bytes()).is_some() && (self.result(line, text, tests) || self.duration(text, tests))
     }
 
     /// `==== FAILURES ====` and the like.
@@ -70,7 +74,7 @@ impl Pytest {
             Some((Some(outcome), rest)) => (outcome, rest.split_once(" - ").map_or(rest, |(id, _)| id)),
             _ => {
                 let text = text.rsplit_once(" [").filter(|(_, end)| end.ends_with("%]")).map_or(text, |(head, _)| head);
-                let Some((id, word)) = text.trim_end().split_once(' ').filter(|_| text.contains("::")) else {
+                let Some((id, word)) = text.trim_end().split_once(' ') else {
                     return false;
                 };
                 let word = word.split_once(' ').map_or(word, |(word, _)| word);

@@ -31,8 +31,7 @@ impl Tap {
         if !self.is_on {
             return false;
         }
-        let bare = line.text.trim_start();
-        let indent = line.text.len() - bare.len();
+        let (bare, indent) = (line.bare, line.indent());
         // One that has no end, as where a test was killed, ends with what is indented less.
         self.yaml_indent = self.yaml_indent.filter(|yaml| bare.is_empty() || *yaml <= indent);
         if self.yaml_indent.is_some() {

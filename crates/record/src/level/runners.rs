@@ -3,12 +3,13 @@
 use super::Level;
 use super::head::{Head, Step};
 use super::phrases::goes_on;
-use super::scan::{count_digits, dressing, run};
+use super::scan::{count_digits, dressing};
 use super::words::{Case, Place, Word};
 
 /// `test a::b ... FAILED` and `test result: FAILED. ..` of Rust, behind the first word.
 pub(super) fn test(head: &Head<'_>, rest: &[u8]) -> Option<Level> {
-    let after = &rest[1 + run(&rest[1..], |b| b != b' ')..];
+    let name = &rest[1..];
+    let after = &name[memchr::memchr(b' ', name).unwrap_or(name.len())..];
     let outcome = dressing(after.strip_prefix(b" ...").unwrap_or(after));
     let failed = outcome.starts_with(b"FAILED") || (after.starts_with(b" - ") && head.line_ends_with(b"... FAILED"));
     failed.then_some(Level::Error)
