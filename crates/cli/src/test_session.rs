@@ -112,9 +112,9 @@ pub enum Stopped {
     Failed(anyhow::Error, Vec<String>),
 }
 
-impl From<anyhow::Error> for Stopped {
-    fn from(error: anyhow::Error) -> Stopped {
-        Stopped::Failed(error, Vec::new())
+impl<E: Into<anyhow::Error>> From<E> for Stopped {
+    fn from(error: E) -> Stopped {
+        Stopped::Failed(error.into(), Vec::new())
     }
 }
 

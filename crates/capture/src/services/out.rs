@@ -4,15 +4,19 @@
 //! before whatever may make the boom file write a block. It also says how far the text logs go, which may be behind: what is
 //! missing there is made from the records after a kill, and what is beyond it is of no record.
 
+mod service;
+
 use std::{borrow::Cow, path::Path};
 
 use logboom_boom as boom;
 use logboom_files::{session::Counts, with_causes};
 use logboom_record::{Flags, Kind, Level, RunEnd, RunId, Stream, Time};
 
+use service::Service;
+
 use super::{
     Ended, NewService, Written,
-    checkpoint::{self, Boot, ServicePlace, TextPlace, this_boot},
+    checkpoint::{self, Boot, ServicePlace, this_boot},
     errors::{ErrorLines, Pace},
     feed::{Delivery, Lost, Piece, Place, Reached, Source},
     queue::Answer,
@@ -68,50 +72,6 @@ pub(super) struct Out {
     pub(super) ended: Vec<(RunId, Counts)>,
     /// How far their sources were read: another service may go on there.
     left: Vec<ServicePlace>,
-}
-
-struct Service {
-    slot: boom::RunSlot,
-    text: RunText,
-    /// What was written of it before.
-    before: Counts,
-    /// The seq that its next record had then in the boom file, and how many of them were lost.
-    began: (u64, u64),
-    place: ServicePlace,
-    tracks: [Track; 2],
-    /// Nothing before this place of its source is still to come.
-    passed: Place,
-    is_dirty: bool,
-    is_unsynced: bool,
-    errors: Pace,
-    /// How much fitted a pattern of what is secret.
-    masked: u64,
-}
-
-impl Service {
-    fn counts(&self, boom: &boom::Writer) -> Counts {
-        let (first_seq, lost_before) = self.began;
-        let lost = boom.lost_of(self.slot) - lost_before;
-        let records = (self.text.next_seq() - first_seq).saturating_sub(lost);
-        [self.before, Counts { records, lost, ..self.text.counts }].into_iter().sum()
-    }
-
-    /// Notes how far the records go.
-    fn set_place(&mut self) {
-        self.place.text = self.text.written().map(|(bytes, behind)| TextPlace { bytes, behind });
-        if let Some(source) = &mut self.place.source {
-            let [stdout, stderr] = self.tracks.each_ref().map(|track| track.place(self.passed));
-            source.reached = Reached { stdout, stderr };
-            let from = source.reached.from().part;
-            source.files.retain(|(part, _)| *part >= from);
-        }
-    }
-
-    /// Nothing before this place is still to come. It never goes back, though a source may.
-    #[inline]
-    fn pass(&mut self, place: Place) {
-        self.passed = self.passed.max(place);
-    }
 }
 
 impl Out {

@@ -232,7 +232,7 @@ fn run_step(
     let words: Vec<OsString> = step.command.words.iter().map(OsString::from).collect();
     let env = step.command.env.iter().map(|(name, value)| (name.into(), value.into()));
     let attempt_label = (attempt > 1).then(|| (ATTEMPT.to_owned(), attempt.to_string()));
-    let junit = JunitFiles::of(&step.junit).map_err(anyhow::Error::from)?;
+    let junit = JunitFiles::of(&step.junit)?;
     Ok(session.run(&Step {
         name: Some(step.name.clone()),
         words: &words,

@@ -58,16 +58,19 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         (query.seq_min, query.seq_max) = (test.from, test.to);
     }
     let (mut pages, mut lines, mut bytes, mut cursor) = (Vec::new(), 0, 0, None);
+    let (mut read, mut is_all) = (0, false);
     let mut page_lines = PAGE_LINES_MIN;
     while lines < bounds.lines && bytes < bounds.bytes {
         query.lines_max = (bounds.lines - lines).min(page_lines);
         let page = store.page(&query, cursor.as_ref())?;
         page_lines = next_page_lines(page_lines, bytes_of(&page.entries));
+        read += page.entries.iter().filter(|entry| matches!(entry, Entry::Record(_))).count() as u64;
         let text = text_of(page.entries);
         (lines, bytes) = (lines + query.lines_max, bytes + text.len());
         pages.push(text);
         cursor = Some(page.cursor);
         if !page.more {
+            is_all = true;
             break;
         }
     }
@@ -78,7 +81,8 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         // Of a line that is longer than all, its end.
         text = text[if whole_line < text.len() { whole_line } else { from }..].to_owned();
     }
-    let all = store.count(&query)?;
+    // To count them may mean to read as much again.
+    let all = if is_all { read } else { store.count(&query)? };
     let left_out = all.saturating_sub(text.lines().count() as u64);
     Ok(LastLines { text, left_out })
 }

@@ -138,21 +138,15 @@ impl TestSession<'_> {
         let words = files.iter().flat_map(|file| [OsString::from("--file"), file.into()]);
         let words: Vec<OsString> = words.chain(["--project-name".into(), project.clone().into()]).collect();
         let up: Vec<OsString> = words.iter().cloned().chain(["up".into(), "--detach".into()]).collect();
-        let arguments = Arguments::of(&up);
-        let (engine, since) = (self.engine(), Time::now());
-        let masks = self.masks.clone();
-        let beside = Beside { flavour, arguments, project: Some(project.clone()), engine, since, masks };
-        let host = beside.host().map_err(anyhow::Error::from)?;
-        let mut looker = Looker::with_engine(self.session(), &host).map_err(anyhow::Error::from)?;
+        let (engine, since, masks) = (self.engine(), Time::now(), self.masks.clone());
+        let beside =
+            Beside { flavour, arguments: Arguments::of(&up), project: Some(project.clone()), engine, since, masks };
+        let mut looker = Looker::with_engine(self.session(), &beside.host()?)?;
         let label = format!("{COMPOSE_PROJECT}={project}");
-        if given.is_some() && !looker.containers(&label).map_err(anyhow::Error::from)?.is_empty() {
-            let why = format!(
-                "project {project} has containers already, which would be taken down with the test's own: end them first, or leave the \
-                 project's name out"
-            );
-            return Err(anyhow::anyhow!(why).into());
+        if given.is_some() && !looker.containers(&label)?.is_empty() {
+            return Err(is_in_use(&project));
         }
-        let follower = beside.follow(&project, self.session()).map_err(anyhow::Error::from)?;
+        let follower = beside.follow(&project, self.session())?;
         let ends = Ends::Compose { beside: Box::new(beside), words, own: given.is_none() };
         self.note(Level::Info, &format!("its compose project is {project}"));
         self.enter(
@@ -204,11 +198,11 @@ impl TestSession<'_> {
         let (session, run) = (self.session().id().to_string(), self.run.to_string());
         let labels = [(TEST_SESSION, session), (TEST_RUN, run), (TEST_SERVICE, service.name.clone())];
         let labels = labels.map(|(key, value)| (key.to_owned(), Some(value)));
-        let host = self.engine().host().map_err(anyhow::Error::from)?;
-        let looker = Looker::with_engine(self.session(), &host).map_err(anyhow::Error::from)?;
+        let host = self.engine().host()?;
+        let looker = Looker::with_engine(self.session(), &host)?;
         let selection = Selection { labels: labels.to_vec(), ..Selection::default() };
         let follow = Follow { host, selection, since: Some(Time::now()), until_exit: false, masks: self.masks.clone() };
-        let follower = LogStreamer::start(self.session(), follow, tell).map_err(anyhow::Error::from)?;
+        let follower = LogStreamer::start(self.session(), follow, tell)?;
         let ends = Ends::Container { name: name.clone(), grace: service.stop_grace };
         self.enter(
             service,
@@ -235,7 +229,7 @@ impl TestSession<'_> {
     /// A service with a health check for which nothing is to be waited for is waited for until it is healthy.
     fn add_waits(&mut self, label: &str, service_label: Option<&str>) -> Result<(), Stopped> {
         let Some(started) = self.started.last_mut() else { return Ok(()) };
-        for container in started.looker.containers(label).map_err(anyhow::Error::from)? {
+        for container in started.looker.containers(label)? {
             let named = container.labels.get(service_label.unwrap_or(TEST_SERVICE));
             let named = named.filter(|name| service_label.is_some() || **name == started.name);
             let Some(service) = named.filter(|_| container.state.health.is_some()) else { continue };
@@ -298,6 +292,14 @@ impl TestSession<'_> {
             }
         }
     }
+}
+
+fn is_in_use(project: &str) -> Stopped {
+    anyhow::anyhow!(
+        "project {project} has containers already, which would be taken down with the test's own: end them first, or leave the \
+         project's name out"
+    )
+    .into()
 }
 
 /// What the name of a container may have of a service's.

@@ -47,7 +47,7 @@ impl TestSession<'_> {
         let mut left = Vec::new();
         for wait in std::mem::take(&mut self.started[at].waits) {
             let Started { pick, looker, .. } = &mut self.started[at];
-            let found = looker.look(&wait, &|run| pick.has(&wait, run, &self.masks)).map_err(anyhow::Error::from)?;
+            let found = looker.look(&wait, &|run| pick.has(&wait, run, &self.masks))?;
             match found {
                 Readiness::Ready => {
                     let took = human::duration(self.started[at].began.elapsed());
@@ -79,8 +79,7 @@ impl TestSession<'_> {
             held.retain(is_of_port);
             for wait in held {
                 let Started { pick, looker, .. } = &mut self.started[at];
-                let found =
-                    looker.look(&wait, &|run| pick.has(&wait, run, &self.masks)).map_err(anyhow::Error::from)?;
+                let found = looker.look(&wait, &|run| pick.has(&wait, run, &self.masks))?;
                 if let Readiness::Never(why) = found {
                     let error =
                         anyhow::anyhow!("{} {why}, and somebody else has answered ({})", wait.service, wait.condition);

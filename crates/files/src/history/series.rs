@@ -8,6 +8,8 @@ pub const REGRESSED_TIMES: f64 = 1.5;
 pub const REGRESSED_BY_US_MIN: u64 = 50_000;
 /// So many are the latest, and at least so many must be before them.
 const LATEST: usize = 3;
+/// Each of the latest must take longer than so many of 100 before: of what takes now this and now that long nothing is said.
+const ABOVE_PERCENT: usize = 80;
 
 /// What became of it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,34 +174,42 @@ impl Series {
 
     /// What it took at most in 95 of 100 cases, in microseconds (nearest rank).
     pub fn p95_us(&self) -> Option<u64> {
-        let rank = (self.sorted.len() * 95).div_ceil(100);
-        self.sorted.get(rank.checked_sub(1)?).copied()
+        percentile(&self.sorted, 95)
     }
 
     /// By how many percent the median of the latest three is above that of those before, of which there must be three.
     pub fn trend_percent(&self) -> Option<f64> {
         let (before, latest) = self.halves()?;
+        let (before, latest) = (median(&before)?, median(&latest)?);
         (before > 0).then(|| (latest as f64 / before as f64 - 1.0) * 100.0)
     }
 
-    /// Whether it takes clearly longer than it did: the median of the latest three is more than [`REGRESSED_TIMES`] that of those before, and
-    /// at least [`REGRESSED_BY_US_MIN`] above it. One slow run does not make it so.
+    /// Whether it takes clearly longer than it did: the median of the latest three is more than [`REGRESSED_TIMES`] that of those before,
+    /// and at least [`REGRESSED_BY_US_MIN`] above it, and each of them took longer than 80 of 100 before. One slow run does not make it so.
     pub fn has_regressed(&self) -> bool {
-        self.halves().is_some_and(|(before, latest)| {
-            latest as f64 > before as f64 * REGRESSED_TIMES && latest.saturating_sub(before) >= REGRESSED_BY_US_MIN
-        })
+        let Some((all_before, all_latest)) = self.halves() else { return false };
+        let (Some(before), Some(latest)) = (median(&all_before), median(&all_latest)) else { return false };
+        latest as f64 > before as f64 * REGRESSED_TIMES
+            && latest.saturating_sub(before) >= REGRESSED_BY_US_MIN
+            && all_latest.first().copied() > percentile(&all_before, ABOVE_PERCENT)
     }
 
-    /// The medians of those before the latest, and of the latest.
-    fn halves(&self) -> Option<(u64, u64)> {
+    /// Those before the latest, and the latest, each with the shortest first.
+    fn halves(&self) -> Option<(Vec<u64>, Vec<u64>)> {
         let at = self.counted.len().checked_sub(LATEST).filter(|before| *before >= LATEST)?;
-        let median_of = |part: &[u64]| {
+        let sorted = |part: &[u64]| {
             let mut part = part.to_vec();
             part.sort_unstable();
-            median(&part)
+            part
         };
-        Some((median_of(&self.counted[..at])?, median_of(&self.counted[at..])?))
+        Some((sorted(&self.counted[..at]), sorted(&self.counted[at..])))
     }
+}
+
+/// The nearest rank of what is sorted.
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
 }
 
 /// Of what is sorted; between two that is half-way.
