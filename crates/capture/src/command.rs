@@ -242,6 +242,14 @@ pub enum CommandError {
         /// What the system said.
         source: io::Error,
     },
+    /// It was to run in a directory that is none.
+    #[error("{program} cannot be run in {}: there is no such directory", dir.display())]
+    NoSuchDir {
+        /// The program as it was given.
+        program: String,
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The system refused something else that was needed; nothing runs.
     #[error("cannot {action}")]
     Other {
@@ -258,7 +266,7 @@ impl CommandError {
         match self {
             CommandError::NotFound { .. } => 127,
             CommandError::NotExecutable { .. } => 126,
-            CommandError::Other { .. } => 125,
+            CommandError::NoSuchDir { .. } | CommandError::Other { .. } => 125,
         }
     }
 }

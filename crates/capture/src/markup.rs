@@ -53,12 +53,31 @@ pub struct Markup {
 }
 
 /// By what a program tells of a secret.
-const ADD_MASK: &[u8] = b"::add-mask::";
+const ADD_MASK: &str = "add-mask";
+/// How a command of GitHub's begins, now and before.
+const COMMANDS: [&str; 2] = ["::", "##["];
 
 /// Whether the line that begins so may tell of a secret.
 pub(crate) fn may_tell_secret(begun: &[u8]) -> bool {
-    let begun = begun.trim_ascii_start();
-    !begun.is_empty() && (begun.starts_with(ADD_MASK) || ADD_MASK.starts_with(begun))
+    let bare = begun.trim_ascii_start();
+    !begun.is_empty()
+        && COMMANDS.iter().any(|command| {
+            let tells = [command, ADD_MASK].concat();
+            let len = tells.len().min(bare.len());
+            bare[..len].eq_ignore_ascii_case(&tells.as_bytes()[..len])
+        })
+}
+
+/// The secret that a line tells. GitHub's runner takes blanks before it and letters of any case, so that is heard here, too: a command that
+/// is not heard would leave the secret in all that follows.
+fn told_secret(line: &[u8]) -> Option<Marked> {
+    let line = std::str::from_utf8(line).ok()?.trim_end_matches('\r');
+    let (head, value) = match line.strip_prefix("::") {
+        Some(rest) => rest.split_once("::")?,
+        None => line.strip_prefix("##[")?.split_once(']')?,
+    };
+    let command = head.split(' ').next().unwrap_or(head);
+    command.eq_ignore_ascii_case(ADD_MASK).then(|| Marked::Secret(unescaped(value).into_owned().into_bytes()))
 }
 
 impl Markup {
@@ -70,6 +89,13 @@ impl Markup {
     /// What a line says, if it says anything. Ends of groups that were not begun say nothing.
     #[inline]
     pub fn read(&mut self, line: &[u8]) -> Option<Marked> {
+        let bare = line.trim_ascii_start();
+        if self.stopped_until.is_none()
+            && COMMANDS.iter().any(|command| bare.starts_with(command.as_bytes()))
+            && let Some(secret) = told_secret(bare)
+        {
+            return Some(secret);
+        }
         match line.first()? {
             b':' | b'#' | 0x1b => self.read_marked(line),
             b's' if line.starts_with(b"section_") => self.read_marked(line),
@@ -97,9 +123,8 @@ impl Markup {
                 self.begin(title, None)
             }
         }?;
-        // A secret is always heard.
-        self.events += usize::from(!matches!(marked, Marked::Secret(_)));
-        (self.events <= EVENTS_MAX || matches!(marked, Marked::Secret(_))).then_some(marked)
+        self.events += 1;
+        (self.events <= EVENTS_MAX).then_some(marked)
     }
 
     fn begin(&mut self, title: &str, name: Option<&str>) -> Option<Marked> {
@@ -136,7 +161,6 @@ impl Markup {
         let level = match command {
             "group" => return self.begin(&unescaped(value), None),
             "endgroup" => return self.end(None),
-            "add-mask" => return Some(Marked::Secret(unescaped(value).into_owned().into_bytes())),
             "stop-commands" => {
                 self.stopped_until = Some(shortened(value));
                 return None;

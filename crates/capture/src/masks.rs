@@ -3,12 +3,17 @@
 //! Values are found in the stream of bytes itself, wherever reads, lines or records end, so that none is kept in two halves; the end of what
 //! came that may be the beginning of a value waits for what follows. Patterns are looked for within a record's message.
 
+mod shared;
+
 use std::{borrow::Cow, ops::Range};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use logboom_record::Time;
 use regex::bytes::{Captures, Regex};
 use regex_syntax::{ParserBuilder, hir::Hir};
+
+pub(crate) use shared::Seen;
+pub use shared::SharedMasks;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -18,6 +23,10 @@ pub const VALUE_BYTES_MIN: usize = 4;
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
 /// There are at most so many values.
 pub const VALUES_MAX: usize = 1_000;
+/// All values together have at most so many bytes.
+pub const VALUES_BYTES_MAX: usize = 1 << 20;
+/// So many bytes of values are looked for by a table that has all transitions: it may take a kilobyte for each.
+const DENSE_BYTES_MAX: usize = 8 << 10;
 
 /// A mask that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +38,9 @@ pub enum MaskError {
     #[error("{0:?} fits nothing at all, so it would mask everything")]
     FitsNothing(String),
     /// There are too many values.
-    #[error("there are more than {VALUES_MAX} values to mask; the others are kept as they are printed")]
+    #[error(
+        "there are more than {VALUES_MAX} values to mask, or more than {VALUES_BYTES_MAX} bytes of them; the others are kept as they are printed"
+    )]
     TooMany,
     /// All patterns together are too large.
     #[error("the patterns and values to mask are too many or too long")]
@@ -40,6 +51,7 @@ pub enum MaskError {
 #[derive(Clone, Debug, Default)]
 pub struct Masks {
     values: Vec<Vec<u8>>,
+    values_bytes: usize,
     finder: Option<AhoCorasick>,
     patterns: Vec<Regex>,
     /// Any of the patterns: one look, at what they begin with, tells that nothing fits.
@@ -64,26 +76,51 @@ impl Masks {
         Ok(masks)
     }
 
-    /// Adds values.
+    /// Adds values; how many of their lines are too short or too long.
     ///
     /// # Errors
     /// [`MaskError::TooMany`]; as many as fit are masked. [`MaskError::TooLarge`].
-    pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<(), MaskError> {
-        let (before, mut is_over) = (self.values.len(), false);
+    pub fn add<'a>(&mut self, values: impl IntoIterator<Item = &'a [u8]>) -> Result<usize, MaskError> {
+        let (before, mut left_out, mut is_over) = (self.values.len(), 0, false);
         for value in values.into_iter().flat_map(|value| value.split(|byte| *byte == b'\n')) {
             let value = value.strip_suffix(b"\r").unwrap_or(value);
-            let fits = (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len());
-            if fits && !self.values.iter().any(|known| known == value) {
-                is_over |= self.values.len() >= VALUES_MAX;
-                self.values.push(value.to_vec());
+            if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) {
+                left_out += usize::from(!value.is_empty());
+            } else if !self.values.iter().any(|known| known == value) {
+                is_over |= !self.push(value);
             }
         }
-        self.values.truncate(VALUES_MAX);
         if self.values.len() > before {
-            let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&self.values);
-            self.finder = Some(finder.map_err(|error| MaskError::TooLarge(error.into()))?);
+            self.build()?;
         }
-        if is_over { Err(MaskError::TooMany) } else { Ok(()) }
+        if is_over { Err(MaskError::TooMany) } else { Ok(left_out) }
+    }
+
+    /// Whether there is room for it.
+    fn push(&mut self, value: &[u8]) -> bool {
+        let has_room = self.values.len() < VALUES_MAX && self.values_bytes + value.len() <= VALUES_BYTES_MAX;
+        if has_room {
+            self.values_bytes += value.len();
+            self.values.push(value.to_vec());
+        }
+        has_room
+    }
+
+    fn build(&mut self) -> Result<(), MaskError> {
+        let kind = (self.values_bytes > DENSE_BYTES_MAX).then_some(AhoCorasickKind::ContiguousNFA);
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&self.values);
+        self.finder = Some(finder.map_err(|error| MaskError::TooLarge(error.into()))?);
+        Ok(())
+    }
+
+    /// The values that are looked for.
+    pub fn values(&self) -> &[Vec<u8>] {
+        &self.values
+    }
+
+    /// The patterns.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(Regex::as_str)
     }
 
     /// Whether nothing is secret.
@@ -261,6 +298,18 @@ mod tests {
         let mut masks = Masks::default();
         assert!(matches!(masks.add(values.iter().map(String::as_bytes)), Err(MaskError::TooMany)));
         assert_eq!(masked(&masks, "value0999 value1000").0, "*** value1000");
+        let long = |byte: u8| vec![byte; VALUE_BYTES_MAX];
+        let mut masks = Masks::default();
+        let told: Vec<Result<usize, MaskError>> = (b'a'..=b'q').map(|byte| masks.add([&long(byte)[..]])).collect();
+        assert!(told[..16].iter().all(Result::is_ok) && matches!(told[16], Err(MaskError::TooMany)));
+        assert_eq!(masked(&masks, &String::from_utf8(long(b'p')).unwrap()).0, "***");
+    }
+
+    #[test]
+    fn lines_that_are_no_values_are_counted() {
+        let mut masks = Masks::default();
+        assert_eq!(masks.add([&b"{\n  hunter22\n}\n"[..], b"a"]).unwrap(), 3);
+        assert_eq!(masked(&masks, "{  hunter22 a").0, "{*** a");
     }
 
     #[test]

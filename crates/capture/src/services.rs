@@ -70,7 +70,10 @@ pub use resume::{EndedService, Resumed, ResumedService, resume};
 use syncs::TextSyncs;
 use worker::Worker;
 
-use crate::{masks::Masks, writer::Trouble};
+use crate::{
+    masks::{Seen, SharedMasks},
+    writer::Trouble,
+};
 
 /// How many services there may be at once that have not ended: what a checkpoint has room for.
 pub const SERVICES_MAX: usize = 1_000;
@@ -154,7 +157,7 @@ impl ServiceWriter {
     /// # Errors
     /// If the system has no thread left.
     pub fn start(boom: boom::Writer, warn: Box<dyn FnMut(&str) + Send>) -> io::Result<ServiceWriter> {
-        ServiceWriter::start_masked(boom, warn, Masks::default())
+        ServiceWriter::start_masked(boom, warn, SharedMasks::default())
     }
 
     /// The same, with secrets that are not kept: `***` stands for what fits a pattern, and a `*` for each byte of a value.
@@ -164,10 +167,10 @@ impl ServiceWriter {
     pub fn start_masked(
         boom: boom::Writer,
         warn: Box<dyn FnMut(&str) + Send>,
-        masks: Masks,
+        masks: SharedMasks,
     ) -> io::Result<ServiceWriter> {
         let (hand, outlet) = queue::queue();
-        let out = Out::new(boom, TextSyncs::start(outlet.waker())?, Trouble::new(warn), masks);
+        let out = Out::new(boom, TextSyncs::start(outlet.waker())?, Trouble::new(warn), Seen::of(masks));
         let worker = Worker::new(outlet, out);
         let thread = std::thread::Builder::new().name("services".to_owned()).spawn(move || worker.run())?;
         Ok(ServiceWriter { hand, thread })

@@ -32,7 +32,7 @@ use crate::{
     intake::{Batch, Intake, Outlet, Piece},
     lines::{Part, Splitter},
     markup::{Annotation, Marked, Markup, may_tell_secret},
-    masks::{MASK, MaskedStream, Masks, VALUE_BYTES_MIN},
+    masks::{MASK, MaskedStream, Masks, Seen, SharedMasks, VALUE_BYTES_MAX, VALUE_BYTES_MIN},
     results::{self, Results, TESTS_MAX},
 };
 
@@ -53,7 +53,7 @@ pub struct Sinks {
     /// Called once, when something could not be written for the first time.
     pub warn: Box<dyn FnMut(&str) + Send>,
     /// What is taken out of all that is printed before it is kept.
-    pub masks: Masks,
+    pub masks: SharedMasks,
     /// Called with what the lines since the last time say that happened: results of tests, groups, annotations.
     pub events: Box<Tell>,
 }
@@ -186,11 +186,11 @@ impl Worker {
 
     /// Takes what was read, without secrets.
     fn take(&mut self, stream: Stream, bytes: &[u8], time: Time) {
-        if self.out.masks.is_empty() {
+        if self.out.masks().is_empty() {
             return self.write(stream, |splitter, take| splitter.push(bytes, time, take));
         }
         let (state, out) = (&mut self.streams[stream as usize], &mut self.out);
-        let (masks, OpenStream { splitter, level, .. }) = (out.masks.clone(), state);
+        let (masks, OpenStream { splitter, level, .. }) = (Arc::clone(&out.masks.masks), state);
         self.masked[stream as usize].push(&masks, bytes, time, |time, bytes| {
             splitter.push(bytes, time, |part| out.record(stream, level, &part));
         });
@@ -198,7 +198,7 @@ impl Worker {
 
     fn finish_stream(&mut self, stream: Stream) {
         let mut masked = std::mem::take(&mut self.masked[stream as usize]);
-        let masks = Arc::clone(&self.out.masks);
+        let masks = Arc::clone(&self.out.masks.masks);
         masked.finish(&masks, |time, bytes| self.write(stream, |splitter, take| splitter.push(bytes, time, take)));
         self.out.masked += masked.count;
         self.write(stream, |splitter, take| splitter.finish(take));
@@ -235,9 +235,9 @@ struct Out {
     results: Results,
     /// What files tell of tests.
     reported: Vec<TestResult>,
-    masks: Arc<Masks>,
+    masks: Seen,
     masked: u64,
-    /// The command itself has told of secrets.
+    /// Secrets were told, by the command itself or another of the session.
     has_told_secrets: bool,
     markup: Markup,
     events: Vec<(Time, What)>,
@@ -248,7 +248,7 @@ impl Out {
     fn new(sinks: Sinks, text_sync: Syncer) -> Out {
         let Sinks { text, boom, warn, masks, events: tell } = sinks;
         let (run, trouble) = (RunText::new(text, 1, TEXT_BUFFER_BYTES), Trouble::new(warn));
-        let masks = Arc::new(masks);
+        let masks = Seen::of(masks);
         let (results, markup) = (Results::default(), Markup::new(std::env::var_os("BUILDKITE").is_some()));
         Out {
             run,
@@ -266,14 +266,21 @@ impl Out {
         }
     }
 
+    /// What is secret by now.
+    fn masks(&mut self) -> &Masks {
+        self.has_told_secrets |= self.masks.look();
+        &self.masks.masks
+    }
+
     fn record(&mut self, stream: Stream, level: &mut Level, part: &Part<'_>) {
         let mut message = Cow::Borrowed(part.message);
         if self.has_told_secrets {
             // What was read together with the line that told one was not yet looked at for it.
-            let (masked, count) = self.masks.mask(part.message);
-            (message, self.masked) = (Cow::Owned(masked.into_owned()), self.masked + count);
+            let count;
+            (message, count) = self.masks.masks.mask(part.message);
+            self.masked += count;
         } else {
-            self.masked += self.masks.mask_patterns(&mut message);
+            self.masked += self.masks.masks.mask_patterns(&mut message);
         }
         if part.starts_line && !part.flags.has(Flags::CONTINUED) {
             self.hear(part.time, &mut message);
@@ -287,7 +294,7 @@ impl Out {
 
     fn note(&mut self, time: Time, level: Level, message: &str) {
         let message = message.replace('\n', " ");
-        let masks = Arc::clone(&self.masks);
+        let masks = Arc::clone(&self.masks.masks);
         let (message, masked) = masks.mask(message.as_bytes());
         self.masked += masked;
         self.write(Stream::System, level, Flags::NONE, time, &message);
@@ -321,20 +328,15 @@ impl Out {
         let seq = self.run.next_seq();
         let what = match self.markup.read(message) {
             None => return,
-            Some(Marked::Group(name)) => What::Group { name, seq },
+            Some(Marked::Group(name)) => What::Group { name: self.mask_str(&name), seq },
             Some(Marked::GroupEnd) => What::GroupEnd { seq },
+            // In what they mean there may be secrets that are not in what was printed: escapes are read.
             Some(Marked::Annotation(Annotation { level, message, file, line })) => {
+                let (message, file) = (self.mask_str(&message), file.map(|file| self.mask_str(&file)));
                 What::Annotation { level, message, file, line, seq }
             }
             Some(Marked::Secret(value)) => {
-                let unmasked = match Arc::make_mut(&mut self.masks).add([&value[..]]) {
-                    Err(error) => Some(error.to_string()),
-                    Ok(()) => (value.len() < VALUE_BYTES_MIN).then(|| "it is too short".to_owned()),
-                };
-                if let Some(why) = unmasked {
-                    self.note(time, Level::Warn, &format!("a value that ::add-mask:: tells is not masked: {why}"));
-                }
-                (self.masked, self.has_told_secrets) = (self.masked + 1, true);
+                self.hear_secret(time, &value);
                 *message = Cow::Owned([b"::add-mask::", MASK.as_bytes()].concat());
                 return;
             }
@@ -342,8 +344,29 @@ impl Out {
         self.events.push((time, what));
     }
 
+    fn mask_str(&self, text: &str) -> String {
+        self.masks.masks.mask_str(text)
+    }
+
+    fn hear_secret(&mut self, time: Time, value: &[u8]) {
+        // One that is known reads `***` by now.
+        let is_known = value.windows(MASK.len()).any(|part| part == MASK.as_bytes());
+        let unmasked = match self.masks.add(value) {
+            Err(error) => Some(format!("a value that ::add-mask:: tells is not masked: {error}")),
+            Ok(0) => None,
+            Ok(_) => Some(format!(
+                "a value that ::add-mask:: tells is not masked, or a line of it: only lines of {VALUE_BYTES_MIN} to {VALUE_BYTES_MAX} bytes are"
+            )),
+        };
+        if let Some(why) = unmasked.filter(|_| !is_known) {
+            self.note(time, Level::Warn, &why);
+        }
+        (self.masked, self.has_told_secrets) = (self.masked + 1, true);
+    }
+
     fn tell_events(&mut self) {
-        self.events.extend(self.results.news().iter().map(|test| (test.time, What::Test(test.clone()))));
+        let masks = &self.masks.masks;
+        self.events.extend(self.results.news().iter().map(|test| (test.time, What::Test(masked(test.clone(), masks)))));
         if !self.events.is_empty() {
             (self.tell)(std::mem::take(&mut self.events));
         }
@@ -374,9 +397,10 @@ impl Out {
 
     /// The results of the output and of files.
     fn finish_tests(&mut self, now: Time) -> Vec<TestResult> {
-        let (mut tests, mut over) = std::mem::take(&mut self.results).finish();
+        let (tests, mut over) = std::mem::take(&mut self.results).finish();
+        let mut tests: Vec<TestResult> = tests.into_iter().map(|test| masked(test, &self.masks.masks)).collect();
         let printed = tests.len();
-        let joined = results::join(&mut tests, std::mem::take(&mut self.reported), &self.masks);
+        let joined = results::join(&mut tests, std::mem::take(&mut self.reported), &self.masks.masks);
         (over, self.masked) = (over + joined.over, self.masked + joined.masked);
         if over > 0 {
             let why = format!("{over} results of tests are not kept: at most {TESTS_MAX} are, with names of 16 MiB");
@@ -415,6 +439,14 @@ struct End {
     lost: u64,
     gaps: Vec<Gap>,
     trouble: Option<String>,
+}
+
+/// A test whose name, which may have been escaped where it was printed, is without secrets.
+fn masked(test: TestResult, masks: &Masks) -> TestResult {
+    match masks.is_empty() {
+        true => test,
+        false => TestResult { suite: masks.mask_str(&test.suite), test: masks.mask_str(&test.test), ..test },
+    }
 }
 
 fn finish_text(mut text: TextWriter, sync: Syncer) -> End {
@@ -459,7 +491,7 @@ mod tests {
             text: Some(TextWriter::new(file, &path)),
             boom: None,
             warn: Box::new(|_| {}),
-            masks: Masks::default(),
+            masks: SharedMasks::default(),
             events: Box::new(|_| {}),
         };
         let (intake, outlet) = Intake::new();

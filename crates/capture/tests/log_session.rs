@@ -13,7 +13,7 @@ use logboom_capture::{
     },
     engine::Host,
     log_session::LogSession,
-    masks::Masks,
+    masks::SharedMasks,
 };
 use logboom_files::{DataDir, retention::Limits, session::Status};
 use logboom_record::{Kind, Outcome};
@@ -40,7 +40,7 @@ fn containers_and_other_services_share_a_session() {
         selection,
         since: None,
         until_exit: false,
-        masks: Masks::default(),
+        masks: SharedMasks::default(),
     };
     let streamer = LogStreamer::start(session.session(), follow, |what: &str| panic!("{what}")).unwrap();
     container.start();

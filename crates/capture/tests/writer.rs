@@ -10,7 +10,7 @@ use std::{
 use logboom_boom as boom;
 use logboom_capture::{
     Intake,
-    masks::Masks,
+    masks::SharedMasks,
     writer::{RunWriter, Sinks},
 };
 use logboom_files::{session::Counts, textlog::TextWriter};
@@ -34,7 +34,7 @@ impl Run {
             text: Some(text),
             boom: Some((boom, run)),
             warn,
-            masks: Masks::default(),
+            masks: SharedMasks::default(),
             events: Box::new(|_| {}),
         })
         .unwrap();

@@ -19,7 +19,7 @@ use logboom_capture::{
     command::{OutputSink, is_ignored, write_all},
     docker::exec::{Ended, InContainer, Resizer, Running},
     engine::{ExecConfig, Input},
-    masks::Masks,
+    masks::SharedMasks,
 };
 use logboom_files::config::Config;
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
@@ -87,6 +87,12 @@ impl Inside {
         self.container.as_deref()
     }
 
+    /// What its environment gains.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let all = self.env.iter().filter_map(|variable| variable.split_once('='));
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     fn config(&self, words: &[OsString]) -> Result<ExecConfig> {
         let word =
             |word: &OsString| word.to_str().map(str::to_owned).context("the engine takes no word that is not UTF-8");
@@ -119,7 +125,7 @@ pub struct InsideRun<'a> {
     /// What is kept of it.
     pub keeping: &'a Keeping,
     /// What is not kept.
-    pub masks: Masks,
+    pub masks: SharedMasks,
     /// The command.
     pub words: &'a [OsString],
 }
@@ -167,6 +173,7 @@ impl InsideRun<'_> {
             name: self.naming.name.clone(),
             labels: known.into_iter().chain(self.naming.labels.iter().cloned()).collect(),
             boom: !self.keeping.no_boom,
+            cwd: None,
             masks: self.masks.clone(),
             now,
         };

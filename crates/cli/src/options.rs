@@ -13,7 +13,7 @@ use clap::Args;
 use logboom_capture::{
     command::{self, PassThrough, TimeLimit},
     engine::{Host, HostError},
-    masks::{Masks, VALUE_BYTES_MAX, VALUE_BYTES_MIN, is_secret_name},
+    masks::{Masks, SharedMasks, VALUE_BYTES_MAX, VALUE_BYTES_MIN, is_secret_name},
 };
 use logboom_files::{
     config::{Config, Drain, Flags, OnTerminal},
@@ -158,6 +158,7 @@ impl Keeping {
 
 /// What is secret, and is not kept.
 #[derive(Args, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Masking {
     /// Keep *** in the place of what fits this pattern (may be given more than once)
     #[arg(long = "mask", value_name = "REGEX", help_heading = "Secrets")]
@@ -167,33 +168,46 @@ pub struct Masking {
     pub variables: Vec<String>,
     /// Keep all that is printed, also values of environment variables that are named like secrets
     #[arg(long, conflicts_with_all = ["patterns", "variables"], help_heading = "Secrets")]
+    #[serde(skip)]
     pub no_mask: bool,
     /// Variables that are not ours but a command's.
     #[arg(skip)]
+    #[serde(skip)]
     pub more: Vec<(String, String)>,
 }
+
+/// What a logboom around us masks, in JSON: what it keeps of a session has ours in it.
+const MASKING: &str = "LOGBOOM_MASKING";
 
 /// The value of a variable that is only named like a secret has at least so many bytes: `TOKEN=yes` is none.
 const GUESSED_BYTES_MIN: usize = 8;
 
 impl Masking {
-    /// What is to be masked.
+    /// What is to be masked, here and by a logboom around us. Says which variables there are not.
     ///
     /// # Errors
     /// Of a pattern that is none, and a value that is too short or too long to be masked.
-    pub fn masks(&self) -> Result<Masks> {
+    pub fn masks(&self) -> Result<SharedMasks> {
         if self.no_mask {
-            return Ok(Masks::default());
+            return Ok(SharedMasks::default());
         }
+        let around = self.around();
         let more = self.more.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let environment: Vec<(OsString, OsString)> = std::env::vars_os().chain(more).collect();
-        let named = self.variables.iter().flat_map(|name| {
+        let has_name = |name: &str| environment.iter().any(|(other, _)| other.as_os_str() == name);
+        for name in self.variables.iter().filter(|name| !has_name(name)) {
+            say(format_args!("nothing is masked for {name}: there is no such variable"));
+        }
+        let named = self.variables.iter().chain(&around.variables).flat_map(|name| {
             let has_name = move |(other, _): &&(OsString, OsString)| other.as_os_str() == name.as_str();
             environment.iter().filter(has_name).map(move |(_, value)| (name, value.clone()))
         });
         let mut values: Vec<OsString> = Vec::new();
         for (name, value) in named.filter(|(_, value)| !value.is_empty()) {
             if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) {
+                if !self.variables.contains(name) {
+                    continue; // whoever asked for it had another
+                }
                 anyhow::bail!(
                     "--mask-env {name}: its value has {} bytes; only {VALUE_BYTES_MIN} to {VALUE_BYTES_MAX} can be masked",
                     value.len()
@@ -206,7 +220,27 @@ impl Masking {
         };
         values
             .extend(environment.iter().filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value.clone()));
-        Ok(Masks::new(values.iter().map(|value| value.as_bytes()), &self.patterns)?)
+        let patterns: Vec<String> = self.patterns.iter().chain(&around.patterns).cloned().collect();
+        Ok(Masks::new(values.iter().map(|value| value.as_bytes()), &patterns)?.into())
+    }
+
+    /// What is masked in the session that this adds to.
+    fn around(&self) -> Masking {
+        let told = std::env::var(MASKING).ok().and_then(|told| serde_json::from_str(&told).ok());
+        told.filter(|_| !self.no_mask).unwrap_or_default()
+    }
+
+    /// What tells a logboom that is a part of the command what is masked.
+    pub fn environment(&self) -> Option<(OsString, OsString)> {
+        let around = self.around();
+        let all = |ours: &[String], theirs: Vec<String>| ours.iter().cloned().chain(theirs).collect();
+        let (patterns, variables) = (all(&self.patterns, around.patterns), all(&self.variables, around.variables));
+        let told = Masking { patterns, variables, ..Masking::default() };
+        if told.patterns.is_empty() && told.variables.is_empty() {
+            return None;
+        }
+        // Strings alone cannot fail.
+        Some((MASKING.into(), serde_json::to_string(&told).ok()?.into()))
     }
 }
 

@@ -20,7 +20,7 @@ use logboom_boom as boom;
 use logboom_capture::{
     Intake,
     command::OutputSink,
-    masks::Masks,
+    masks::SharedMasks,
     writer::{RunWriter, Sinks, Written},
 };
 use logboom_files::{
@@ -75,13 +75,19 @@ pub struct NewRun<'a> {
     pub labels: BTreeMap<String, String>,
     /// Whether there is to be a boom file.
     pub boom: bool,
+    /// Where it runs; where we do if left out.
+    pub cwd: Option<&'a Path>,
     /// What is not kept of what it prints, nor of its command and name.
-    pub masks: Masks,
+    pub masks: SharedMasks,
     /// When it starts.
     pub now: Time,
 }
 
 impl NewRun<'_> {
+    fn cwd(&self) -> Option<PathBuf> {
+        self.cwd.map_or_else(env::current_dir, std::path::absolute).ok()
+    }
+
     fn labels(&self) -> BTreeMap<String, String> {
         self.labels.iter().map(|(key, value)| (self.masks.mask_str(key), self.masks.mask_str(value))).collect()
     }
@@ -331,7 +337,7 @@ fn prepare(
     let boom_name = boom.as_ref().and_then(|(writer, _)| Some(writer.path().file_name()?.to_str()?.to_owned()));
     let entry = RunMeta {
         command: command_words(new.words).iter().map(|word| new.masks.mask_str(word)).collect(),
-        cwd: env::current_dir().ok().map(|dir| new.masks.mask_str(&dir.to_string_lossy())),
+        cwd: new.cwd().map(|dir| new.masks.mask_str(&dir.to_string_lossy())),
         text: Some(text_name),
         boom: boom_name,
         ..RunMeta::new(run)

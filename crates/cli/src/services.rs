@@ -14,7 +14,7 @@ use logboom_capture::{
         table::{Flavour, Said},
     },
     docker::streamer::Stopper,
-    masks::Masks,
+    masks::SharedMasks,
 };
 use logboom_files::{Session, session::RunMeta, timeline::What};
 use logboom_record::{Stream, Time};
@@ -33,7 +33,7 @@ pub struct Services {
     session: Session,
     flavour: &'static Flavour,
     project: String,
-    masks: Masks,
+    masks: SharedMasks,
     following: Stopper,
     names: HashMap<String, String>,
     /// Lines of containers are to be expected. What looks like one before, in a build say, is not waited for.

@@ -5,23 +5,23 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, IsTerminal},
+    path::Path,
     sync::Arc,
 };
 
 use anyhow::Result;
 use logboom_capture::{
     command::{self, CommandError, CutWhy, Finished, OutputSink, Passed, Spec, Status},
-    masks::Masks,
+    masks::SharedMasks,
 };
 use logboom_files::{config::Config, session::Counts, timeline::What};
 use logboom_record::{Level, Outcome, RunEnd, Stream, Time};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::{
-    args::Global,
     exit::Exit,
     junit_files::{Before, JunitFiles},
-    options::{Keeping, Naming, Running},
+    options::{Keeping, Masking, Naming, Running},
     place,
     recording::{NewRun, Recording, Role, Target, Unrecorded, warn},
     say::{self, say, tell},
@@ -32,14 +32,16 @@ pub const TIMED_OUT: u8 = 124;
 
 /// A command to run, and how.
 pub struct Supervise<'a> {
-    /// Options of every command.
-    pub global: &'a Global,
+    /// The settings.
+    pub config: &'a Config,
     /// What it is called.
     pub naming: &'a Naming,
     /// What is kept of it.
     pub keeping: &'a Keeping,
-    /// What is not kept.
-    pub masks: Masks,
+    /// What is not kept, as it was asked for, …
+    pub masking: &'a Masking,
+    /// … and as it is by now.
+    pub masks: SharedMasks,
     /// Which files tell of its tests.
     pub junit: &'a JunitFiles,
     /// How it runs.
@@ -48,6 +50,10 @@ pub struct Supervise<'a> {
     pub called: Option<&'a str>,
     /// The command.
     pub words: &'a [OsString],
+    /// Where it runs; where we do if left out.
+    pub cwd: Option<&'a Path>,
+    /// It is one of several, and whoever runs them sums up how they went.
+    pub is_part: bool,
 }
 
 /// Runs the command; its recording is for whoever has more to record meanwhile, and tells how much that was.
@@ -67,8 +73,8 @@ impl Supervise<'_> {
     /// Runs the command to its end and gives the exit that is its.
     ///
     /// # Errors
-    /// Where nothing was run: the settings are wrong, or the session that was asked for is not there.
-    pub fn run(self, target: impl FnOnce(&Config) -> Result<Target>, now: Time) -> Result<Exit> {
+    /// Where there is no command.
+    pub fn run(self, target: Target, now: Time) -> Result<Exit> {
         let runner = |spec: &Spec, sink: _, _: Option<&_>| (command::run(spec, sink), Counts::default());
         Ok(self.run_by(Box::new(runner), target, now)?.exit)
     }
@@ -77,14 +83,7 @@ impl Supervise<'_> {
     ///
     /// # Errors
     /// As [`Supervise::run`].
-    pub fn run_by(
-        self,
-        runner: Box<Runner<'_>>,
-        target: impl FnOnce(&Config) -> Result<Target>,
-        now: Time,
-    ) -> Result<Over> {
-        let config = place::config(&self.running.flags(self.global))?;
-        let target = target(&config)?;
+    pub fn run_by(self, runner: Box<Runner<'_>>, target: Target, now: Time) -> Result<Over> {
         let Some((program, args)) = self.words.split_first() else { anyhow::bail!("no command to run") };
         let new = NewRun {
             role: Role::Command,
@@ -93,16 +92,17 @@ impl Supervise<'_> {
             name: self.naming.name.clone(),
             labels: self.naming.labels.iter().cloned().collect(),
             boom: !self.keeping.no_boom,
+            cwd: self.cwd,
             masks: self.masks.clone(),
             now,
         };
-        let recording = Recording::start(&config.data_dir(), target, &new)
+        let recording = Recording::start(&self.config.data_dir(), target, &new)
             .map_err(|error| warn(&error.context("this run is not captured")))
             .ok();
-        let mut spec = Spec { args: args.to_vec(), ..Spec::new(program) };
-        self.running.apply(&config, self.keeping.quiet, &mut spec);
+        let mut spec = Spec { args: args.to_vec(), cwd: self.cwd.map(Path::to_owned), ..Spec::new(program) };
+        self.running.apply(self.config, self.keeping.quiet, &mut spec);
         let over = self.supervise(&mut spec, recording, runner);
-        place::tidy(&config, Time::now());
+        place::tidy(self.config, Time::now());
         Ok(over)
     }
 
@@ -110,6 +110,7 @@ impl Supervise<'_> {
         let mut sink: Arc<dyn OutputSink> = Arc::new(Unrecorded);
         if let Some(recording) = &recording {
             spec.env = recording.environment();
+            spec.env.extend(self.masking.environment());
             sink = recording.sink();
             self.naming.id_file.try_write(recording);
         }
@@ -129,7 +130,7 @@ impl Supervise<'_> {
         }
         let session = recording.session().id().clone();
         let counts = recording.finish(&end);
-        if finished.is_ok() {
+        if finished.is_ok() && !self.is_part {
             let counts = [counts, beside].into_iter().sum();
             self.keeping.summarize(&session, started_at, &end, &counts);
         }

@@ -15,12 +15,12 @@ use std::{ffi::OsString, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use logboom_capture::{
-    command::{self, Spec},
-    masks::Masks,
+    command::{self, Group, Spec},
+    masks::SharedMasks,
 };
 use logboom_files::{
     DataDir, Session,
-    config::{Config, OnTerminal},
+    config::Config,
     session::{Counts, ended},
 };
 use logboom_record::{Level, Outcome, RunEnd, RunId, Time};
@@ -65,6 +65,8 @@ pub struct Setting<'a> {
 pub struct Step<'a> {
     /// What it is called; its program if left out.
     pub name: Option<String>,
+    /// What its text log is called after; its program if left out.
+    pub called: Option<&'a str>,
     /// The command.
     pub words: &'a [OsString],
     /// Where it runs; where we do if left out.
@@ -77,24 +79,15 @@ pub struct Step<'a> {
     pub running: &'a Running,
     /// Facts about it.
     pub labels: Vec<(String, String)>,
-    /// Whether a signal that came before it ends it.
-    pub when: When,
-}
-
-/// When a command is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// While tests are run: a signal ends them all.
-    Testing,
-    /// When they are over, of whatever.
-    Over,
+    /// It is run when the tests are over, and nothing ends it but its time.
+    pub is_tear_down: bool,
 }
 
 /// A test session that goes on.
 pub struct TestSession<'a> {
     setting: Setting<'a>,
-    data: DataDir,
-    masks: Masks,
+    config: Config,
+    masks: SharedMasks,
     recording: Recording,
     run: RunId,
     interrupts: Interrupts,
@@ -131,7 +124,6 @@ impl<'a> TestSession<'a> {
         let config = place::config(&Running::default().flags(setting.global))?;
         let masks = setting.masking.masks()?;
         let interrupts = Interrupts::watch().context("cannot wait for signals")?;
-        let data = config.data_dir();
         let new = NewRun {
             role: Role::Conductor,
             program: "logboom".as_ref(),
@@ -139,15 +131,17 @@ impl<'a> TestSession<'a> {
             name: setting.naming.name.clone(),
             labels: setting.naming.labels.iter().cloned().collect(),
             boom: true,
+            cwd: None,
             masks: masks.clone(),
             now,
         };
-        let recording = Recording::start(&data, target(&config)?, &new).context("the session cannot be kept")?;
+        let recording =
+            Recording::start(&config.data_dir(), target(&config)?, &new).context("the session cannot be kept")?;
         setting.naming.id_file.try_write(&recording);
         let run = recording.run();
         Ok(TestSession {
             setting,
-            data,
+            config,
             masks,
             recording,
             run,
@@ -162,20 +156,14 @@ impl<'a> TestSession<'a> {
         self.recording.session()
     }
 
-    /// The last 8 digits of the id of logboom's own run, which name what is made for it: a session may have several.
-    fn short(&self) -> String {
-        let id = self.run.to_string();
-        id[id.len().saturating_sub(8)..].to_owned()
-    }
-
     /// What the session is called, where it begins with this run.
     pub fn name(&self) -> String {
         self.masks.mask_str(self.setting.naming.name.as_deref().unwrap_or_default())
     }
 
     /// The data dir that it is in.
-    pub fn data(&self) -> &DataDir {
-        &self.data
+    pub fn data(&self) -> DataDir {
+        self.config.data_dir()
     }
 
     /// Notes what happens, and says it where logboom may speak.
@@ -187,7 +175,7 @@ impl<'a> TestSession<'a> {
     }
 
     fn note(&self, level: Level, text: &str) {
-        self.recording.intake().note(Time::now(), level, self.masks.mask_str(text));
+        self.recording.intake().note(Time::now(), level, text.to_owned());
     }
 
     /// The signal that asked for the end.
@@ -198,27 +186,39 @@ impl<'a> TestSession<'a> {
     /// Runs a command of the session to its end.
     ///
     /// # Errors
-    /// Where its settings are wrong.
+    /// Where there is none.
     pub fn run(&self, step: &Step<'_>) -> Result<Over> {
+        self.run_part(step, self.setting.keeping, |spec| {
+            spec.env.extend(self.engine_env().into_iter().chain(step.env.clone()));
+            match step.is_tear_down {
+                true => spec.group = Group::Own,
+                false => spec.told = Some(self.interrupts.told()),
+            }
+        })
+    }
+
+    /// Runs a command as a part of the session, as it is set up.
+    fn run_part(&self, step: &Step<'_>, keeping: &Keeping, set_up: impl FnOnce(&mut Spec)) -> Result<Over> {
         let naming = Naming { name: step.name.clone(), labels: step.labels.clone(), ..Naming::default() };
-        let keeping = Keeping { summary: OnTerminal::Never, ..self.setting.keeping.clone() };
         let supervise = Supervise {
-            global: self.setting.global,
+            config: &self.config,
             naming: &naming,
-            keeping: &keeping,
+            keeping,
+            masking: &self.setting.masking,
             masks: self.masks.clone(),
             junit: step.junit,
             running: step.running,
-            called: None,
+            called: step.called,
             words: step.words,
+            cwd: step.cwd.as_deref(),
+            is_part: true,
         };
         let runner = |spec: &Spec, sink: _, _: Option<&Recording>| {
-            let told = (step.when == When::Testing).then(|| self.interrupts.told());
-            let mut spec = Spec { cwd: step.cwd.clone(), told, ..spec.clone() };
-            spec.env.extend(self.engine_env().into_iter().chain(step.env.clone()));
+            let mut spec = spec.clone();
+            set_up(&mut spec);
             (command::run(&spec, sink), Counts::default())
         };
-        supervise.run_by(Box::new(runner), |_| Ok(self.target()), Time::now())
+        supervise.run_by(Box::new(runner), self.target(), Time::now())
     }
 
     /// Where its commands go.
@@ -236,10 +236,12 @@ impl<'a> TestSession<'a> {
         host.into_iter().chain(others.into_iter().filter(|_| self.inner_host.is_some())).collect()
     }
 
-    /// Takes down all that was started, and ends as the tests did.
-    ///
-    /// # Errors
-    /// Where the tests were not run: says why.
+    /// Whether there is an engine within a container.
+    pub fn has_inner_engine(&self) -> bool {
+        self.inner_host.is_some()
+    }
+
+    /// Takes down all that was started, and ends as the tests did; says why where they were not run.
     pub fn end(mut self, tests: Result<Over, Stopped>) -> Exit {
         let over = tests.unwrap_or_else(|why| self.not_run(why));
         self.take_down();

@@ -186,3 +186,11 @@ fn a_reader_that_goes_away_ends_it_as_it_would_any_program() {
     let status = child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(13));
 }
+
+#[test]
+fn secrets_among_the_variables_that_the_command_is_given_are_masked() {
+    let around = Around::new("xsecret");
+    let done = around.exec(&["-e", "API_TOKEN=hunter2hunter2", "--", "sh", "-c", "echo it is $API_TOKEN"]).expect(0);
+    assert_eq!(done.text(), "it is hunter2hunter2\n");
+    assert_eq!(around.logboom.text(["show", "--raw"]), "it is ***\n");
+}

@@ -6,8 +6,9 @@ mod common;
 use std::{fs, path::Path, process::Stdio};
 
 use common::{
-    Logboom, Running,
+    Done, Logboom, Running,
     engine::{Container, IMAGE, docker},
+    spec::{DAEMON, has as has_run, is_kept, runs, service, spec, test},
     wait_until,
 };
 
@@ -105,7 +106,10 @@ fn a_secret_that_the_command_tells_is_masked_from_then_on_and_markup_becomes_eve
     assert_eq!((&of("group")["name"], &of("group")["seq"]), (&"Build".into(), &3.into()));
     assert_eq!(of("group_end")["seq"], 7);
     let told = logboom.text(["show", "--raw", "--stream", "system"]);
-    assert_eq!(told, "a value that ::add-mask:: tells is not masked: it is too short\n");
+    assert_eq!(
+        told,
+        "a value that ::add-mask:: tells is not masked, or a line of it: only lines of 4 to 65536 bytes are\n"
+    );
     let annotation = of("annotation");
     assert_eq!(
         (&annotation["level"], &annotation["file"], &annotation["line"]),
@@ -193,4 +197,125 @@ fn what_containers_print_is_masked_also_where_it_comes_in_two_halves_and_where_l
         assert!(!has(&dir, TOKEN) && !has(&dir, &TOKEN[..4]) && !has(&dir, "card=1234"), "{driver}");
         assert_eq!(masked(&logboom), 1, "{driver}: of what came since it was begun again");
     }
+}
+
+#[test]
+fn secrets_are_kept_in_no_file_of_the_session() {
+    let logboom = Logboom::new();
+    let echo = "echo token=$SHOP_TOKEN card=1234; echo listening; sleep 600";
+    let text = format!(
+        "mask = [\"card=\\\\d+\"]\nmask_env = [\"SHOP_PIN\"]\n{}{}",
+        service("api", echo, "wait = \"log:listening\""),
+        test("unit", "echo pin $SHOP_PIN; echo $SHOP_TOKEN | cat", "")
+    );
+    spec(&logboom, &text);
+    let mut command = logboom.command(["test", "--quiet"]);
+    let done: Done = command.env("SHOP_TOKEN", "tok-0123456789").env("SHOP_PIN", "98765").output().unwrap().into();
+    done.expect(0);
+    let dir = logboom.session_file("");
+    for file in fs::read_dir(&dir).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        for secret in ["tok-0123456789", "98765", "card=1234"] {
+            assert!(
+                !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{secret} in {}",
+                path.display()
+            );
+        }
+    }
+    let shown = logboom.text(["show", "--raw"]);
+    assert!(shown.contains("token=*** ***\n") && shown.contains("pin ***\n"), "{shown}");
+}
+
+#[test]
+fn a_service_is_waited_for_also_where_its_name_is_taken_for_a_secret() {
+    let logboom = Logboom::new();
+    let daemon = service("postgres", DAEMON, "wait = \"log:listening\"");
+    spec(&logboom, &(daemon + &test("unit", "true", "")));
+    let done = logboom.command(&["test"]).env("DB_PASSWORD", "postgres").output().unwrap();
+    Done::from(done).expect(0);
+    let runs = runs(&logboom);
+    assert!(has_run(&runs, "***", "service", "interrupted"), "{runs:?}");
+}
+
+#[test]
+fn secrets_that_stand_in_the_file_are_kept_no_more_than_others() {
+    let logboom = Logboom::new();
+    let more = "wait = \"log:listening\"\nenv = { DB_PASSWORD = \"hunter2hunter2\", PIN = \"4711-4711\" }";
+    let api = service("-x", "echo $DB_PASSWORD $PIN; echo listening; sleep 600", more);
+    let script = "echo $API_TOKEN; echo -----BEGIN KEY; exec ./t0ken-in-a-path";
+    let unit = test("unit", script, "env = { API_TOKEN = \"t0ken-in-a-path\" }");
+    let script = logboom.path("t0ken-in-a-path");
+    fs::write(&script, "#!/bin/sh\necho ran\n").unwrap();
+    std::process::Command::new("chmod").arg("+x").arg(&script).status().unwrap();
+    spec(&logboom, &format!("mask = [\"-----BEGIN.*\"]\nmask_env = [\"PIN\"]\n{api}{unit}"));
+    logboom.run(["test"]).expect(0);
+    for secret in ["hunter2hunter2", "4711-4711", "t0ken-in-a-path", "BEGIN KEY"] {
+        assert!(!is_kept(&logboom, secret), "{secret}");
+        assert!(!logboom.text(["show", "--raw"]).contains(secret), "{secret}");
+    }
+    let mut command = logboom.command(["run", "--quiet", "--", script.to_str().unwrap()]);
+    let done: Done = command.env("API_TOKEN", "t0ken-in-a-path").output().unwrap().into();
+    done.expect(0);
+    assert!(!is_kept(&logboom, "t0ken-in-a-path"), "the text log's name");
+    let no_mask = logboom.run(["test", "--no-mask", "--quiet"]).expect(0);
+    assert_eq!(no_mask.stderr, "");
+    assert!(logboom.text(["show", "--raw"]).contains("hunter2hunter2"));
+}
+
+#[test]
+fn a_secret_that_a_test_tells_is_masked_in_all_that_the_session_keeps_from_then_on() {
+    let logboom = Logboom::new();
+    let api = "echo listening; while [ ! -e login ]; do sleep 0.05; done; sleep 0.5; echo Bearer $(cat login); echo done; sleep 600";
+    fs::write(logboom.path("secret"), SECRET).unwrap();
+    let login = test("login", "echo \" ::Add-Mask::$(cat secret)\"; cp secret login", "");
+    let waits = "while ! grep -q done $LOGBOOM_DIR/sessions/*/api.log; do sleep 0.05; done";
+    let next = format!("[[test]]\nname = \"next\"\ncommand = [\"echo\", \"--token={SECRET}\"]\n");
+    let text = [service("api", api, "wait = \"log:listening\""), login, test("wait", waits, ""), next].concat();
+    spec(&logboom, &text);
+    logboom.run(["test", "--quiet"]).expect(0);
+    let shown = logboom.text(["show", "--raw"]);
+    assert!(
+        shown.contains("::add-mask::***\n") && shown.contains("Bearer ***\n") && shown.contains("--token=***\n"),
+        "{shown}"
+    );
+    let kept = fs::read_to_string(logboom.session_file("session.json")).unwrap();
+    let meta: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let runs = meta["runs"].as_array().unwrap();
+    let next = runs.iter().find(|run| run["name"] == "next").unwrap();
+    assert_eq!(next["command"][1], "--token=***");
+    let files = fs::read_dir(logboom.session_file("")).unwrap().flatten();
+    for file in files.filter(|file| file.path().extension().is_some_and(|extension| extension != "boom")) {
+        assert!(!fs::read_to_string(file.path()).unwrap().contains(SECRET), "{}", file.path().display());
+    }
+}
+
+#[test]
+fn a_logboom_within_masks_what_the_one_around_it_does() {
+    let logboom = Logboom::new();
+    let program = env!("CARGO_BIN_EXE_logboom");
+    let inner = format!("{program} run --mask 'id=[0-9]+' -- sh -c 'echo card=1234567 id=42 $PLAIN'");
+    let args = ["run", "--mask", r"card=\d+", "--mask-env", "PLAIN", "--", "sh", "-c", &inner];
+    let done: Done = logboom.command(&args).env("PLAIN", "plain value").output().unwrap().into();
+    done.expect(0);
+    assert_eq!(runs(&logboom).len(), 2);
+    for secret in ["card=1234567", "plain value"] {
+        assert!(!is_kept(&logboom, secret) && !logboom.text(["show", "--raw"]).contains(secret), "{secret}");
+    }
+    assert!(logboom.text(["show", "--raw", "--run", "sh.2"]).contains("*** *** ***\n"));
+    let bare: Done = logboom.command(&args).env_remove("PLAIN").output().unwrap().into();
+    let said = bare.expect(0).stderr;
+    assert!(said.contains("nothing is masked for PLAIN: there is no such variable"), "{said}");
+}
+
+#[test]
+fn names_and_labels_of_a_session_to_which_others_add_are_masked() {
+    let logboom = Logboom::new();
+    let label = format!("url=https://x:{SECRET}@host");
+    let args = ["session", "start", "--name", SECRET, "--label", &label];
+    let done: Done = logboom.command(&args).env("API_TOKEN", SECRET).output().unwrap().into();
+    done.expect(0);
+    expect_nothing_of_it(&logboom);
+    assert_eq!(logboom.latest()["labels"]["url"], "https://x:***@host");
 }

@@ -219,6 +219,39 @@ fn volumes_of_a_project_with_a_name_that_was_given_are_left_alone() {
 }
 
 #[test]
+fn a_volume_that_was_there_before_is_left_alone_and_those_of_the_session_go() {
+    let project =
+        Project::new("own", &service("db", DB, &format!("{HEALTH}    volumes: ['shop:/a', 'data:/b', '/c']\n")));
+    let name = format!("{}-of-somebody", project.name);
+    docker(&["volume", "create", &name]);
+    let compose = fs::read_to_string(project.file("compose.yml")).unwrap();
+    let volumes = format!("volumes:\n  shop: {{name: {name}}}\n  data: {{}}\n");
+    fs::write(project.file("compose.yml"), compose + &volumes).unwrap();
+    let of_container = "docker inspect -f '{{range .Mounts}}{{.Name}} {{end}}' $(docker ps -q --filter label=com.docker.compose.service=db \
+                        --filter name=lbown)";
+    let done = project.run(&["run", "--compose", "compose.yml", "--", "sh", "-c", of_container]).expect(0);
+    let mounted: Vec<String> = done.text().split_whitespace().map(str::to_owned).collect();
+    assert_eq!(mounted.len(), 3, "{mounted:?}");
+    let there = docker(&["volume", "ls", "-q"]);
+    let left: Vec<&String> = mounted.iter().filter(|volume| there.lines().any(|line| line == **volume)).collect();
+    assert_eq!(left, [&name]);
+    docker(&["volume", "rm", &name]);
+    assert_eq!(project.left(), "");
+}
+
+#[test]
+fn no_tear_down_that_is_for_an_engine_in_a_container_reaches_another() {
+    let logboom = Logboom::new();
+    let spec = "[dind]\nimage = \"logboom-test:no-such-image\"\n[[test]]\nname = \"unit\"\ncommand = \"true\"\n\
+                [[tear_down]]\nname = \"prune\"\ncommand = \"touch pruned\"\n";
+    fs::write(logboom.path("logboom-test.toml"), spec).unwrap();
+    logboom.run(["test"]).expect(125);
+    assert!(!logboom.path("pruned").exists());
+    let told = fs::read_to_string(logboom.session_file("logboom.log")).unwrap();
+    assert!(told.contains("the tear-down is not run"), "{told}");
+}
+
+#[test]
 fn two_compose_files_of_one_directory_are_two_projects_and_secrets_of_containers_are_in_no_argument() {
     let project = Project::new("two", &service("db", "echo db up; sleep 600", ""));
     let web = service("web", "echo web up; sleep 600", "");

@@ -5,39 +5,16 @@ mod common;
 
 use std::{fs, net::TcpListener, path::Path};
 
-use common::{Done, Logboom, Running, signal, wait_until};
+use common::{
+    Done, Logboom, Running, signal,
+    spec::{DAEMON, has, runs, service, spec, test},
+    wait_until,
+};
 use serde_json::Value;
-
-/// Prints its process id to a file and that it is ready, and then does nothing until it is ended.
-const DAEMON: &str = "echo $$ >> pids; echo listening; while :; do sleep 0.1; done";
-
-fn spec(logboom: &Logboom, text: &str) {
-    fs::write(logboom.path("logboom-test.toml"), text).unwrap();
-}
-
-fn service(name: &str, script: &str, more: &str) -> String {
-    format!("[[service]]\nname = \"{name}\"\ncommand = '''{script}'''\n{more}\n")
-}
-
-fn test(name: &str, script: &str, more: &str) -> String {
-    format!("[[test]]\nname = \"{name}\"\ncommand = '''{script}'''\n{more}\n")
-}
 
 fn run(logboom: &Logboom, text: &str) -> Done {
     spec(logboom, text);
     logboom.run(["test"])
-}
-
-/// The runs of the latest session: name, kind, outcome.
-fn runs(logboom: &Logboom) -> Vec<(String, String, String)> {
-    let meta: Value = serde_json::from_slice(&fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let of = |run: &Value| (text(&run["name"]), text(&run["kind"]), text(&run["end"]["outcome"]));
-    meta["runs"].as_array().unwrap().iter().map(of).collect()
-}
-
-fn has(runs: &[(String, String, String)], name: &str, kind: &str, outcome: &str) -> bool {
-    runs.iter().any(|run| (run.0.as_str(), run.1.as_str(), run.2.as_str()) == (name, kind, outcome))
 }
 
 /// The messages of a text log of the latest session.
@@ -326,46 +303,6 @@ fn the_tear_down_is_run_while_services_are_there_however_the_tests_ended() {
 }
 
 #[test]
-fn secrets_are_kept_in_no_file_of_the_session() {
-    let logboom = Logboom::new();
-    let echo = "echo token=$SHOP_TOKEN card=1234; echo listening; sleep 600";
-    let text = format!(
-        "mask = [\"card=\\\\d+\"]\nmask_env = [\"SHOP_PIN\"]\n{}{}",
-        service("api", echo, "wait = \"log:listening\""),
-        test("unit", "echo pin $SHOP_PIN; echo $SHOP_TOKEN | cat", "")
-    );
-    spec(&logboom, &text);
-    let mut command = logboom.command(["test", "--quiet"]);
-    let done: Done = command.env("SHOP_TOKEN", "tok-0123456789").env("SHOP_PIN", "98765").output().unwrap().into();
-    done.expect(0);
-    let dir = logboom.session_file("");
-    for file in fs::read_dir(&dir).unwrap() {
-        let path = file.unwrap().path();
-        let bytes = fs::read(&path).unwrap();
-        for secret in ["tok-0123456789", "98765", "card=1234"] {
-            assert!(
-                !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()),
-                "{secret} in {}",
-                path.display()
-            );
-        }
-    }
-    let shown = logboom.text(["show", "--raw"]);
-    assert!(shown.contains("token=*** ***\n") && shown.contains("pin ***\n"), "{shown}");
-}
-
-#[test]
-fn a_service_is_waited_for_also_where_its_name_is_taken_for_a_secret() {
-    let logboom = Logboom::new();
-    let daemon = service("postgres", DAEMON, "wait = \"log:listening\"");
-    spec(&logboom, &(daemon + &test("unit", "true", "")));
-    let done = logboom.command(&["test"]).env("DB_PASSWORD", "postgres").output().unwrap();
-    Done::from(done).expect(0);
-    let runs = runs(&logboom);
-    assert!(has(&runs, "***", "service", "interrupted"), "{runs:?}");
-}
-
-#[test]
 fn retention_is_that_of_the_file_and_for_sessions_of_its_name_alone() {
     let logboom = Logboom::new();
     logboom.run_script("true").expect(0);
@@ -400,39 +337,6 @@ fn init_writes_a_file_that_runs_the_tests_that_are_there() {
     assert!(Path::new(&logboom.path("logboom-test.toml")).exists());
     assert_eq!(logboom.run(["test"]).expect(0).text(), "made\n");
     assert!(logboom.run(["test", "--init"]).expect(125).stderr.contains("is there already"), "it is left as it is");
-}
-
-/// Whether a file of the latest session, or its name, has these bytes.
-fn is_kept(logboom: &Logboom, secret: &str) -> bool {
-    fs::read_dir(logboom.session_file("")).unwrap().flatten().any(|file| {
-        let bytes = fs::read(file.path()).unwrap();
-        file.file_name().to_string_lossy().contains(secret)
-            || bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
-    })
-}
-
-#[test]
-fn secrets_that_stand_in_the_file_are_kept_no_more_than_others() {
-    let logboom = Logboom::new();
-    let more = "wait = \"log:listening\"\nenv = { DB_PASSWORD = \"hunter2hunter2\", PIN = \"4711-4711\" }";
-    let api = service("-x", "echo $DB_PASSWORD $PIN; echo listening; sleep 600", more);
-    let script = "echo $API_TOKEN; echo -----BEGIN KEY; exec ./t0ken-in-a-path";
-    let unit = test("unit", script, "env = { API_TOKEN = \"t0ken-in-a-path\" }");
-    let script = logboom.path("t0ken-in-a-path");
-    fs::write(&script, "#!/bin/sh\necho ran\n").unwrap();
-    std::process::Command::new("chmod").arg("+x").arg(&script).status().unwrap();
-    run(&logboom, &format!("mask = [\"-----BEGIN.*\"]\nmask_env = [\"PIN\"]\n{api}{unit}")).expect(0);
-    for secret in ["hunter2hunter2", "4711-4711", "t0ken-in-a-path", "BEGIN KEY"] {
-        assert!(!is_kept(&logboom, secret), "{secret}");
-        assert!(!logboom.text(["show", "--raw"]).contains(secret), "{secret}");
-    }
-    let mut command = logboom.command(["run", "--quiet", "--", script.to_str().unwrap()]);
-    let done: Done = command.env("API_TOKEN", "t0ken-in-a-path").output().unwrap().into();
-    done.expect(0);
-    assert!(!is_kept(&logboom, "t0ken-in-a-path"), "the text log's name");
-    let no_mask = logboom.run(["test", "--no-mask", "--quiet"]).expect(0);
-    assert_eq!(no_mask.stderr, "");
-    assert!(logboom.text(["show", "--raw"]).contains("hunter2hunter2"));
 }
 
 #[test]
@@ -493,4 +397,54 @@ fn sessions_within_a_session_are_told_apart() {
     let took = log(&logboom, "logboom.2.log").into_iter().filter(|line| line.contains("is ready"));
     let took: Vec<String> = took.collect();
     assert!(took.len() == 1 && !took[0].ends_with(" 0.000 s"), "{took:?}");
+}
+
+#[test]
+fn settings_that_become_wrong_meanwhile_stop_nothing() {
+    let logboom = Logboom::new();
+    let dump = "[[tear_down]]\nname = \"dump\"\ncommand = \"touch dump\"\n";
+    let tests = [test("one", "echo 'dri = 1' > logboom.toml", ""), test("two", "touch two", "")].concat();
+    run(&logboom, &format!("{}{tests}{dump}", service("api", DAEMON, "wait = \"log:listening\""))).expect(0);
+    assert!(logboom.path("two").exists() && logboom.path("dump").exists());
+    assert_nothing_left(&logboom);
+}
+
+#[test]
+fn no_signal_ends_the_tear_down() {
+    let logboom = Logboom::new();
+    let dump = "[[tear_down]]\nname = \"dump\"\ncommand = '''touch begun; while [ ! -e go ]; do sleep 0.05; done; touch dumped'''\n";
+    spec(&logboom, &(test("unit", "echo $$ > running; exec sleep 600", "") + dump));
+    let running = logboom.start(["test"]);
+    wait_until(|| logboom.path("running").exists());
+    signal("-INT", running.pid());
+    wait_until(|| logboom.path("begun").exists());
+    signal("-INT", running.pid());
+    signal("-TERM", running.pid());
+    fs::write(logboom.path("go"), "").unwrap();
+    assert!(running.done().signal.is_some());
+    assert!(logboom.path("dumped").exists());
+    assert!(has(&runs(&logboom), "dump", "command", "passed"), "{:?}", runs(&logboom));
+}
+
+#[test]
+fn a_test_is_noted_with_the_directory_in_which_it_ran_and_one_that_is_not_there_is_named() {
+    let logboom = Logboom::new();
+    fs::create_dir(logboom.path("sub")).unwrap();
+    let tests = [test("in", "pwd", "cwd = \"sub\""), test("out", "pwd", "cwd = \"nope\"")].concat();
+    let done = run(&logboom, &tests).expect(125);
+    let meta: Value = serde_json::from_slice(&fs::read(logboom.session_file("session.json")).unwrap()).unwrap();
+    let of = |name: &str| meta["runs"].as_array().unwrap().iter().find(|run| run["name"] == name).unwrap();
+    assert_eq!(format!("{}\n", of("in")["cwd"].as_str().unwrap()), done.text());
+    assert!(done.stderr.contains("/nope: there is no such directory"), "{}", done.stderr);
+}
+
+#[test]
+fn what_could_not_be_kept_is_said_where_logboom_may_speak() {
+    let logboom = Logboom::new();
+    spec(&logboom, &test("unit", "sleep 600 & echo $! > left; echo hi", ""));
+    fs::write(logboom.path("logboom.toml"), "drain = \"100ms\"\n").unwrap();
+    let done = logboom.run(["test", "--summary", "always"]).expect(0);
+    assert!(done.stderr.contains("stdout was still open after the command's end"), "{}", done.stderr);
+    let left = fs::read_to_string(logboom.path("left")).unwrap();
+    signal("-KILL", left.trim().parse().unwrap());
 }

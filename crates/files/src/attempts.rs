@@ -13,6 +13,13 @@ use crate::session::{RunMeta, Status};
 /// The label by which a run is an attempt after the first; its value is which, from 2.
 pub const ATTEMPT: &str = "attempt";
 
+/// The label of runs of a test session that are no tests: what starts and ends its services, and its tear-down.
+pub const STEP: &str = "step";
+/// The value of [`STEP`] where it comes before the tests.
+pub const SET_UP: &str = "set_up";
+/// And where it comes after them.
+pub const TEAR_DOWN: &str = "tear_down";
+
 /// A run of a session, and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOf<'a> {

@@ -180,6 +180,9 @@ fn start_program(program: &OsStr, first_args: &[&OsStr], spec: &Spec, ends: &End
 
 fn explain(spec: &Spec, source: io::Error) -> CommandError {
     let program = spec.program.to_string_lossy().into_owned();
+    if let Some(dir) = spec.cwd.clone().filter(|dir| !dir.is_dir()) {
+        return CommandError::NoSuchDir { program, dir };
+    }
     match Errno::from_io_error(&source) {
         Some(Errno::NOENT) if find(&spec.program).is_some() => CommandError::NotExecutable {
             program,

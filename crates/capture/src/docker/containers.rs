@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     engine::{Action, Container, Engine, EngineError, Event},
-    masks::Masks,
+    masks::SharedMasks,
     services::{
         NewService, ServiceWriter, Source,
         feed::{ContainerId, SourceKind},
@@ -42,7 +42,7 @@ pub(super) struct Containers {
     pub session: Session,
     parent: RunId,
     pub boom: String,
-    masks: Masks,
+    masks: SharedMasks,
     pub writer: Arc<ServiceWriter>,
     pub sources: Sources,
     since: Since,
@@ -160,7 +160,7 @@ impl Containers {
         self.note_exit(at, event)?;
         let is_again = event.action == Action::Started && self.starts.hear(event);
         let containers = &self.services[at].containers;
-        if let Some(what) = facts::what_of(event, containers, (is_again, was_known), &self.masks) {
+        if let Some(what) = facts::what_of(event, containers, (is_again, was_known), &self.masks.current()) {
             self.note(at, Time::from_micros(event.time_ns.saturating_sub(self.ahead_ns) / 1_000), what);
         }
         if let Action::Died { .. } = event.action {
@@ -211,7 +211,7 @@ impl Containers {
             None => self.add(key, &container)?,
         };
         // Where that cannot be saved its output may have room all the same.
-        let saved = self.update(at, facts::meta_of(&container, &self.masks));
+        let saved = self.update(at, facts::meta_of(&container, &self.masks.current()));
         let service = &mut self.services[at];
         match &service.reading {
             Some(reading) if reading.container.id == container.id => {}
@@ -229,7 +229,7 @@ impl Containers {
     /// A service that is gone on with has the name that was written, which may be masked.
     fn name_again(&mut self, at: usize, key: &ServiceKey) {
         let known = &mut self.services[at].key;
-        if *known == key.masked(&self.masks) {
+        if *known == key.masked(&self.masks.current()) {
             *known = key.clone();
         }
     }
@@ -265,7 +265,7 @@ impl Containers {
     fn add(&mut self, key: ServiceKey, container: &Container) -> Result<usize, StreamError> {
         self.make_room_for(&key.name())?;
         let now = Time::now();
-        let shown = key.masked(&self.masks);
+        let shown = key.masked(&self.masks.current());
         let (file, text) = self.session.claim_named(&shown.name())?;
         let path = self.session.dir().join(&text);
         let writer = TextWriter::new(file, &path);

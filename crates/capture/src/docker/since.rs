@@ -45,7 +45,7 @@ impl Since {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::masks::Masks;
+    use crate::masks::SharedMasks;
     use crate::{docker::select::Selection, engine::Host};
     use logboom_record::Time;
 
@@ -56,7 +56,7 @@ mod tests {
             selection: Selection::default(),
             since: micros.map(Time::from_micros),
             until_exit,
-            masks: Masks::default(),
+            masks: SharedMasks::default(),
         };
         let mut since = Since::of(&follow, 0);
         since.note_there("old");
@@ -74,8 +74,13 @@ mod tests {
     fn it_is_compared_with_the_engines_clock() {
         let host: Host = "unix:///x.sock".parse().unwrap();
         let selection = Selection::default();
-        let follow =
-            Follow { host, selection, since: Some(Time::from_micros(7)), until_exit: true, masks: Masks::default() };
+        let follow = Follow {
+            host,
+            selection,
+            since: Some(Time::from_micros(7)),
+            until_exit: true,
+            masks: SharedMasks::default(),
+        };
         let mut since = Since::of(&follow, -3_000);
         since.note_there("old");
         assert_eq!(since.ns_of(&container("old", "running", 0)), Some(4_000));

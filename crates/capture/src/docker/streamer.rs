@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, EngineError, Event, Events, Host, HostError, ListQuery, Listed},
-    masks::Masks,
+    masks::SharedMasks,
     services::ServicesError,
 };
 
@@ -63,7 +63,7 @@ pub struct Follow {
     /// End when all of them have ended.
     pub until_exit: bool,
     /// What is not kept of what they print.
-    pub masks: Masks,
+    pub masks: SharedMasks,
 }
 
 /// Why containers cannot be followed.

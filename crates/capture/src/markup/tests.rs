@@ -45,6 +45,18 @@ fn github() {
 }
 
 #[test]
+fn a_secret_is_heard_however_github_would_hear_it() {
+    for line in ["::add-mask::x", " \t::Add-Mask::x", "::ADD-MASK a=b::x\r", "##[add-mask]x", "  ##[Add-Mask]x"] {
+        assert_eq!(read(&[line]), [Marked::Secret(b"x".to_vec())], "{line}");
+        (1..line.len() - 2).for_each(|end| assert!(may_tell_secret(&line.as_bytes()[..end]), "{}", &line[..end]));
+    }
+    for line in ["a ::add-mask::x", "::add-masks::x", "::add-mask:x", ":: add-mask::x"] {
+        assert_eq!(read(&[line]), [], "{line}");
+    }
+    assert!(!may_tell_secret(b"") && !may_tell_secret(b"  ::error") && !may_tell_secret(b"a"));
+}
+
+#[test]
 fn azure_and_buildkite_and_teamcity() {
     let lines = [
         "##[section]Starting: build",

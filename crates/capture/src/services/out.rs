@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     lines::Part,
-    masks::Masks,
+    masks::Seen,
     writer::{RunText, Trouble},
 };
 
@@ -66,7 +66,7 @@ pub(super) struct Out {
     spare: Vec<u8>,
     boot: Boot,
     error_lines: ErrorLines,
-    pub(super) masks: Masks,
+    pub(super) masks: Seen,
     pub(super) trouble: Trouble,
     /// What the services came to that have ended.
     pub(super) ended: Vec<(RunId, Counts)>,
@@ -75,7 +75,7 @@ pub(super) struct Out {
 }
 
 impl Out {
-    pub(super) fn new(boom: boom::Writer, text_syncs: TextSyncs, trouble: Trouble, masks: Masks) -> Out {
+    pub(super) fn new(boom: boom::Writer, text_syncs: TextSyncs, trouble: Trouble, masks: Seen) -> Out {
         let error_lines = ErrorLines::new(boom.path().parent().unwrap_or(Path::new(".")));
         Out {
             error_lines,
@@ -181,7 +181,7 @@ impl Out {
             *level = service.text.level_of(part.message);
         }
         let mut message = Cow::Borrowed(part.message);
-        service.masked += self.masks.mask_patterns(&mut message);
+        service.masked += self.masks.masks.mask_patterns(&mut message);
         let (stream, flags) = (STREAMS[track], part.flags.with(Flags::LEVEL_GUESSED));
         let Stamp { time, origin_ns: origin_time_ns } = part.time;
         let record =
@@ -205,7 +205,7 @@ impl Out {
 
     /// Adds a line of logboom's own.
     pub(super) fn note(&mut self, number: u32, time: Time, level: Level, message: &str) {
-        let (message, flags) = (self.masks.mask_str(message).replace('\n', " "), Flags::NONE);
+        let (message, flags) = (self.masks.masks.mask_str(message).replace('\n', " "), Flags::NONE);
         let (stream, message) = (Stream::System, message.as_bytes());
         let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };
         self.push(number, &record, None);

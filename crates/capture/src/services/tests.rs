@@ -16,6 +16,8 @@ use logboom_files::{
 use logboom_record::{Entry, Flags, Kind, Outcome, Record, Run, RunId, Stream, text};
 use proptest::{collection::vec, prelude::*};
 
+use crate::masks::Masks;
+
 use super::{
     feed::{ContainerId, Delivery, FileMark, Piece, Place, SourceKind},
     out::STREAMS,
@@ -207,7 +209,7 @@ impl Fixture {
 fn worker(boom: boom::Writer, masks: Masks) -> Worker {
     let (_, outlet) = queue::queue();
     let trouble = Trouble::new(Box::new(|why| panic!("{why}")));
-    Worker::new(outlet, Out::new(boom, TextSyncs::start(|| {}).unwrap(), trouble, masks))
+    Worker::new(outlet, Out::new(boom, TextSyncs::start(|| {}).unwrap(), trouble, Seen::of(masks.into())))
 }
 
 /// Every record, each once and in order: the bytes as printed, but for secrets, and what is said of them.

@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     lines::{Part, Splitter},
-    masks::Masks,
     writer::{FLUSH_AFTER, FLUSH_PAUSE, FlushClock, OpenStream},
 };
 
@@ -42,7 +41,6 @@ pub(super) struct Worker {
     /// Those with an unfinished line.
     unfinished: Vec<u32>,
     out: Out,
-    masks: Arc<Masks>,
     clock: FlushClock,
     /// How long text logs may lag behind, and when they did not.
     pub(super) text_lag: Duration,
@@ -61,8 +59,7 @@ impl Worker {
     pub(super) fn new(queue: Outlet, out: Out) -> Worker {
         let now = Instant::now();
         let (clock, text_lag, last_texts) = (FlushClock::new(now), Duration::ZERO, now);
-        let masks = Arc::new(out.masks.clone());
-        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, masks, clock, text_lag, last_texts }
+        Worker { queue, services: Vec::new(), unfinished: Vec::new(), out, clock, text_lag, last_texts }
     }
 
     /// Works until it is asked to end.
@@ -75,6 +72,7 @@ impl Worker {
             if !batch.items.is_empty() {
                 self.clock.note_taken(Instant::now());
             }
+            self.out.masks.look();
             batch.items.drain(..).for_each(|(service, item)| self.take(service, item));
             if self.answer(&mut batch.requests) {
                 return self.finish();
@@ -156,11 +154,11 @@ impl Worker {
 
     #[inline]
     fn write_bytes(&mut self, number: u32, track: usize, bytes: &[u8], stamp: Stamp) {
-        if self.masks.is_empty() {
+        if self.out.masks.masks.values().is_empty() {
             return self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
         }
         let mut held = std::mem::take(&mut self.services[number as usize].held[track]);
-        let masks = Arc::clone(&self.masks);
+        let masks = Arc::clone(&self.out.masks.masks);
         held.push(&masks, bytes, stamp, |bytes, stamp| {
             self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
         });
@@ -182,7 +180,7 @@ impl Worker {
     fn finish_lines(&mut self, number: u32) {
         for track in 0..2 {
             let mut held = std::mem::take(&mut self.services[number as usize].held[track]);
-            let masks = Arc::clone(&self.masks);
+            let masks = Arc::clone(&self.out.masks.masks);
             held.finish(&masks, |bytes, stamp| {
                 self.write(number, track, |splitter, take| splitter.push(bytes, stamp, take));
             });

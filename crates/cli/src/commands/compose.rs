@@ -22,7 +22,7 @@ use logboom_capture::{
         streamer::{Follow, LogStreamer, StreamError},
     },
     engine::Host,
-    masks::Masks,
+    masks::SharedMasks,
     open_files::OpenFiles,
 };
 use logboom_files::{Session, session::Counts, with_causes};
@@ -33,6 +33,7 @@ use crate::{
     exit::Exit,
     junit_files::JunitFiles,
     options::{EngineAt, Joining, Keeping, Masking, Naming, Running},
+    place,
     recording::{Recording, warn},
     say::{say, tell},
     services::{Services, ServicesSink},
@@ -102,15 +103,14 @@ impl Compose {
         let beside =
             Beside { flavour, arguments, project, engine: self.engine.clone(), since: now, masks: masks.clone() };
         let command = flavour.command(words);
-        let Compose { naming, keeping, running, .. } = &self;
-        let junit = &JunitFiles::default();
+        let Compose { naming, keeping, masking, running, .. } = &self;
+        let (config, junit) = (&place::config(&running.flags(global))?, &JunitFiles::default());
+        let (called, words, cwd, is_part) = (Some(CALLED), &command[..], None, false);
         let supervise =
-            Supervise { global, naming, keeping, masks, junit, running, called: Some(CALLED), words: &command };
-        let over = supervise.run_by(
-            Box::new(|spec, sink, recording| beside.run(spec, sink, recording)),
-            |config| self.joining.target(config, now),
-            now,
-        )?;
+            Supervise { config, naming, keeping, masking, masks, junit, running, called, words, cwd, is_part };
+        let target = self.joining.target(config, now)?;
+        let over =
+            supervise.run_by(Box::new(|spec, sink, recording| beside.run(spec, sink, recording)), target, now)?;
         let exit = over.exit;
         if exit == Exit::Code(0) {
             self.tell_of_services(&beside);
@@ -205,7 +205,7 @@ pub struct Beside {
     /// From when on containers are of interest.
     pub since: Time,
     /// What is not kept.
-    pub masks: Masks,
+    pub masks: SharedMasks,
 }
 
 impl Beside {

@@ -50,18 +50,21 @@ impl Exec {
     /// Ends as the command does.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let Exec { session, naming, keeping, masking, junit, running, inside, command } = &self;
+        let masking = &Masking { more: inside.variables(), ..masking.clone() };
         let masks = masking.masks()?;
+        let config = place::config(&running.flags(global))?;
+        let target = given(session.as_ref(), &config, now)?;
         if let Some(container) = inside.container() {
             anyhow::ensure!(
                 junit.is_empty(),
                 "--junit reads files of this machine, not of a container; copy them out of it"
             );
-            let config = place::config(&running.flags(global))?;
-            let target = given(session.as_ref(), &config, now)?;
             return InsideRun { inside, naming, keeping, masks, words: command }.run(container, &config, target, now);
         }
-        let supervise = Supervise { global, naming, keeping, masks, junit, running, called: None, words: command };
-        supervise.run(|config| given(session.as_ref(), config, now), now)
+        let (config, called, words, cwd, is_part) = (&config, None, &command[..], None, false);
+        let supervise =
+            Supervise { config, naming, keeping, masking, masks, junit, running, called, words, cwd, is_part };
+        supervise.run(target, now)
     }
 }
 

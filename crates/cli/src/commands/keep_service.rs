@@ -2,25 +2,26 @@
 
 use std::{
     ffi::OsString,
-    io, thread,
+    io::{self, BufRead, BufReader, Write},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use logboom_capture::{
     command::{self, Group, PassThrough, Spec, Status, Tty},
+    masks::{Masks, SharedMasks},
     test_spec::Restart,
 };
 use logboom_files::{config::Flags, list::SessionRef, units::parse_duration};
 use logboom_record::{Level, Outcome, RunEnd, Time};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::Global,
     exit::Exit,
-    human,
-    options::Masking,
-    place,
+    human, place,
     recording::{NewRun, Recording, Role, Target, run_around},
     supervise::{Ran, end_of},
     test_session::Interrupts,
@@ -54,6 +55,47 @@ pub struct KeepService {
     command: Vec<OsString>,
 }
 
+/// What is secret, as it is told by standard input: a line of JSON for each, the first of all that is known at first.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Secrets {
+    /// Values, which need not be UTF-8.
+    pub values: Vec<Vec<u8>>,
+    /// Patterns; only in the first line.
+    pub patterns: Vec<String>,
+}
+
+impl Secrets {
+    /// All that there are.
+    pub fn of(masks: &Masks) -> Secrets {
+        Secrets { values: masks.values().to_vec(), patterns: masks.patterns().map(str::to_owned).collect() }
+    }
+
+    /// Writes the line.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(format!("{}\n", serde_json::to_string(self)?).as_bytes())
+    }
+
+    fn read(line: &str) -> Result<Secrets> {
+        serde_json::from_str(line).context("what is secret was not told")
+    }
+}
+
+/// Waits for what is secret at first, and has a thread listen to what becomes so.
+fn hear_secrets() -> Result<SharedMasks> {
+    let mut lines = BufReader::new(io::stdin()).lines();
+    let first = Secrets::read(&lines.next().transpose()?.unwrap_or_default())?;
+    let masks = SharedMasks::from(Masks::new(first.values.iter().map(Vec::as_slice), &first.patterns)?);
+    let growing = masks.clone();
+    let hear = move || {
+        for secrets in lines.map_while(Result::ok).filter_map(|line| Secrets::read(&line).ok()) {
+            // Why one cannot be masked stands where it was told.
+            secrets.values.iter().for_each(|value| drop(growing.add(value)));
+        }
+    };
+    thread::Builder::new().name("secrets".to_owned()).spawn(hear).context("cannot listen to what is secret")?;
+    Ok(masks)
+}
+
 impl KeepService {
     /// Ends when it is told to, or when the program has ended and is not to be started again.
     pub fn run(self, global: &Global, now: Time) -> Result<Exit> {
@@ -63,7 +105,7 @@ impl KeepService {
             return Ok(Exit::Done); // it has ended before this could be asked for
         }
         let config = place::config(&Flags { dir: global.dir.clone(), ..Flags::default() })?;
-        let masking: Masking = serde_json::from_reader(io::stdin()).context("what is secret was not told")?;
+        let masks = hear_secrets()?;
         let session = place::find_session(&config.data_dir(), &self.session, now)?;
         let target = Target::Given(session, run_around());
         let (program, args) = self.command.split_first().context("no command to run")?;
@@ -74,7 +116,8 @@ impl KeepService {
             name: Some(self.name.clone()),
             labels: [("service".to_owned(), self.name.clone())].into(),
             boom: true,
-            masks: masking.masks()?,
+            cwd: None,
+            masks,
             now,
         };
         let recording = Recording::start(&config.data_dir(), target, &new)?;

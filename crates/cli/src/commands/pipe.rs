@@ -58,6 +58,7 @@ impl Pipe {
             name: self.naming.name.clone(),
             labels: self.naming.labels.iter().cloned().collect(),
             boom: !self.keeping.no_boom,
+            cwd: None,
             masks: self.masking.masks()?,
             now,
         };

@@ -21,8 +21,9 @@ use crate::{
     exit::Exit,
     junit_files::JunitFiles,
     options::{Apart, EngineAt, Keeping, Masking, Naming, Running},
+    place,
     supervise::Supervise,
-    test_session::{Setting, Step, TestSession, When},
+    test_session::{Setting, Step, TestSession},
 };
 
 /// Run a command and keep all it prints, in a session of its own
@@ -78,9 +79,11 @@ impl Run {
             return self.run_with_services(global, now);
         }
         let Run { naming, apart, keeping, masking, junit, running, command, .. } = &self;
-        let masks = masking.masks()?;
-        let supervise = Supervise { global, naming, keeping, masks, junit, running, called: None, words: command };
-        supervise.run(|config| Ok(apart.target(config)), now)
+        let (config, masks) = (&place::config(&running.flags(global))?, masking.masks()?);
+        let (called, words, cwd, is_part) = (None, &command[..], None, false);
+        let supervise =
+            Supervise { config, naming, keeping, masking, masks, junit, running, called, words, cwd, is_part };
+        supervise.run(apart.target(config), now)
     }
 
     fn run_with_services(&self, global: &Global, now: Time) -> Result<Exit> {
@@ -100,13 +103,14 @@ impl Run {
         let mut session = TestSession::begin(setting, |config| Ok(self.apart.target(config)), now)?;
         let step = Step {
             name: program,
+            called: None,
             words: &self.command,
             cwd: None,
             env: Vec::new(),
             junit: &self.junit,
             running: &self.running,
             labels: Vec::new(),
-            when: When::Testing,
+            is_tear_down: false,
         };
         let started = session.start(&[self.services.spec()]);
         let over = started.and_then(|()| Ok(session.run(&step)?));

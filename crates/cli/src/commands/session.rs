@@ -13,6 +13,7 @@ use logboom_record::{Outcome, Time};
 use crate::{
     args::{Global, label},
     exit::Exit,
+    options::Masking,
     output::Out,
     place,
     recording::write_id_file,
@@ -76,9 +77,11 @@ impl Session {
 impl Start {
     fn run(self, global: &Global, now: Time) -> Result<Exit> {
         let data = place::data_dir(global)?;
-        let mut labels = self.labels.into_iter().collect();
+        let masks = Masking::default().masks()?;
+        let masked = |(key, value): (String, String)| (masks.mask_str(&key), masks.mask_str(&value));
+        let mut labels = self.labels.into_iter().map(masked).collect();
         place::label_commit(&mut labels);
-        let new = NewSession { name: self.name, labels, open: true, user: place::user(), now };
+        let new = NewSession { name: masks.mask_str(&self.name), labels, open: true, user: place::user(), now };
         let session = Dir::create(&data, new)?;
         session.sync_names()?;
         let run = session.meta()?.run;

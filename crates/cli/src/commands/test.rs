@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use logboom_capture::test_spec::{CommandSpec, Retention, ServiceSpec, Start, StepSpec, TestSpec};
 use logboom_files::{
     DataDir, FilesError,
-    attempts::ATTEMPT,
+    attempts::{ATTEMPT, STEP, TEAR_DOWN},
     list::Sessions,
     retention::{self, Limits},
     session::ended,
@@ -30,7 +30,7 @@ use crate::{
     options::{Apart, EngineAt, Keeping, Masking, Naming, Running},
     recording::warn,
     supervise::{Over, TIMED_OUT},
-    test_session::{Setting, Step, Stopped, TestSession, When},
+    test_session::{Setting, Step, Stopped, TestSession},
 };
 
 /// The file that is read, and written, where none is named.
@@ -47,6 +47,7 @@ const TEAR_DOWN_MAX: Duration = Duration::from_secs(60);
 /// logboom ends as the first test that failed did: with its exit code, or of the same signal, 124 if its time was up; 125 if services
 /// were not ready, or logboom failed.
 #[derive(clap::Args)]
+#[command(mut_arg("name", |name| name.help("What to call it [the file's `name`; the directory's name]")))]
 pub struct Test {
     /// The file [logboom-test.toml]
     spec: Option<PathBuf>,
@@ -96,7 +97,7 @@ impl Test {
             words: &words,
         };
         let mut session = TestSession::begin(setting, |config| Ok(self.apart.target(config)), now)?;
-        let (name, data) = (session.name(), session.data().clone());
+        let (name, data) = (session.name(), session.data());
         let over = run_all(&mut session, &spec, &tests);
         let exit = session.end(over);
         if let Err(error) = retain(&data, &name, &spec) {
@@ -145,9 +146,14 @@ impl Test {
 /// Starts the services and runs the tests, and then what is to be run in any case.
 fn run_all(session: &mut TestSession<'_>, spec: &TestSpec, tests: &[&StepSpec]) -> Result<Over, Stopped> {
     let over = start_and_run(session, spec, tests);
+    if spec.dind.is_some() && !session.has_inner_engine() && !spec.tear_down.is_empty() {
+        session
+            .tell(Level::Warn, "the tear-down is not run: the engine in a container, which it is for, did not come up");
+        return over;
+    }
     for step in &spec.tear_down {
         let limit = Instant::now().checked_add(TEAR_DOWN_MAX).filter(|_| step.timeout.is_none());
-        let how = match run_step(session, step, (1, When::Over), limit) {
+        let how = match run_step(session, step, None, limit) {
             Ok(over) if over.end.outcome == Outcome::Passed => continue,
             Ok(over) => human::outcome(over.end.outcome, Some(&over.end)),
             Err(Stopped::Failed(error, _)) => logboom_files::with_causes(error.as_ref()),
@@ -197,7 +203,7 @@ fn run_tests(session: &TestSession<'_>, tests: &[&StepSpec], until: Option<Insta
 fn run_test(session: &TestSession<'_>, test: &StepSpec, until: Option<Instant>) -> Result<Over, Stopped> {
     let mut attempt = 1;
     loop {
-        let over = run_step(session, test, (attempt, When::Testing), until)?;
+        let over = run_step(session, test, Some(attempt), until)?;
         let how = human::outcome(over.end.outcome, Some(&over.end));
         let is_bad = over.end.outcome != Outcome::Passed;
         let is_last = !is_bad || attempt > test.retries || session.interrupted().is_some() || is_over(until);
@@ -221,27 +227,32 @@ fn not_run(session: &TestSession<'_>, test: &StepSpec) -> Over {
     Over { exit: Exit::Code(TIMED_OUT), end: ended(Outcome::TimedOut, Time::now()) }
 }
 
+/// Runs a test for which this is not the first time, maybe, or a step of the tear-down.
 fn run_step(
     session: &TestSession<'_>,
     step: &StepSpec,
-    (attempt, when): (u32, When),
+    attempt: Option<u32>,
     until: Option<Instant>,
 ) -> Result<Over, Stopped> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
     let running = Running::within(step.timeout.into_iter().chain(left).min());
     let words: Vec<OsString> = step.command.words.iter().map(OsString::from).collect();
     let env = step.command.env.iter().map(|(name, value)| (name.into(), value.into()));
-    let attempt_label = (attempt > 1).then(|| (ATTEMPT.to_owned(), attempt.to_string()));
+    let label = match attempt {
+        None => Some((STEP.to_owned(), TEAR_DOWN.to_owned())),
+        Some(attempt) => (attempt > 1).then(|| (ATTEMPT.to_owned(), attempt.to_string())),
+    };
     let junit = JunitFiles::of(&step.junit)?;
     Ok(session.run(&Step {
         name: Some(step.name.clone()),
+        called: None,
         words: &words,
         cwd: step.command.cwd.clone(),
         env: env.collect(),
         junit: &junit,
         running: &running,
-        labels: attempt_label.into_iter().collect(),
-        when,
+        labels: label.into_iter().collect(),
+        is_tear_down: attempt.is_none(),
     })?)
 }
 

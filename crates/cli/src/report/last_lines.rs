@@ -64,7 +64,7 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         query.lines_max = (bounds.lines - lines).min(page_lines);
         let page = store.page(&query, cursor.as_ref())?;
         page_lines = next_page_lines(page_lines, bytes_of(&page.entries));
-        read += page.entries.iter().filter(|entry| matches!(entry, Entry::Record(_))).count() as u64;
+        read += page.entries.iter().filter(|entry| ends_line(entry)).count() as u64;
         let text = text_of(page.entries);
         (lines, bytes) = (lines + query.lines_max, bytes + text.len());
         pages.push(text);
@@ -90,6 +90,10 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
 /// How many lines to ask for after a page of so many lines that had so many bytes.
 fn next_page_lines(lines: usize, bytes: usize) -> usize {
     if bytes * 2 < PAGE_BYTES { (lines * 2).min(PAGE_LINES_MAX) } else { (lines / 2).max(1) }
+}
+
+fn ends_line(entry: &Entry) -> bool {
+    matches!(entry, Entry::Record(record) if !record.flags.has(Flags::CONTINUED))
 }
 
 fn bytes_of(entries: &[Entry]) -> usize {

@@ -3,16 +3,18 @@
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::Result;
-use logboom_capture::command::{self, Group, Spec, TimeLimit, Tty};
-use logboom_files::{config::OnTerminal, session::Counts};
-use logboom_record::{Outcome, Time};
+use logboom_capture::command::{Group, TimeLimit, Tty};
+use logboom_files::{
+    attempts::{SET_UP, STEP, TEAR_DOWN},
+    config::OnTerminal,
+};
+use logboom_record::Outcome;
 
-use super::{Stopped, TestSession};
+use super::{Step, Stopped, TestSession};
 use crate::{
     junit_files::JunitFiles,
-    options::{Keeping, Naming, Running},
-    recording::Recording,
-    supervise::{Over, Supervise},
+    options::{Keeping, Running},
+    supervise::Over,
 };
 
 /// How long what ends services may take, beyond the time that these have themselves.
@@ -64,21 +66,23 @@ impl TestSession<'_> {
     }
 
     fn carry_out(&self, chore: &Chore, way: Way) -> Result<Over> {
-        let naming = Naming { name: Some(chore.name.clone()), ..Naming::default() };
-        let keeping = Keeping { quiet: true, no_boom: false, summary: OnTerminal::Never };
-        let supervise = Supervise {
-            global: self.setting.global,
-            naming: &naming,
-            keeping: &keeping,
-            masks: self.masks.clone(),
-            junit: &JunitFiles::default(),
-            running: &Running::default(),
+        let when = if way == Way::Up { SET_UP } else { TEAR_DOWN };
+        let step = Step {
+            name: Some(chore.name.clone()),
             called: Some(chore.called),
             words: &chore.words,
+            cwd: None,
+            env: Vec::new(),
+            junit: &JunitFiles::default(),
+            running: &Running::default(),
+            labels: vec![(STEP.to_owned(), when.to_owned())],
+            is_tear_down: way != Way::Up,
         };
-        let runner = |spec: &Spec, sink: _, _: Option<&Recording>| {
-            let mut spec = Spec { group: Group::Own, tty: Tty::Never, ..spec.clone() };
+        let keeping = Keeping { quiet: true, no_boom: false, summary: OnTerminal::Never };
+        self.run_part(&step, &keeping, |spec| {
+            // Not those of the session: what leads to an engine within it does not lead to the engine that has that one.
             spec.env.extend(chore.env.iter().cloned());
+            (spec.group, spec.tty) = (Group::Own, Tty::Never);
             match way {
                 Way::Up => {
                     spec.stop_grace = Some(STOP_GRACE);
@@ -88,9 +92,7 @@ impl TestSession<'_> {
                     spec.time_limit = Some(TimeLimit { after: DOWN_MAX.saturating_add(grace), grace: KILL_GRACE });
                 }
             }
-            (command::run(&spec, sink), Counts::default())
-        };
-        supervise.run_by(Box::new(runner), |_| Ok(self.target()), Time::now())
+        })
     }
 
     /// The text log of the last run of this name.

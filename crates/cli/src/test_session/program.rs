@@ -4,9 +4,10 @@
 //! when we are killed.
 
 use std::{
-    io::Write,
     os::unix::process::CommandExt,
-    process::{Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
+    sync::mpsc::channel,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +20,7 @@ use rustix::{
 };
 
 use super::{Interrupts, TestSession};
-use crate::commands::keep_service::NAME;
+use crate::commands::keep_service::{NAME, Secrets};
 
 /// How long it has to end once its program is killed.
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -35,27 +36,39 @@ impl TestSession<'_> {
     pub(super) fn start_program(&self, service: &ServiceSpec, program: &CommandSpec) -> Result<Program> {
         // The program that runs, also where its file was replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command.arg0("logboom").arg("--dir").arg(&self.data.path).arg(NAME);
+        command.arg0("logboom").arg("--dir").arg(self.data().path).arg(NAME);
         // What stands behind `=` is no option, whatever it begins with.
         command.arg(format!("--session={}", self.session().id())).arg(format!("--name={}", service.name));
         command.arg(format!("--restart={}", service.restart)).arg(format!("--parent={}", std::process::id()));
         command.arg(format!("--stop-grace={}ms", service.stop_grace.as_millis()));
         command.arg("--").args(&program.words);
-        command.envs(self.engine_env()).envs(self.recording.environment()).envs(&program.env);
+        command.envs(self.engine_env()).envs(self.recording.environment()).envs(self.setting.masking.environment());
+        command.envs(&program.env);
         if let Some(dir) = &program.cwd {
             command.current_dir(dir);
         }
         // The keys of the terminal are for the tests.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().with_context(|| format!("cannot start {}", service.name))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that could not begin reads nothing, and says why itself.
-            let _ = stdin.write_all(&serde_json::to_vec(&self.setting.masking)?);
-        }
+        child.stdin.take().map_or(Ok(()), |stdin| self.tell_secrets(stdin))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("no process id")?;
         // Whoever waits for the tests reaps it, too: what tells of its end is not its exit code.
         let process = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch a service")?;
         Ok(Program { process, grace: service.stop_grace })
+    }
+
+    /// Tells what is secret, and from then on what becomes so: by a thread, for nobody may wait for a process that does not read.
+    fn tell_secrets(&self, mut to: ChildStdin) -> Result<()> {
+        let (sender, told) = channel();
+        let masks = self.masks.current();
+        sender.send(Secrets::of(&masks))?;
+        self.masks.on_add(move |value| {
+            // Nobody wants to know any more where it has ended.
+            let _ = sender.send(Secrets { values: vec![value.to_vec()], patterns: Vec::new() });
+        });
+        let tell = move || told.into_iter().try_for_each(|secrets| secrets.write(&mut to));
+        let thread = thread::Builder::new().name("secrets".to_owned());
+        thread.spawn(tell).map(drop).context("cannot start the thread that tells what is secret")
     }
 }
 

@@ -13,7 +13,7 @@ use logboom_capture::{
         select::{Selection, TEST_SERVICE},
         streamer::{Follow, LogStreamer},
     },
-    masks::Masks,
+    masks::SharedMasks,
     open_files::OpenFiles,
     test_spec::{Restart, ServiceSpec, Start},
     waiting::{Condition, Looker, Wait},
@@ -38,6 +38,10 @@ const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 /// How long services of an interrupted session have to end: whoever interrupts a session soon kills it.
 const HURRY: Duration = Duration::from_secs(3);
+const HURRY_SECONDS: &str = "3";
+/// Removes the volumes that have a label.
+const REMOVE_VOLUMES: &str =
+    r#"volumes=$(docker volume ls --quiet --filter "$1") && { [ -z "$volumes" ] || docker volume rm $volumes; }"#;
 
 /// A service that was started, or may have been.
 pub(super) struct Started {
@@ -65,7 +69,7 @@ pub(super) enum Pick {
 
 impl Pick {
     /// Whether a run is the service that is waited for. Its names are kept without what is secret.
-    pub(super) fn has(&self, wait: &Wait, run: &RunMeta, masks: &Masks) -> bool {
+    pub(super) fn has(&self, wait: &Wait, run: &RunMeta, masks: &SharedMasks) -> bool {
         let is = |kept: Option<&String>, name: &str| kept.is_some_and(|kept| *kept == masks.mask_str(name));
         let has_label = |label: &str, name: &str| is(run.run.labels.get(label), name);
         match self {
@@ -166,7 +170,7 @@ impl TestSession<'_> {
             dir.as_ref().and_then(|file| file.parent()?.file_name()).map(|name| name.to_string_lossy().into_owned());
         let is_usual = |byte: &char| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let usual = |text: &str| text.to_lowercase().chars().filter(is_usual).collect::<String>();
-        let parts = [usual(&dir.unwrap_or_default()), usual(service), self.short()];
+        let parts = [usual(&dir.unwrap_or_default()), usual(service), self.run.short()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
     }
 
@@ -194,7 +198,7 @@ impl TestSession<'_> {
         (image, command): (&str, &[String]),
     ) -> Result<(), Stopped> {
         let part = container_part(&service.name);
-        let name = format!("logboom-{}-{}-{part}", self.short(), self.started.len() + 1);
+        let name = format!("logboom-{}-{}-{part}", self.run.short(), self.started.len() + 1);
         let (session, run) = (self.session().id().to_string(), self.run.to_string());
         let labels = [(TEST_SESSION, session), (TEST_RUN, run), (TEST_SERVICE, service.name.clone())];
         let labels = labels.map(|(key, value)| (key.to_owned(), Some(value)));
@@ -266,21 +270,7 @@ impl TestSession<'_> {
             self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() }, grace)
         };
         match ends {
-            Ends::Compose { beside, words, own } => {
-                let mut down: Vec<OsString> = ["down", "--remove-orphans"].map(OsString::from).to_vec();
-                // Images that compose has built have the project's name, which nobody asks for again, and so have volumes. Those of a
-                // project with a name that was given may be somebody's.
-                let own = own.then(|| ["--volumes", "--rmi", "local"].map(OsString::from));
-                down.extend(own.into_iter().flatten());
-                let within = |seconds: u64| ["--timeout".into(), OsString::from(seconds.to_string())];
-                let hurry = self.interrupted().map(|_| within(HURRY.as_secs())).into_iter().flatten();
-                let words =
-                    |hurry: Vec<OsString>| beside.flavour.command(words.iter().chain(&down).cloned().chain(hurry));
-                let said = words(Vec::new()).iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-                let done = run("compose down", "compose", words(hurry.collect()), Duration::ZERO)
-                    || run("compose down", "compose", words(within(0).to_vec()), Duration::ZERO);
-                if done { Ok(()) } else { Err(format!("`{said}` failed")) }
-            }
+            Ends::Compose { beside, words, own } => self.end_compose(&beside, &words, own, env),
             Ends::Container { name, grace } => {
                 let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY));
                 let seconds = (grace + Duration::from_millis(999)).as_secs().to_string();
@@ -291,6 +281,42 @@ impl TestSession<'_> {
                 if done { Ok(()) } else { Err(format!("`docker rm --force --volumes {name}` failed")) }
             }
         }
+    }
+
+    /// Ends a compose project; of one of the session's own all that compose has made for it goes, too. Not by `down --volumes`: that takes
+    /// volumes that were somebody's before, where the compose file has them by their names.
+    fn end_compose(
+        &self,
+        beside: &Beside,
+        words: &[OsString],
+        own: bool,
+        env: &[(OsString, OsString)],
+    ) -> Result<(), String> {
+        let run = |name: &str, called, words: Vec<OsString>| {
+            self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() }, Duration::ZERO)
+        };
+        let command =
+            |more: &[&str]| beside.flavour.command(words.iter().cloned().chain(more.iter().map(OsString::from)));
+        let (hurry, at_once) = (["--timeout", HURRY_SECONDS], ["--timeout", "0"]);
+        if own {
+            // Volumes without a name go with their containers.
+            self.interrupted().map(|_| run("compose stop", "compose", command(&[&["stop"], &hurry[..]].concat())));
+            run("compose rm", "compose", command(&["rm", "--stop", "--force", "-v"]));
+        }
+        let down: &[&str] =
+            if own { &["down", "--remove-orphans", "--rmi", "local"] } else { &["down", "--remove-orphans"] };
+        let patience = self.interrupted().map_or(&[][..], |_| &hurry);
+        let is_down = run("compose down", "compose", command(&[down, patience].concat()))
+            || run("compose down", "compose", command(&[down, &at_once].concat()));
+        let label = format!("label={COMPOSE_PROJECT}={}", beside.project.as_deref().unwrap_or_default());
+        let volumes = ["sh", "-c", REMOVE_VOLUMES, "sh", &label].map(OsString::from).to_vec();
+        let are_gone = !own || run("docker volume rm", "docker", volumes);
+        if is_down && are_gone {
+            return Ok(());
+        }
+        let failed = if is_down { vec!["docker".into(), "volume".into(), "rm".into()] } else { command(down) };
+        let said: Vec<_> = failed.iter().map(|word| word.to_string_lossy()).collect();
+        Err(format!("`{}` failed", said.join(" ")))
     }
 }
 

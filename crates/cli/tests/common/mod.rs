@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's helper may fail as the test does")]
 
 pub mod engine;
+pub mod spec;
 pub mod terminal;
 
 use std::{
