@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use logboom_record::text::TextLine;
+use logboom_record::{Stream, text::TextLine};
 use memchr::memmem;
 
 /// So much is read at once.
@@ -19,14 +19,23 @@ pub(super) struct Printed {
     file: PathBuf,
     text: Vec<u8>,
     read: u64,
-    /// The beginning of a line whose end was not there yet.
+    /// The beginning of a line of the log whose end was not there yet.
     rest: Vec<u8>,
+    /// Of each stream, the end of a line that goes on: it was printed in parts.
+    begun: [Vec<u8>; Stream::ALL.len()],
     found: bool,
 }
 
 impl Printed {
     pub(super) fn new(file: PathBuf, text: &str) -> Printed {
-        Printed { file, text: text.as_bytes().to_vec(), read: 0, rest: Vec::new(), found: false }
+        Printed {
+            file,
+            text: text.as_bytes().to_vec(),
+            read: 0,
+            rest: Vec::new(),
+            begun: Default::default(),
+            found: false,
+        }
     }
 
     /// Looks through what was added since the last time.
@@ -51,22 +60,29 @@ impl Printed {
     }
 
     fn add(&mut self, new: &[u8]) {
-        self.rest.extend_from_slice(new);
-        let Some(end) = memchr::memrchr(b'\n', &self.rest) else {
-            if self.rest.len() > LINE_BYTES_MAX {
-                self.found |= self.is_in(&self.rest);
-                self.rest.clear();
-            }
-            return;
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.extend_from_slice(new);
+        let end = match memchr::memrchr(b'\n', &rest) {
+            None if rest.len() > LINE_BYTES_MAX => rest.len(),
+            end => end.map_or(0, |end| end + 1),
         };
-        self.found |= self.rest[..end].split(|byte| *byte == b'\n').any(|line| self.is_in(line));
-        self.rest.drain(..=end);
+        let lines = rest[..end].split_inclusive(|byte| *byte == b'\n');
+        lines.for_each(|line| self.see(line.strip_suffix(b"\n").unwrap_or(line)));
+        rest.drain(..end);
+        self.rest = rest;
     }
 
-    /// Whether a line of the log has it in its message.
-    fn is_in(&self, line: &[u8]) -> bool {
-        let message = TextLine::parse(line).map_or(line, |line| line.message);
-        memmem::find(message, &self.text).is_some()
+    /// Looks for it in a line of the log's, behind what it goes on with.
+    fn see(&mut self, line: &[u8]) {
+        let (stream, is_open, message) = match TextLine::parse(line) {
+            Some(TextLine { stream: Some(stream), open, message, .. }) => (stream, open, message),
+            _ => (Stream::System, false, line),
+        };
+        let begun = &mut self.begun[stream as usize];
+        begun.extend_from_slice(message);
+        self.found |= memmem::find(begun, &self.text).is_some();
+        let kept = if is_open { begun.len().min(self.text.len().saturating_sub(1)) } else { 0 };
+        begun.drain(..begun.len() - kept);
     }
 }
 
@@ -103,6 +119,24 @@ mod tests {
                 file.write_all(&[*byte]).unwrap();
             }
             assert_eq!(printed.look().unwrap(), want, "{text}");
+        }
+    }
+    #[test]
+    fn a_line_that_was_printed_in_parts_is_one_and_the_streams_are_two() {
+        let stamp = "2026-01-02T03:04:05.123456Z";
+        let log = format!(
+            "{stamp} o I now it is rea\n{stamp} e I read\n{stamp} o I dy to \n{stamp} O I serve\n{stamp} O I  you\n"
+        );
+        for (text, want) in [
+            ("is ready to serve", true),
+            ("ready", true),
+            ("read to", false),
+            ("serve you", false),
+            ("ready to you", false),
+        ] {
+            let mut printed = Printed::new(PathBuf::new(), text);
+            printed.add(log.as_bytes());
+            assert_eq!(printed.found, want, "{text}");
         }
     }
 }

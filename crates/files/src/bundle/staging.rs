@@ -54,7 +54,7 @@ impl Staging {
         Err(FilesError::NoFreeName { path: data.sessions(), tries: TRIES_MAX })
     }
 
-    /// Adds a file of so many bytes. `false` where it has one of this name already.
+    /// Adds a file of so many bytes, unless it has one of this name already.
     pub(super) fn add(&mut self, name: &[u8], bytes: u64, content: impl io::Read) -> Result<Added, BundleError> {
         let path = self.dir.join(std::ffi::OsStr::from_bytes(name));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
