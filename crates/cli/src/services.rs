@@ -106,13 +106,19 @@ pub struct ServicesSink {
 struct Shared {
     services: Option<Services>,
     noter: Noter,
+    masks: SharedMasks,
     steps: HashSet<String>,
 }
 
 impl ServicesSink {
     /// Hands on to `next` what is compose's own.
-    pub fn new(next: Arc<dyn OutputSink>, services: Option<Services>, noter: Noter) -> ServicesSink {
-        let shared = Mutex::new(Shared { services, noter, steps: HashSet::new() });
+    pub fn new(
+        next: Arc<dyn OutputSink>,
+        services: Option<Services>,
+        noter: Noter,
+        masks: SharedMasks,
+    ) -> ServicesSink {
+        let shared = Mutex::new(Shared { services, noter, masks, steps: HashSet::new() });
         ServicesSink { next, streams: Default::default(), shared }
     }
 
@@ -155,11 +161,11 @@ impl Lines for Passing<'_> {
 
     fn said(&mut self, time: Time, what: Said<'_>) {
         let mut shared = self.sink.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { services, noter, steps } = &mut *shared;
+        let Shared { services, noter, masks, steps } = &mut *shared;
         match what {
             Said::Attaching => services.iter_mut().for_each(|services| services.attaching = true),
             Said::Step(step) if steps.len() < STEPS_MAX && steps.insert(step.to_owned()) => {
-                noter.note(time, What::BuildStep { step: step.to_owned() });
+                noter.note(time, What::BuildStep { step: masks.mask_str(step) });
             }
             Said::Step(_) => {}
         }

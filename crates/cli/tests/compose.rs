@@ -244,9 +244,10 @@ fn built(test: &str, step: &str) -> Project {
 
 #[test]
 fn steps_of_a_build_are_on_the_timeline() {
-    let project = built("build", "echo 'in | the build'");
-    project.compose(&["up"]).expect(0);
-    let steps = [format!("Step 1/2 : FROM {IMAGE}"), "Step 2/2 : RUN echo 'in | the build'".to_owned()];
+    let project = built("build", "echo 'in | the build' # hunter2hunter2");
+    let up: Done = project.command(&["up"]).env("API_TOKEN", "hunter2hunter2").output().unwrap().into();
+    up.expect(0);
+    let steps = [format!("Step 1/2 : FROM {IMAGE}"), "Step 2/2 : RUN echo 'in | the build' # ***".to_owned()];
     assert_eq!(project.steps(), steps);
     assert!(project.log("exec_compose.log").contains(&"in | the build".to_owned()));
     assert_eq!(project.log("web.log"), ["built"]);

@@ -219,7 +219,7 @@ impl Beside {
         let services = services
             .filter(|_| self.arguments.prefixes_lines())
             .map(|(streamer, project)| Services::new(recording.session().clone(), self, project, streamer.stopper()));
-        let sink = ServicesSink::new(sink, services, recording.noter());
+        let sink = ServicesSink::new(sink, services, recording.noter(), self.masks.clone());
         let finished = command::run(&spec, Arc::new(sink));
         (finished, streamer.map(stop).unwrap_or_default())
     }
