@@ -6,10 +6,7 @@ mod markdown;
 mod summary;
 mod text;
 
-use std::{
-    io::{self, BufWriter, IntoInnerError, Write},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -20,14 +17,7 @@ use logboom_files::{
 use logboom_record::Kind;
 use logboom_store_embedded::Embedded;
 
-use crate::{
-    exit::Exit,
-    output::{Out, OutputError},
-    whole_file::WholeFile,
-};
-
-/// So much is put together before it is written.
-const WRITE_BYTES: usize = 64 << 10;
+use crate::{exit::Exit, output::Out, whole_file};
 
 /// Which report, if one is wanted.
 #[derive(Args)]
@@ -52,43 +42,13 @@ impl Report {
     /// Of the store, and of the output.
     pub fn write(&self, status: &Status, store: &Embedded) -> Result<Exit> {
         match &self.junit {
-            Some(file) if file == Path::new("-") => {
-                let mut out = BufWriter::with_capacity(WRITE_BYTES, Stdout(Out::stdout()));
-                junit::write(status, store, &mut out)?;
-                out.flush()?;
-            }
             Some(file) => {
-                write_file(status, store, file)
+                whole_file::write(file, &format!("{}.xml", status.id), |out| junit::write(status, store, out))
                     .with_context(|| format!("cannot write the report to {}", file.display()))?;
             }
             None => Out::stdout().put(summary::of(status, store)?.as_bytes())?,
         }
         Ok(Exit::Done)
-    }
-}
-
-/// The file is there once it is whole; until then the one before it is.
-fn write_file(status: &Status, store: &Embedded, file: &Path) -> Result<()> {
-    let mut out = BufWriter::with_capacity(WRITE_BYTES, WholeFile::begin(file, &format!("{}.xml", status.id))?);
-    junit::write(status, store, &mut out)?;
-    out.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
-    Ok(())
-}
-
-/// Standard output; a reader that has gone ends the program as everywhere.
-struct Stdout(Out);
-
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.put(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(OutputError::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(OutputError::Io(error)) => Err(error),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -35,7 +35,7 @@ const RETRIES_MAX: u32 = 100;
 ///
 /// # Errors
 /// Of the store, and of the output.
-pub fn write(status: &Status, store: &Embedded, out: &mut impl Write) -> Result<()> {
+pub fn write(status: &Status, store: &Embedded, out: &mut dyn Write) -> Result<()> {
     let attempts = attempts::of(status);
     let tests: Vec<TestOf<'_>> = attempts.iter().flat_map(Attempts::tests).collect();
     let suites = suites(status, &attempts, &tests);
@@ -138,15 +138,15 @@ impl std::fmt::Display for Totals {
     }
 }
 
-struct Writer<'a, W> {
+struct Writer<'a> {
     status: &'a Status,
     store: &'a Embedded,
-    out: &'a mut W,
+    out: &'a mut dyn Write,
     output_bytes: usize,
     outputs: usize,
 }
 
-impl<W: Write> Writer<'_, W> {
+impl Writer<'_> {
     fn suite(&mut self, suite: &Suite<'_>) -> Result<()> {
         let totals = Totals::of(&suite.cases);
         let took = suite.cases.iter().filter_map(Case::duration_us).fold(0, u64::saturating_add);

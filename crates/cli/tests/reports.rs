@@ -1,0 +1,98 @@
+//! Reports of sessions: where they are written to, what is a test in them, and what they say of numbers that nobody knows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+};
+
+use common::{Done, Logboom};
+
+const REPORTS: [&str; 3] = ["show --junit", "export --html", "export --bundle"];
+
+/// Runs a script to its end; gives the file `f` that it has written.
+fn written(logboom: &Logboom, script: &str) -> Vec<u8> {
+    Done::from(logboom.shell(script).output().unwrap()).expect(0);
+    fs::read(logboom.path("f")).unwrap()
+}
+
+/// What a report has to be.
+fn wanted(logboom: &Logboom, report: &str) -> Vec<u8> {
+    logboom.run(report.split(' ').chain(["-"])).expect(0).stdout
+}
+
+#[track_caller]
+fn expect_between(found: &[u8], before: &str, report: &[u8], after: &str) {
+    let want = [before.as_bytes(), report, after.as_bytes()].concat();
+    assert!(found == want, "{} instead of {} bytes: {}", found.len(), want.len(), String::from_utf8_lossy(found));
+}
+
+#[test]
+fn what_goes_to_standard_output_replaces_nothing() {
+    let logboom = Logboom::new();
+    logboom.run_script("seq 1000").expect(0);
+    std::os::unix::fs::symlink("/dev/stdout", logboom.path("link")).unwrap();
+    for report in REPORTS {
+        let want = wanted(&logboom, report);
+        for output in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"] {
+            let command = format!("{{ echo first; \"$0\" {report} {output}; echo last; }}");
+            let found = written(&logboom, &format!("echo kept > f; {command} >> f"));
+            expect_between(&found, "kept\nfirst\n", &want, "last\n");
+            expect_between(&written(&logboom, &format!("{command} > f")), "first\n", &want, "last\n");
+        }
+    }
+}
+
+#[test]
+fn what_goes_to_another_open_file_replaces_nothing_either() {
+    let logboom = Logboom::new();
+    logboom.run_script("seq 1000").expect(0);
+    let want = wanted(&logboom, "show --junit");
+    for (number, output) in [(2, "/dev/stderr"), (2, "/dev/fd/2"), (3, "/dev/fd/3"), (3, "/proc/self/fd/3")] {
+        for redirection in [">", ">>"] {
+            let script = format!(
+                "echo kept > f; exec {number}{redirection}f; echo first >&{number}; \"$0\" show --junit {output}; echo last >&{number}"
+            );
+            let before = if redirection == ">" { "first\n" } else { "kept\nfirst\n" };
+            expect_between(&written(&logboom, &script), before, &want, "last\n");
+        }
+    }
+    // Whether another process lets its files be had depends on the system.
+    let script = "echo kept > f; exec >>f; \"$0\" show --junit /proc/$$/fd/1; echo last";
+    let found = String::from_utf8(written(&logboom, script)).unwrap();
+    assert!(found.starts_with("kept\n") && found.ends_with("last\n"), "{found}");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let logboom = Logboom::new();
+    logboom.run_script("seq 1000").expect(0);
+    for report in REPORTS {
+        for output in ["-", "/dev/stdout"] {
+            let (reader, writer) = io::pipe().unwrap();
+            drop(reader);
+            let done = logboom.command(report.split(' ').chain([output])).stdout(writer).output().unwrap();
+            assert_eq!(Done::from(done).expect(0).stderr, "", "{report} {output}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_replaced_keeps_its_permissions() {
+    let logboom = Logboom::new();
+    logboom.run_script("echo hi").expect(0);
+    for report in REPORTS {
+        for mode in [0o600, 0o400, 0o666, 0o755] {
+            fs::write(logboom.path("f"), "before").unwrap();
+            fs::set_permissions(logboom.path("f"), Permissions::from_mode(mode)).unwrap();
+            logboom.run(report.split(' ').chain(["f"])).expect(0);
+            assert!(fs::read(logboom.path("f")).unwrap() != b"before");
+            let found = fs::metadata(logboom.path("f")).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(format!("{found:o}"), format!("{mode:o}"), "{report}");
+            fs::remove_file(logboom.path("f")).unwrap();
+        }
+    }
+}
