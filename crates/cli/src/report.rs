@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use logboom_files::{
-    attempts::{Attempts, RunOf},
+    attempts::{self, Attempts, RunOf},
     session::{RunMeta, Status},
 };
 use logboom_record::Kind;
@@ -53,17 +53,21 @@ impl Report {
 }
 
 /// The commands that tell themselves how they went, and where the session did not end well and neither they nor tests tell of that, every
-/// run that did not, of whatever kind.
+/// run that did not, of whatever kind, steps too.
 fn speaking<'a>(status: &Status, all: &[Attempts<'a>]) -> Vec<Attempts<'a>> {
-    let is_command = |one: &Attempts<'_>| one.last.meta.run.kind == Kind::Command;
     let mut speaking: Vec<Attempts<'a>> =
-        all.iter().filter(|one| is_command(one) && speaks_for_itself(one.last)).cloned().collect();
+        all.iter().filter(|one| is_test(one.last.meta) && speaks_for_itself(one.last)).cloned().collect();
     let is_told = speaking.iter().any(|one| one.last.outcome.is_bad())
         || all.iter().flat_map(Attempts::tests).any(|one| one.test.outcome.is_bad());
     if status.outcome.is_bad() && !is_told {
-        speaking.extend(all.iter().filter(|one| !is_command(one) && one.last.outcome.is_bad()).cloned());
+        speaking.extend(all.iter().filter(|one| !is_test(one.last.meta) && one.last.outcome.is_bad()).cloned());
     }
     speaking
+}
+
+/// Whether the run is one by which a session passes or fails.
+fn is_test(run: &RunMeta) -> bool {
+    run.run.kind == Kind::Command && !attempts::is_step(run)
 }
 
 /// Whether no test of it tells why it ended as it did.

@@ -96,3 +96,67 @@ fn a_file_that_is_replaced_keeps_its_permissions() {
         }
     }
 }
+
+/// A session that ends so, of runs with these labels, names and scripts.
+fn session(logboom: &Logboom, outcome: &str, runs: &[(&str, &str, &str)]) {
+    let id = logboom.text(["session", "start", "--name", "all"]).trim().to_owned();
+    for (label, name, script) in runs {
+        let labels = if label.is_empty() { vec![] } else { vec!["--label", label] };
+        logboom.run([&["exec", "--session", &id, "--name", name], &labels[..], &["--", "sh", "-c", script]].concat());
+    }
+    logboom.run(["session", "end", &id, "--outcome", outcome]).expect(0);
+}
+
+const FAILED_TEST: &str = "echo running 1 test; echo test t::x ... FAILED; echo test result: FAILED; exit 1";
+
+#[test]
+fn a_tear_down_is_no_test_and_neither_is_what_it_prints() {
+    let logboom = Logboom::new();
+    let runs = [
+        ("step=set_up", "compose up", "true"),
+        ("", "unit", "true"),
+        ("step=tear_down", "dump", "echo dumping; exit 4"),
+        ("step=tear_down", "tail", FAILED_TEST),
+    ];
+    session(&logboom, "passed", &runs);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(report.contains("<testsuites name=\"all\" tests=\"1\" failures=\"0\" errors=\"0\""), "{report}");
+    assert_eq!(report.matches("<testcase classname=\"commands\" name=\"unit\"").count(), 1, "{report}");
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(!summary.contains("<details>") && !summary.contains("1 failed"), "{summary}");
+    assert!(summary.contains("| <code>dump</code> | failed (exit 4) |"), "it is a run: {summary}");
+    assert!(logboom.latest().get("failed_tests").is_none());
+}
+
+#[test]
+fn where_a_test_failed_no_step_tells_why() {
+    let logboom = Logboom::new();
+    session(&logboom, "failed", &[("", "unit", "exit 3"), ("step=tear_down", "dump", "echo dumping; exit 4")]);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(report.contains(" tests=\"1\" failures=\"1\"") && !report.contains("dump"), "{report}");
+    let summary = logboom.text(["show", "--summary"]);
+    assert_eq!(summary.matches("<details>").count(), 1, "{summary}");
+    assert!(summary.contains("<summary><code>unit</code> failed (exit 3)</summary>"), "{summary}");
+}
+
+#[test]
+fn where_nothing_else_tells_why_a_session_failed_a_step_does() {
+    let logboom = Logboom::new();
+    session(&logboom, "failed", &[("step=set_up", "compose up", "echo no such image; exit 1")]);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(report.contains(" tests=\"1\" failures=\"1\"") && report.contains("name=\"compose up\""), "{report}");
+    assert!(report.contains("<system-out>no such image\n"), "{report}");
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains("<summary><code>compose up</code> failed (exit 1)</summary>"), "{summary}");
+    assert!(summary.contains("```text\nno such image\n"), "{summary}");
+}
+
+#[test]
+fn a_label_of_that_name_with_another_value_makes_no_step() {
+    let logboom = Logboom::new();
+    session(&logboom, "failed", &[("step=build", "unit", "exit 3")]);
+    let report = logboom.text(["show", "--junit", "-"]);
+    assert!(report.contains(" tests=\"1\" failures=\"1\"") && report.contains("name=\"unit\""), "{report}");
+    session(&logboom, "passed", &[("step=build", "unit", "true")]);
+    assert!(logboom.text(["show", "--junit", "-"]).contains(" tests=\"1\" failures=\"0\""));
+}

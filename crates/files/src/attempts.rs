@@ -13,6 +13,12 @@ use crate::session::{RunMeta, Status};
 /// The label by which a run is an attempt after the first; its value is which, from 2.
 pub const ATTEMPT: &str = "attempt";
 
+/// The label of runs of a test session that are no tests: what starts and ends its services, and its tear-down. Its value is one of [`STEPS`].
+pub const STEP: &str = "step";
+
+/// What a step is for.
+pub const STEPS: [&str; 2] = ["set_up", "tear_down"];
+
 /// A run of a session, and what became of it.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOf<'a> {
@@ -47,6 +53,11 @@ pub fn attempt(run: &RunMeta) -> u32 {
     run.run.labels.get(ATTEMPT).and_then(|number| number.parse().ok()).filter(|number| *number > 1).unwrap_or(1)
 }
 
+/// Whether a run is no test, but for the tests.
+pub fn is_step(run: &RunMeta) -> bool {
+    run.run.labels.get(STEP).is_some_and(|step| STEPS.contains(&step.as_str()))
+}
+
 /// The runs of a session, in the order of the first attempts.
 pub fn of(status: &Status) -> Vec<Attempts<'_>> {
     let mut all: Vec<Attempts<'_>> = Vec::new();
@@ -73,8 +84,11 @@ pub fn tests(status: &Status) -> Vec<TestOf<'_>> {
 
 impl<'a> Attempts<'a> {
     /// The tests, each once. Of one that failed and of which the last attempt tells nothing it is taken that it passed if that attempt did:
-    /// some tools tell of failures alone.
+    /// some tools tell of failures alone. A step has none, whatever it prints.
     pub fn tests(&self) -> Vec<TestOf<'a>> {
+        if is_step(self.last.meta) {
+            return Vec::new();
+        }
         let mut all = tests_of(self.before.first().copied().unwrap_or(self.last), self.last);
         if self.before.is_empty() {
             return all;
@@ -215,6 +229,17 @@ mod tests {
         let again = |outcome| vec![(run("t", 1, &[("a", F)]), Outcome::Failed), (run("t", 2, &[]), outcome)];
         assert_eq!(told(again(Outcome::Passed)), ["a passed 1 of 1"]);
         assert_eq!(told(again(Outcome::Failed)), ["a failed 0 of 1"]);
+    }
+
+    #[test]
+    fn a_step_has_no_tests_whatever_it_prints() {
+        let labelled = |value: &str| {
+            let mut run = run("dump", 1, &[("a", F)]);
+            run.run.labels.insert(STEP.to_owned(), value.to_owned());
+            told(vec![(run, Outcome::Failed)])
+        };
+        assert_eq!(STEPS.map(labelled), [[""; 0]; 2]);
+        assert_eq!(labelled("build"), ["a failed 0 of 1"], "somebody else's label");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use logboom_store_embedded::Embedded;
 
 use super::{
     last_lines::{Bounds, Whose, last_lines},
+    is_test,
     markdown::{block, name},
     own_run, speaking, text,
 };
@@ -149,7 +150,7 @@ impl Summary<'_> {
     fn failed_runs(&mut self) -> Result<()> {
         let mut failed: Vec<RunOf<'_>> = speaking(self.status, &self.attempts).iter().map(|one| one.last).collect();
         failed.retain(|run| run.outcome.is_bad());
-        let is_told = failed.iter().any(|run| run.meta.run.kind == Kind::Command);
+        let is_told = failed.iter().any(|run| is_test(run.meta));
         for run in failed.iter().take(COMMANDS_MAX) {
             self.failed_run(run.meta, &human::outcome(run.outcome, run.meta.run.end.as_ref()))?;
         }
@@ -190,7 +191,8 @@ impl Summary<'_> {
         let tests = self.tests.iter().filter(|one| one.test.passed_on_retry());
         let tests = tests.map(|one| (one.test.full_name(), u64::from(one.test.retries)));
         let is_retried = |one: &&Attempts<'_>| {
-            one.last.outcome == Outcome::Passed && !one.before.is_empty() && one.tests().is_empty()
+            let is_told = is_test(one.last.meta) && one.tests().is_empty();
+            is_told && one.last.outcome == Outcome::Passed && !one.before.is_empty()
         };
         let commands = self.attempts.iter().filter(is_retried);
         let commands = commands.map(|one| (one.last.meta.run.name.clone(), one.before.len() as u64));
