@@ -7,9 +7,10 @@ use std::{
     fs::{self, Permissions},
     io,
     os::unix::fs::PermissionsExt,
+    process::Stdio,
 };
 
-use common::{Done, Logboom};
+use common::{Done, Logboom, Running, wait_until};
 
 const REPORTS: [&str; 3] = ["show --junit", "export --html", "export --bundle"];
 
@@ -159,4 +160,53 @@ fn a_label_of_that_name_with_another_value_makes_no_step() {
     assert!(report.contains(" tests=\"1\" failures=\"1\"") && report.contains("name=\"unit\""), "{report}");
     session(&logboom, "passed", &[("step=build", "unit", "true")]);
     assert!(logboom.text(["show", "--junit", "-"]).contains(" tests=\"1\" failures=\"0\""));
+}
+
+const THREE_LINES: &str = "echo 'ERROR: one'; echo 'ERROR: two'; echo 'WARN: three'; read go";
+
+/// A run that has printed these, and waits.
+fn printing(logboom: &Logboom, options: &[&str]) -> Running {
+    let args = [&["run"], options, &["--", "sh", "-c", THREE_LINES]].concat();
+    let running = Running::of(logboom.command(args).stdin(Stdio::piped()).stdout(Stdio::null()));
+    wait_until(|| logboom.run(["show", "--raw", "--stream", "stdout"]).text().lines().count() == 3);
+    running
+}
+
+fn page(logboom: &Logboom) -> String {
+    String::from_utf8(wanted(logboom, "export --html")).unwrap()
+}
+
+#[test]
+fn what_a_killed_logboom_took_with_it_is_not_known() {
+    for options in [&[][..], &["--no-boom"]] {
+        let logboom = Logboom::new();
+        printing(&logboom, options).kill_9();
+        let summary = logboom.text(["show", "--summary"]);
+        assert!(summary.contains("| <code>sh</code> | lost |  | 3 | 2 | 1 | not known |\n"), "{summary}");
+        let id = logboom.latest()["short"].as_str().unwrap().to_owned();
+        let told = format!("**Records lost, how many is not known**: `logboom verify {id}` says");
+        assert!(summary.contains(&told), "{summary}");
+        let page = page(&logboom);
+        assert!(page.contains("3 lines, 2 errors, 1 warning") && page.contains("<td>3<td>2<td>some<td>"), "{page}");
+    }
+}
+
+#[test]
+fn what_is_lost_is_only_told_where_something_is() {
+    let logboom = Logboom::new();
+    logboom.run_script("echo hi").expect(0);
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains(" | 1 | 0 | 0 | 0 |\n") && !summary.to_lowercase().contains("records lost"), "{summary}");
+}
+
+#[test]
+fn of_a_session_that_runs_the_numbers_are_those_of_now() {
+    for options in [&[][..], &["--no-boom"]] {
+        let logboom = Logboom::new();
+        let _running = printing(&logboom, options);
+        let page = page(&logboom);
+        assert!(page.contains("3 lines, 2 errors, 1 warning") && page.contains("<td>3<td>2<td>0<td>"), "{page}");
+        let summary = logboom.text(["show", "--summary"]);
+        assert!(summary.contains("| <code>sh</code> | running |  | 3 | 2 | 1 | 0 |\n"), "{summary}");
+    }
 }

@@ -151,7 +151,7 @@ fn what_passed_when_it_was_run_again_has_not_failed() {
     assert!(!logboom.text(["sessions"]).contains("t::x"));
     logboom.run(["export", "--html", "page.html"]).expect(0);
     let page = fs::read_to_string(logboom.path("page.html")).unwrap();
-    assert!(page.contains("<p>1 passed</p>") && page.contains("unit.2 (attempt 2)"), "{page}");
+    assert!(page.contains("<p>1 passed, 0 failed</p>") && page.contains("unit.2 (attempt 2)"), "{page}");
     let shown = logboom.run(["show", "--raw", "--test", "t::x"]).expect(0).text();
     assert!(shown.contains("FAILED") && !shown.contains("ok"), "what failed is shown: {shown}");
     let last = logboom.run(["show", "--raw", "--run", "unit.2", "--test", "t::x"]).expect(0).text();
