@@ -185,7 +185,7 @@ impl Summary<'_> {
         let tests = self.tests.iter().filter(|one| one.test.passed_on_retry());
         let tests = tests.map(|one| (one.test.full_name(), u64::from(one.test.retries)));
         let is_retried = |one: &&Attempts<'_>| {
-            let is_told = is_test(one.last.meta) && one.tests().is_empty();
+            let is_told = !attempts::is_step(one.last.meta) && one.tests().is_empty();
             is_told && one.last.outcome == Outcome::Passed && !one.before.is_empty()
         };
         let commands = self.attempts.iter().filter(is_retried);
