@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use logboom_files::session::Counts;
-use logboom_record::{Outcome, RunEnd, Time};
+use logboom_record::{Outcome, RunEnd, TestOutcome, Time};
 
 /// `3,412`.
 pub fn count(number: u64) -> String {
@@ -27,6 +27,11 @@ pub fn duration(span: Duration) -> String {
         3_600..86_400 => format!("{}h {:02}m", s / 3_600, s / 60 % 60),
         _ => format!("{}d {:02}h", s / 86_400, s / 3_600 % 24),
     }
+}
+
+/// The same of microseconds.
+pub fn took(us: u64) -> String {
+    duration(Duration::from_micros(us))
 }
 
 /// How long ago in its largest unit: `12s`, `5m`, `3h`, `2d`.
@@ -62,6 +67,17 @@ pub fn outcome(outcome: Outcome, end: Option<&RunEnd>) -> String {
 
 fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// `14 passed, 2 failed, 1 skipped`: of how many tests which is the outcome.
+pub fn outcomes(tests: impl Iterator<Item = TestOutcome> + Clone) -> String {
+    let outcomes = [TestOutcome::Passed, TestOutcome::Failed, TestOutcome::TimedOut, TestOutcome::Skipped];
+    let counts = outcomes.map(|outcome| (outcome, tests.clone().filter(|test| *test == outcome).count() as u64));
+    let is_told = |outcome| matches!(outcome, TestOutcome::Passed | TestOutcome::Failed);
+    let told = counts.into_iter().filter(|(outcome, count)| *count > 0 || is_told(*outcome));
+    let words: Vec<String> =
+        told.map(|(outcome, number)| format!("{} {}", count(number), outcome.as_str().replace('_', " "))).collect();
+    words.join(", ")
 }
 
 /// The style of an outcome, as SGR parameters.
@@ -107,6 +123,14 @@ mod tests {
     fn an_age_has_one_unit_and_is_never_negative() {
         let age = |s: i64| age(Time::from_micros(0), Time::from_micros(s * 1_000_000));
         assert_eq!([age(-5), age(59), age(60), age(7_200), age(200_000)], ["0s", "59s", "1m", "2h", "2d"]);
+    }
+
+    #[test]
+    fn of_tests_it_is_always_told_how_many_passed_and_failed() {
+        use TestOutcome::{Failed, Passed, Skipped, TimedOut};
+        let told = |tests: &[TestOutcome]| outcomes(tests.iter().copied());
+        assert_eq!(told(&[Passed]), "1 passed, 0 failed");
+        assert_eq!(told(&[Skipped, Failed, TimedOut, Passed, Passed]), "2 passed, 1 failed, 1 timed out, 1 skipped");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn run(cli: Cli, now: Time) -> anyhow::Result<Exit> {
         Some(Command::Search(command)) => command.run(&global, now),
         Some(Command::Verify(command)) => command.run(&global, now),
         Some(Command::Export(command)) => command.run(&global, now),
-        Some(Command::Import(command)) => command.run(&global, now),
+        Some(Command::Import(command)) => command.run(&global),
         Some(Command::Clean(command)) => command.run(&global, now),
         Some(Command::Config(command)) => command.run(&global),
         Some(Command::Completions(command)) => command.run(),

@@ -6,28 +6,18 @@ mod markdown;
 mod summary;
 mod text;
 
-use std::{
-    io::{self, BufWriter, IntoInnerError, Write},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use logboom_files::{
-    attempts::{Attempts, RunOf},
+    attempts::{self, Attempts, RunOf},
     session::{RunMeta, Status},
 };
 use logboom_record::Kind;
 use logboom_store_embedded::Embedded;
 
-use crate::{
-    exit::Exit,
-    output::{Out, OutputError},
-    whole_file::WholeFile,
-};
-
-/// So much is put together before it is written.
-const WRITE_BYTES: usize = 64 << 10;
+use crate::{exit::Exit, output::Out, whole_file};
 
 /// Which report, if one is wanted.
 #[derive(Args)]
@@ -52,13 +42,8 @@ impl Report {
     /// Of the store, and of the output.
     pub fn write(&self, status: &Status, store: &Embedded) -> Result<Exit> {
         match &self.junit {
-            Some(file) if file == Path::new("-") => {
-                let mut out = BufWriter::with_capacity(WRITE_BYTES, Stdout(Out::stdout()));
-                junit::write(status, store, &mut out)?;
-                out.flush()?;
-            }
             Some(file) => {
-                write_file(status, store, file)
+                whole_file::write(file, &format!("{}.xml", status.id), |out| junit::write(status, store, out))
                     .with_context(|| format!("cannot write the report to {}", file.display()))?;
             }
             None => Out::stdout().put(summary::of(status, store)?.as_bytes())?,
@@ -67,43 +52,22 @@ impl Report {
     }
 }
 
-/// The file is there once it is whole; until then the one before it is.
-fn write_file(status: &Status, store: &Embedded, file: &Path) -> Result<()> {
-    let mut out = BufWriter::with_capacity(WRITE_BYTES, WholeFile::begin(file, &format!("{}.xml", status.id))?);
-    junit::write(status, store, &mut out)?;
-    out.into_inner().map_err(IntoInnerError::into_error)?.finish()?;
-    Ok(())
-}
-
-/// Standard output; a reader that has gone ends the program as everywhere.
-struct Stdout(Out);
-
-impl Write for Stdout {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.0.put(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(OutputError::Closed) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(OutputError::Io(error)) => Err(error),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The commands that tell themselves how they went, and where the session did not end well and neither they nor tests tell of that, every
-/// run that did not, of whatever kind.
+/// run that did not, of whatever kind, steps too.
 fn speaking<'a>(status: &Status, all: &[Attempts<'a>]) -> Vec<Attempts<'a>> {
-    let is_command = |one: &Attempts<'_>| one.last.meta.run.kind == Kind::Command;
     let mut speaking: Vec<Attempts<'a>> =
-        all.iter().filter(|one| is_command(one) && speaks_for_itself(one.last)).cloned().collect();
+        all.iter().filter(|one| is_test(one.last.meta) && speaks_for_itself(one.last)).cloned().collect();
     let is_told = speaking.iter().any(|one| one.last.outcome.is_bad())
         || all.iter().flat_map(Attempts::tests).any(|one| one.test.outcome.is_bad());
     if status.outcome.is_bad() && !is_told {
-        speaking.extend(all.iter().filter(|one| !is_command(one) && one.last.outcome.is_bad()).cloned());
+        speaking.extend(all.iter().filter(|one| !is_test(one.last.meta) && one.last.outcome.is_bad()).cloned());
     }
     speaking
+}
+
+/// Whether the run is one by which a session passes or fails.
+fn is_test(run: &RunMeta) -> bool {
+    run.run.kind == Kind::Command && !attempts::is_step(run)
 }
 
 /// Whether no test of it tells why it ended as it did.

@@ -231,13 +231,17 @@ fn a_kill_in_the_middle_is_a_gap_where_nothing_keeps_what_was_printed() {
     following.kill();
     let said = Following::of(&logboom, &container, &args).wait();
     assert!(said.contains("what it printed while logboom was not attached is lost"), "{said}");
-    // What comes first when somebody attaches may be the rest of a line.
+    let log = text_log(&logboom, &container);
+    assert_eq!(log.matches(" lost seq ").count(), 1);
+    let before_gap = log.split(" lost seq ").next().unwrap().matches("Z O I out ").count();
+    // What comes first when somebody attaches may be the rest of a line; nothing else is.
+    let number = |line: &String| line.get(4..11)?.parse::<u32>().ok();
     let lines = messages(&logboom, "stdout");
-    let numbers: Vec<u32> = lines.iter().filter_map(|line| line.get(4..11)?.parse().ok()).collect();
-    assert!(numbers.len() + 1 >= lines.len());
+    let wrong = (0..lines.len()).find(|at| *at != before_gap && number(&lines[*at]).is_none());
+    assert_eq!(wrong.map(|at| &lines[at]), None, "{before_gap} lines before the gap");
+    let numbers: Vec<u32> = lines.iter().filter_map(number).collect();
     assert!(numbers.is_sorted_by(|one, next| one < next), "nothing comes twice");
     assert!(numbers.starts_with(&[1, 2, 3]));
-    assert_eq!(text_log(&logboom, &container).matches(" lost seq ").count(), 1);
 }
 
 #[test]

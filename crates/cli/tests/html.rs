@@ -148,7 +148,7 @@ fn tests_that_failed_come_first_and_lead_to_their_lines() {
     logboom.run(["run", "--", "sh", "-c", script]).expect(101);
     let page = export(&logboom);
     let tests = page.split("<h2 id=\"tests\">").nth(1).unwrap().split("</section>").next().unwrap();
-    assert!(tests.contains("1 failed, 1 passed"), "{tests}");
+    assert!(tests.contains("1 passed, 1 failed"), "{tests}");
     assert!(tests.find(">b</a>").unwrap() < tests.find(">a</a>").unwrap(), "{tests}");
     let link = tests.split("href=\"#").nth(1).unwrap().split('"').next().unwrap();
     let line = page.split(&format!("<p id=\"{link}\"")).nth(1).unwrap().split("</p>").next().unwrap();

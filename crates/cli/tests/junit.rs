@@ -427,16 +427,8 @@ fn a_report_that_cannot_be_written_leaves_the_one_before_it() {
     logboom.run_script("seq 100000; exit 1").expect(1);
     fs::write(logboom.path("report.xml"), "the one before").unwrap();
     let id = logboom.latest()["short"].as_str().unwrap().to_owned();
-    let program = logboom.command(["show"]).get_program().to_owned();
     let script = format!("ulimit -f 8; trap '' XFSZ; exec \"$0\" show --junit report.xml {id}");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).arg(program).current_dir(logboom.path(""));
-    let template = logboom.command(["show"]);
-    template.get_envs().for_each(|(name, value)| match value {
-        Some(value) => drop(shell.env(name, value)),
-        None => drop(shell.env_remove(name)),
-    });
-    let done: Done = shell.output().unwrap().into();
+    let done: Done = logboom.shell(&script).output().unwrap().into();
     let done = done.expect(2);
     assert!(done.stderr.contains("cannot write the report to report.xml"), "{}", done.stderr);
     assert_eq!(fs::read_to_string(logboom.path("report.xml")).unwrap(), "the one before");

@@ -13,11 +13,12 @@ use crate::session::{RunMeta, Status};
 /// The label by which a run is an attempt after the first; its value is which, from 2.
 pub const ATTEMPT: &str = "attempt";
 
-/// The label of runs of a test session that are no tests: what starts and ends its services, and its tear-down.
+/// The label of runs of a test session that are no tests: what starts and ends its services, and its tear-down. Its value is [`SET_UP`]
+/// or [`TEAR_DOWN`].
 pub const STEP: &str = "step";
-/// The value of [`STEP`] where it comes before the tests.
+/// Before the tests.
 pub const SET_UP: &str = "set_up";
-/// And where it comes after them.
+/// After them.
 pub const TEAR_DOWN: &str = "tear_down";
 
 /// A run of a session, and what became of it.
@@ -54,6 +55,11 @@ pub fn attempt(run: &RunMeta) -> u32 {
     run.run.labels.get(ATTEMPT).and_then(|number| number.parse().ok()).filter(|number| *number > 1).unwrap_or(1)
 }
 
+/// Whether a run is no test, but for the tests.
+pub fn is_step(run: &RunMeta) -> bool {
+    run.run.labels.get(STEP).is_some_and(|step| [SET_UP, TEAR_DOWN].contains(&step.as_str()))
+}
+
 /// The runs of a session, in the order of the first attempts.
 pub fn of(status: &Status) -> Vec<Attempts<'_>> {
     let mut all: Vec<Attempts<'_>> = Vec::new();
@@ -80,8 +86,11 @@ pub fn tests(status: &Status) -> Vec<TestOf<'_>> {
 
 impl<'a> Attempts<'a> {
     /// The tests, each once. Of one that failed and of which the last attempt tells nothing it is taken that it passed if that attempt did:
-    /// some tools tell of failures alone.
+    /// some tools tell of failures alone. A step has none, whatever it prints.
     pub fn tests(&self) -> Vec<TestOf<'a>> {
+        if is_step(self.last.meta) {
+            return Vec::new();
+        }
         let mut all = tests_of(self.before.first().copied().unwrap_or(self.last), self.last);
         if self.before.is_empty() {
             return all;
@@ -222,6 +231,17 @@ mod tests {
         let again = |outcome| vec![(run("t", 1, &[("a", F)]), Outcome::Failed), (run("t", 2, &[]), outcome)];
         assert_eq!(told(again(Outcome::Passed)), ["a passed 1 of 1"]);
         assert_eq!(told(again(Outcome::Failed)), ["a failed 0 of 1"]);
+    }
+
+    #[test]
+    fn a_step_has_no_tests_whatever_it_prints() {
+        let labelled = |value: &str| {
+            let mut run = run("dump", 1, &[("a", F)]);
+            run.run.labels.insert(STEP.to_owned(), value.to_owned());
+            told(vec![(run, Outcome::Failed)])
+        };
+        assert_eq!([SET_UP, TEAR_DOWN].map(labelled), [[""; 0]; 2]);
+        assert_eq!(labelled("build"), ["a failed 0 of 1"], "somebody else's label");
     }
 
     #[test]

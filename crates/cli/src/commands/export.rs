@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use logboom_files::{
     Session,
-    bundle::{self, BundleError, Contents},
+    bundle::{self, Contents},
     session::Status,
 };
 use logboom_record::Time;
@@ -19,12 +19,11 @@ use crate::{
     exit::Exit,
     html::{self, LINES_MAX},
     human,
-    output::{Look, Out, OutputError},
+    output::{Look, Out},
     place,
     reading::open_store,
     say::{say, tell},
-    visible,
-    whole_file::WholeFile,
+    visible, whole_file,
 };
 
 /// Write a session into one file
@@ -77,7 +76,7 @@ impl Export {
 
     fn export_html(&self, page: &html::Page<'_>, file: &Path) -> Result<Written> {
         let name = format!("{}.html", page.status.id);
-        let (file, shown) = write(file, &name, |out| page.write(self.lines, out))?;
+        let (file, shown) = whole_file::write(file, &name, |out| page.write(self.lines, out))?;
         if shown.left_out > 0 {
             let (left_out, lines) = (human::count(shown.left_out), human::count(shown.lines + shown.left_out));
             say(format_args!("{left_out} of {lines} lines are not in the page; --lines COUNT takes more"));
@@ -105,15 +104,12 @@ impl Export {
 }
 
 fn export_bundle(status: &Status, file: &Path, now: Time) -> Result<Written> {
-    if file == Path::new("-") && stdout().is_terminal() {
+    if whole_file::is_stdout(file) && stdout().is_terminal() {
         bail!("a bundle is nothing for a terminal; give --bundle FILE, or send it somewhere");
     }
     let session = Session::open(&status.dir)?;
     let name = format!("{}.tar.zst", status.id);
-    let (file, contents) = write(file, &name, |out| match bundle::export(&session, now, out) {
-        Err(BundleError::Write(error)) if file == Path::new("-") => Err(OutputError::from(error).into()),
-        other => Ok(other?),
-    })?;
+    let (file, contents) = whole_file::write(file, &name, |out| Ok(bundle::export(&session, now, out)?))?;
     for name in &contents.left_out {
         tell(&format!(
             "{name:?} is not in the bundle: it is no regular file, or has a name that no file of logboom has"
@@ -122,18 +118,4 @@ fn export_bundle(status: &Status, file: &Path, now: Time) -> Result<Written> {
     let Contents { files, bytes, .. } = contents;
     let what = format!("{}, {} bytes", human::counted(files, "file"), human::count(bytes));
     Ok(Written { file, what, counts: serde_json::json!({"files": files, "bytes": bytes}) })
-}
-
-/// Has something written to a file, or to standard output. Tells the file's name.
-fn write<T>(
-    file: &Path,
-    name: &str,
-    content: impl FnOnce(&mut dyn std::io::Write) -> Result<T>,
-) -> Result<(Option<PathBuf>, T)> {
-    if file == Path::new("-") {
-        return Ok((None, content(&mut stdout().lock())?));
-    }
-    let mut whole = WholeFile::begin(file, name)?;
-    let content = content(&mut whole)?;
-    Ok((whole.finish()?, content))
 }

@@ -4,7 +4,6 @@ use std::{fs::File, io, path::PathBuf};
 
 use anyhow::{Context, Result};
 use logboom_files::{bundle, units::parse_bytes};
-use logboom_record::Time;
 
 use crate::{
     args::Global,
@@ -33,7 +32,7 @@ pub struct Import {
 
 impl Import {
     /// Exits 0 when the session is there.
-    pub fn run(self, global: &Global, _now: Time) -> Result<Exit> {
+    pub fn run(self, global: &Global) -> Result<Exit> {
         let data = place::data_dir(global)?;
         let imported = if self.file.as_os_str() == "-" {
             bundle::import(&data, io::stdin().lock(), self.max_bytes)

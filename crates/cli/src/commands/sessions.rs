@@ -9,7 +9,7 @@ use logboom_files::{
     session::{Counts, Status},
 };
 use logboom_record::{Level, Outcome, SessionId, Time};
-use logboom_store::{RunQuery, Scope, Store};
+use logboom_store::{RunQuery, RunState, Scope, Store};
 use logboom_store_embedded::Embedded;
 use serde::Serialize;
 
@@ -84,14 +84,18 @@ pub fn counts(store: &Embedded, status: &Status) -> Counts {
     }
     // A listing is worth having even where the files of one session cannot be read.
     let states = store.runs(&RunQuery::new(Scope::Session(status.meta.run.id))).unwrap_or_default();
-    let counts = states.iter().map(|state| Counts {
+    states.iter().map(counts_of).sum()
+}
+
+/// What a run printed, as its files have it.
+pub fn counts_of(state: &RunState) -> Counts {
+    Counts {
         records: state.records,
         lines: state.lines,
         errors: state.levels[Level::Error as usize],
         warnings: state.levels[Level::Warn as usize],
         lost: state.lost,
-    });
-    counts.sum()
+    }
 }
 
 const HEAD: [&str; 7] = ["ID", "AGE", "DURATION", "OUTCOME", "LINES", "ERRORS", "NAME"];

@@ -71,9 +71,7 @@ impl Show {
 
     /// A test of which a file told, and that no line is known to be of.
     fn show_told(&self, test: &TestResult) -> Result<Exit> {
-        let took = test
-            .duration_us
-            .map_or(String::new(), |us| format!(" in {}", human::duration(std::time::Duration::from_micros(us))));
+        let took = test.duration_us.map_or(String::new(), |us| format!(" in {}", human::took(us)));
         let name = test.full_name();
         tell(&format!(
             "{name} {}{took}; a file told that, and which lines are its own is not known (--around has those beside it)",

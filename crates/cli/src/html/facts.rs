@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use logboom_files::{
     attempts,
-    session::{RunMeta, Status},
+    session::{Counts, RunMeta, Status},
 };
-use logboom_record::{Kind, Outcome, RunEnd, RunId, TestOutcome, TestResult, Time, ansi};
+use logboom_record::{Outcome, RunEnd, RunId, TestResult, Time, ansi};
 use logboom_store::RunState;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     survey::{GAPS_MAX, Survey},
     text::{self, Style, name},
 };
-use crate::{human, render::gap_message};
+use crate::{commands::sessions, human, render::gap_message};
 
 /// So many tests that did not pass are listed.
 const BAD_TESTS_MAX: usize = 1_000;
@@ -62,16 +62,9 @@ impl Facts<'_> {
         *out += &format!("<h1>{} <strong class=\"{class}\">{}</strong></h1>\n", name(&run.name), self.outcome());
         let mut facts =
             vec![("Session", status.id.to_string()), ("Started", run.started_at.to_string()), ("Took", took)];
-        let counts = status.meta.counts();
-        let count = |number, what| human::counted(number, what);
-        let lines: u64 = self.runs.iter().map(|run| run.lines).sum();
-        let seen = format!(
-            "{}, {}, {}",
-            count(lines, "line"),
-            count(counts.errors, "error"),
-            count(counts.warnings, "warning")
-        );
-        facts.push(("Printed", seen));
+        let Counts { lines, errors, warnings, .. } = self.runs.iter().map(sessions::counts_of).sum();
+        let seen = [(lines, "line"), (errors, "error"), (warnings, "warning")];
+        facts.push(("Printed", seen.map(|(number, what)| human::counted(number, what)).join(", ")));
         let meta = &status.meta;
         let optional = [("Host", &meta.host), ("User", &meta.user)];
         facts.extend(optional.iter().filter_map(|(what, value)| Some((*what, name((*value).as_ref()?)))));
@@ -102,10 +95,8 @@ impl Facts<'_> {
         let state = self.runs.iter().find(|state| state.run.id == run.run.id);
         let end: Option<&RunEnd> = run.run.end.as_ref();
         let took = end.map(|end| human::duration(human::between(run.run.started_at, end.ended_at))).unwrap_or_default();
-        let lost = match state {
-            Some(state) if state.lost_more => "some".to_owned(),
-            state => human::count(state.map_or(0, |state| state.lost)),
-        };
+        let Counts { lines, errors, lost, .. } = state.map(sessions::counts_of).unwrap_or_default();
+        let lost = if state.is_some_and(|state| state.lost_more) { "some".to_owned() } else { human::count(lost) };
         let called = self.names.get(&run.run.id).map_or(run.run.name.as_str(), String::as_str);
         let words = run.command.join(" ");
         let mut command: String = words.chars().take(COMMAND_CHARS_MAX).collect();
@@ -118,22 +109,21 @@ impl Facts<'_> {
             human::attempt_name(&name(called), attempts::attempt(run)),
             outcome.as_str(),
             human::outcome(outcome, end),
-            human::count(state.map_or(0, |state| state.lines)),
-            human::count(run.counts.map_or(0, |counts| counts.errors)),
+            human::count(lines),
+            human::count(errors),
             name(&command),
         );
     }
 
     fn push_tests(&self, out: &mut String) {
         let tests = attempts::tests(self.status);
-        let tests = tests.iter().filter(|one| one.run.run.kind != Kind::Session);
-        let all: Vec<(RunId, &TestResult)> = tests.map(|one| (one.run.run.id, &*one.test)).collect();
+        let all: Vec<(RunId, &TestResult)> = tests.iter().map(|one| (one.run.run.id, &*one.test)).collect();
         if all.is_empty() {
             return;
         }
         let (bad, good): (Vec<_>, Vec<_>) = all.iter().copied().partition(|(_, test)| test.outcome.is_bad());
-        *out +=
-            &format!("<section aria-labelledby=\"tests\"><h2 id=\"tests\">Tests</h2>\n<p>{}</p>\n", counts_of(&all));
+        let counts = human::outcomes(all.iter().map(|(_, test)| test.outcome));
+        *out += &format!("<section aria-labelledby=\"tests\"><h2 id=\"tests\">Tests</h2>\n<p>{counts}</p>\n");
         if !bad.is_empty() {
             self.push_table(out, &bad, BAD_TESTS_MAX);
         }
@@ -152,8 +142,7 @@ impl Facts<'_> {
     fn push_table(&self, out: &mut String, tests: &[(RunId, &TestResult)], count_max: usize) {
         *out += "<div class=\"wide\"><table>\n<thead><tr><th>Outcome<th>Test<th>Suite<th>Took<th>Retries</thead>\n<tbody>\n";
         for (run, test) in tests.iter().take(count_max) {
-            let took =
-                test.duration_us.map(|us| human::duration(std::time::Duration::from_micros(us))).unwrap_or_default();
+            let took = test.duration_us.map(human::took).unwrap_or_default();
             let retries = if test.retries == 0 { String::new() } else { human::count(u64::from(test.retries)) };
             let outcome = test.outcome.as_str();
             let _ = writeln!(
@@ -209,16 +198,4 @@ fn message(message: &str) -> String {
     ansi::strip(message.as_bytes(), &mut bare);
     text::push(&mut out, bare.trim_ascii_end(), &mut Style::default());
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// `2 failed, 14 passed, 1 skipped`.
-fn counts_of(tests: &[(RunId, &TestResult)]) -> String {
-    let outcomes = [TestOutcome::Failed, TestOutcome::TimedOut, TestOutcome::Passed, TestOutcome::Skipped];
-    let count = |outcome| tests.iter().filter(|(_, test)| test.outcome == outcome).count() as u64;
-    let counts: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| count(**outcome) > 0)
-        .map(|outcome| format!("{} {}", human::count(count(*outcome)), outcome.as_str().replace('_', " ")))
-        .collect();
-    counts.join(", ")
 }

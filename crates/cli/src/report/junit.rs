@@ -2,7 +2,8 @@
 //!
 //! There is a suite for each run and suite of tests. What no test tells of, a command without tests or one that failed though none
 //! of its tests did, is a test of the suite `commands`, so that whoever reads the report sees that, too; and where a session did not end
-//! well though no command failed, whatever did is. What was run again is there once, as it ended at last.
+//! well though no command failed, whatever did is, also steps ([`attempts::STEP`]), which are no tests otherwise. What was run again is
+//! there once, as it ended at last.
 
 use std::{collections::HashMap, io::Write, time::Duration};
 
@@ -35,7 +36,7 @@ const RETRIES_MAX: u32 = 100;
 ///
 /// # Errors
 /// Of the store, and of the output.
-pub fn write(status: &Status, store: &Embedded, out: &mut impl Write) -> Result<()> {
+pub fn write(status: &Status, store: &Embedded, out: &mut dyn Write) -> Result<()> {
     let attempts = attempts::of(status);
     let tests: Vec<TestOf<'_>> = attempts.iter().flat_map(Attempts::tests).collect();
     let suites = suites(status, &attempts, &tests);
@@ -70,7 +71,8 @@ enum Case<'a> {
 
 /// In the order in which they appear; commands come last.
 fn suites<'a>(status: &'a Status, all: &[Attempts<'a>], tests: &'a [TestOf<'a>]) -> Vec<Suite<'a>> {
-    let several = all.iter().filter(|one| !one.last.meta.tests.is_empty()).count() > 1;
+    let has_tests = |one: &&Attempts<'_>| !attempts::is_step(one.last.meta) && !one.last.meta.tests.is_empty();
+    let several = all.iter().filter(has_tests).count() > 1;
     let mut suites = Vec::new();
     let mut places: HashMap<(RunId, &str), usize> = HashMap::new();
     for one in tests {
@@ -138,15 +140,15 @@ impl std::fmt::Display for Totals {
     }
 }
 
-struct Writer<'a, W> {
+struct Writer<'a> {
     status: &'a Status,
     store: &'a Embedded,
-    out: &'a mut W,
+    out: &'a mut dyn Write,
     output_bytes: usize,
     outputs: usize,
 }
 
-impl<W: Write> Writer<'_, W> {
+impl Writer<'_> {
     fn suite(&mut self, suite: &Suite<'_>) -> Result<()> {
         let totals = Totals::of(&suite.cases);
         let took = suite.cases.iter().filter_map(Case::duration_us).fold(0, u64::saturating_add);

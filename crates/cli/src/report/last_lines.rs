@@ -58,13 +58,11 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         (query.seq_min, query.seq_max) = (test.from, test.to);
     }
     let (mut pages, mut lines, mut bytes, mut cursor) = (Vec::new(), 0, 0, None);
-    let (mut read, mut is_all) = (0, false);
-    let mut page_lines = PAGE_LINES_MIN;
+    let (mut page_lines, mut is_all) = (PAGE_LINES_MIN, false);
     while lines < bounds.lines && bytes < bounds.bytes {
         query.lines_max = (bounds.lines - lines).min(page_lines);
         let page = store.page(&query, cursor.as_ref())?;
         page_lines = next_page_lines(page_lines, bytes_of(&page.entries));
-        read += page.entries.iter().filter(|entry| ends_line(entry)).count() as u64;
         let text = text_of(page.entries);
         (lines, bytes) = (lines + query.lines_max, bytes + text.len());
         pages.push(text);
@@ -75,6 +73,7 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
         }
     }
     let mut text: String = pages.into_iter().rev().collect();
+    let read = text.lines().count() as u64;
     if text.len() > bounds.bytes {
         let from = text.ceil_char_boundary(text.len() - bounds.bytes);
         let whole_line = text[from..].find('\n').map_or(from, |end| from + end + 1);
@@ -90,10 +89,6 @@ pub fn last_lines(store: &Embedded, whose: Whose<'_>, bounds: Bounds) -> Result<
 /// How many lines to ask for after a page of so many lines that had so many bytes.
 fn next_page_lines(lines: usize, bytes: usize) -> usize {
     if bytes * 2 < PAGE_BYTES { (lines * 2).min(PAGE_LINES_MAX) } else { (lines / 2).max(1) }
-}
-
-fn ends_line(entry: &Entry) -> bool {
-    matches!(entry, Entry::Record(record) if !record.flags.has(Flags::CONTINUED))
 }
 
 fn bytes_of(entries: &[Entry]) -> usize {

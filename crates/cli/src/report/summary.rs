@@ -1,16 +1,18 @@
 //! Markdown of a session, for a pull request or the summary of a CI step.
 
-use std::{cmp::Reverse, time::Duration};
+use std::cmp::Reverse;
 
 use anyhow::Result;
 use logboom_files::{
     attempts::{self, Attempts, RunOf, TestOf},
-    session::{RunMeta, Status},
+    session::{Counts, RunMeta, Status},
 };
-use logboom_record::{Kind, Outcome, RunId, TestOutcome, TestResult};
+use logboom_record::{Kind, Outcome, RunId, TestResult};
+use logboom_store::{RunQuery, RunState, Scope, Store};
 use logboom_store_embedded::Embedded;
 
 use super::{
+    is_test,
     last_lines::{Bounds, Whose, last_lines},
     markdown::{block, name},
     own_run, speaking, text,
@@ -41,7 +43,8 @@ const LAST: Bounds = Bounds { lines: 40, bytes: 32 << 10 };
 pub fn of(status: &Status, store: &Embedded) -> Result<String> {
     let attempts = attempts::of(status);
     let tests = attempts.iter().flat_map(Attempts::tests).collect();
-    let mut summary = Summary { status, store, attempts, tests, text: String::new() };
+    let states = store.runs(&RunQuery::new(Scope::Session(status.meta.run.id)))?;
+    let mut summary = Summary { status, store, states, attempts, tests, text: String::new() };
     summary.head();
     summary.runs();
     summary.counts();
@@ -58,6 +61,7 @@ pub fn of(status: &Status, store: &Embedded) -> Result<String> {
 struct Summary<'a> {
     status: &'a Status,
     store: &'a Embedded,
+    states: Vec<RunState>,
     attempts: Vec<Attempts<'a>>,
     tests: Vec<TestOf<'a>>,
     text: String,
@@ -87,7 +91,8 @@ impl Summary<'_> {
             if self.text.len() - begin > RUNS_BYTES_MAX {
                 break;
             }
-            self.text += &row(RunOf { meta, outcome: *outcome });
+            let state = self.states.iter().find(|state| state.run.id == meta.run.id);
+            self.text += &row(RunOf { meta, outcome: *outcome }, state);
             shown += 1;
         }
         if let Some(more @ 1..) = runs.len().checked_sub(shown) {
@@ -97,27 +102,17 @@ impl Summary<'_> {
     }
 
     fn counts(&mut self) {
-        let count =
-            |wanted: &dyn Fn(&TestResult) -> bool| self.tests.iter().filter(|one| wanted(&one.test)).count() as u64;
-        let all = count(&|_| true);
+        let tests = self.tests.iter().map(|one| &*one.test);
+        let all = tests.len() as u64;
         if all == 0 {
             return;
         }
-        let outcome = |outcome: TestOutcome| human::count(count(&|test| test.outcome == outcome));
-        let mut words = vec![
-            format!("{} passed", outcome(TestOutcome::Passed)),
-            format!("{} failed", outcome(TestOutcome::Failed)),
-        ];
-        for (which, word) in [(TestOutcome::TimedOut, "timed out"), (TestOutcome::Skipped, "skipped")] {
-            if count(&|test| test.outcome == which) > 0 {
-                words.push(format!("{} {word}", outcome(which)));
-            }
-        }
-        let retried = count(&TestResult::passed_on_retry);
+        let mut words = human::outcomes(tests.clone().map(|test| test.outcome));
+        let retried = tests.filter(|test| test.passed_on_retry()).count() as u64;
         if retried > 0 {
-            words.push(format!("{} passed only when run again", human::count(retried)));
+            words += &format!(", {} passed only when run again", human::count(retried));
         }
-        self.text += &format!("**{}**: {}\n\n", human::counted(all, "test"), words.join(", "));
+        self.text += &format!("**{}**: {words}\n\n", human::counted(all, "test"));
     }
 
     fn failed_tests(&mut self) -> Result<()> {
@@ -134,7 +129,7 @@ impl Summary<'_> {
 
     fn failed_test(&self, run: RunId, test: &TestResult) -> Result<String> {
         let word = test.outcome.as_str().replace('_', " ");
-        let took = test.duration_us.map_or(String::new(), |us| format!(" in {}", took(us)));
+        let took = test.duration_us.map_or(String::new(), |us| format!(" in {}", human::took(us)));
         let retries = match test.retries {
             0 => String::new(),
             count => format!(", also when run again ({})", human::counted(u64::from(count), "time")),
@@ -149,7 +144,7 @@ impl Summary<'_> {
     fn failed_runs(&mut self) -> Result<()> {
         let mut failed: Vec<RunOf<'_>> = speaking(self.status, &self.attempts).iter().map(|one| one.last).collect();
         failed.retain(|run| run.outcome.is_bad());
-        let is_told = failed.iter().any(|run| run.meta.run.kind == Kind::Command);
+        let is_told = failed.iter().any(|run| is_test(run.meta));
         for run in failed.iter().take(COMMANDS_MAX) {
             self.failed_run(run.meta, &human::outcome(run.outcome, run.meta.run.end.as_ref()))?;
         }
@@ -190,7 +185,8 @@ impl Summary<'_> {
         let tests = self.tests.iter().filter(|one| one.test.passed_on_retry());
         let tests = tests.map(|one| (one.test.full_name(), u64::from(one.test.retries)));
         let is_retried = |one: &&Attempts<'_>| {
-            one.last.outcome == Outcome::Passed && !one.before.is_empty() && one.tests().is_empty()
+            let is_told = !attempts::is_step(one.last.meta) && one.tests().is_empty();
+            is_told && one.last.outcome == Outcome::Passed && !one.before.is_empty()
         };
         let commands = self.attempts.iter().filter(is_retried);
         let commands = commands.map(|one| (one.last.meta.run.name.clone(), one.before.len() as u64));
@@ -221,7 +217,7 @@ impl Summary<'_> {
         timed.sort_by_key(|(us, _)| Reverse(*us));
         self.text += "| slowest tests | took |\n|---|--:|\n";
         for (us, test) in timed.iter().take(SLOWEST_MAX) {
-            self.text += &format!("| {} | {} |\n", name(&test.full_name()), took(*us));
+            self.text += &format!("| {} | {} |\n", name(&test.full_name()), human::took(*us));
         }
         self.text += "\n";
     }
@@ -229,9 +225,14 @@ impl Summary<'_> {
     fn end(&mut self) {
         let id = self.status.id.short();
         let lost = sessions::counts(self.store, self.status).lost;
-        if lost > 0 {
-            let records = human::counted(lost, "record");
-            self.text += &format!("**{records} lost**: `logboom verify {id}` says which, and why.\n\n");
+        let what = match (lost, self.states.iter().any(|state| state.lost_more)) {
+            (0, false) => None,
+            (0, true) => Some("Records lost, how many is not known".to_owned()),
+            (_, false) => Some(human::counted(lost, "record") + " lost"),
+            (_, true) => Some(human::counted(lost, "record") + " lost, and more, how many is not known"),
+        };
+        if let Some(what) = what {
+            self.text += &format!("**{what}**: `logboom verify {id}` says which, and why.\n\n");
         }
         if self.status.outcome == Outcome::Running {
             self.text += "The session still runs.\n\n";
@@ -256,16 +257,20 @@ impl Summary<'_> {
     }
 }
 
-/// A row of the table of runs.
-fn row(run: RunOf<'_>) -> String {
-    let (meta, counts) = (&run.meta.run, run.meta.counts);
+/// A row of the table of runs. The numbers of a run that has not noted them are those of its files; what nobody knows is not 0.
+fn row(run: RunOf<'_>, state: Option<&RunState>) -> String {
+    let meta = &run.meta.run;
     let how = human::outcome(run.outcome, meta.end.as_ref());
     let took =
         meta.end.as_ref().map_or(String::new(), |end| human::duration(human::between(meta.started_at, end.ended_at)));
-    let unknown = if run.outcome == Outcome::Lost { "not known" } else { "" };
-    let figures = counts.map_or(["", "", "", unknown].map(str::to_owned), |counts| {
-        [counts.lines, counts.errors, counts.warnings, counts.lost].map(human::count)
-    });
+    let counts = run.meta.counts.or(state.map(sessions::counts_of));
+    let mut figures = counts
+        .map_or([const { String::new() }; 4], |Counts { lines, errors, warnings, lost, .. }| {
+            [lines, errors, warnings, lost].map(human::count)
+        });
+    if state.map_or(run.outcome == Outcome::Lost, |state| state.lost_more) {
+        figures[3] = "not known".to_owned();
+    }
     let kind = if meta.kind == Kind::Command { String::new() } else { format!(" ({})", meta.kind.as_str()) };
     format!("| {}{kind} | {how} | {took} | {} |\n", called(run.meta), figures.join(" | "))
 }
@@ -276,8 +281,4 @@ fn called(run: &RunMeta) -> String {
 
 fn details(head: &str, body: &str) -> String {
     format!("<details><summary>{head}</summary>\n\n{body}\n</details>\n\n")
-}
-
-fn took(us: u64) -> String {
-    human::duration(Duration::from_micros(us))
 }

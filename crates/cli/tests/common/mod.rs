@@ -124,6 +124,19 @@ impl Logboom {
         command
     }
 
+    /// `sh -c SCRIPT`, with everything else as logboom gets it; `$0` is logboom.
+    pub fn shell(&self, script: &str) -> Command {
+        let (logboom, mut shell) = (self.command([""; 0]), Command::new("sh"));
+        shell.args(["-c", script]).arg(logboom.get_program()).current_dir(self.home()).stdin(Stdio::null());
+        for (name, value) in logboom.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell
+    }
+
     /// Runs logboom to its end.
     pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Done {
         self.command(args).output().unwrap().into()

@@ -1,7 +1,5 @@
 //! History as people see it: a strip of outcomes and a picture of durations in each line.
 
-use std::time::Duration;
-
 use logboom_files::history::{History, Mark, OfName, OfTest, Series};
 
 use crate::{human, output::Look, visible};
@@ -48,7 +46,7 @@ pub fn of_names(past: &History, names: &[OfName<'_>], look: Look) -> Vec<u8> {
         };
         let mut row = vec![Cell::right(human::count(of.sessions.len() as u64)), strip(&of.series, look)];
         let [passed, durations @ ..] = figures(&of.series, look);
-        row.extend([passed, Cell::right(of.series.last_us().map_or(String::new(), time))]);
+        row.extend([passed, Cell::right(of.series.last_us().map_or(String::new(), human::took))]);
         row.extend(durations);
         row.extend([picture(&of.series), Cell::styled(flaky, look, "33"), Cell::left(visible::plain(of.name))]);
         rows.push(row);
@@ -99,7 +97,7 @@ fn summary(of: &OfName<'_>, look: Look) -> String {
         format!("{}: {}{passed}", visible::plain(of.name), human::counted(of.sessions.len() as u64, "session"));
     let durations = [("last", series.last_us()), ("median", series.median_us()), ("p95", series.p95_us())];
     for (word, us) in durations.into_iter().filter_map(|(word, us)| Some((word, us?))) {
-        text += &format!(", {word} {}", time(us));
+        text += &format!(", {word} {}", human::took(us));
     }
     text += &series.trend_percent().map_or(String::new(), |trend| format!(", trend {}", signed(trend)));
     text += if of.is_flaky { "; passed and failed on one commit\n" } else { "\n" };
@@ -121,7 +119,7 @@ fn what(test: &OfTest<'_>, look: Look) -> Cell {
 
 /// Share passed, median, p95, trend.
 fn figures(series: &Series, look: Look) -> [Cell; 4] {
-    let us = |us: Option<u64>| Cell::right(us.map_or(String::new(), time));
+    let us = |us: Option<u64>| Cell::right(us.map_or(String::new(), human::took));
     let passed = Cell::right(series.passed_share().map_or(String::new(), percent));
     let trend = series.trend_percent().map_or(String::new(), signed);
     let sgr = if series.has_regressed() { "33" } else { "" };
@@ -163,10 +161,6 @@ fn sgr(mark: Mark) -> &'static str {
         Mark::Running => "36",
         Mark::Skipped | Mark::Absent => "2",
     }
-}
-
-fn time(us: u64) -> String {
-    human::duration(Duration::from_micros(us))
 }
 
 /// All is only said where it is all.
