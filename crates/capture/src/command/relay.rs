@@ -38,6 +38,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// How much is still read when a stream is left: a full pipe and one read more, so that its end is seen if it is there.
 const LAST_BYTES_MAX: usize = (1 << 20) + READ_BYTES_MAX;
 
+/// What a terminal holds that nobody has read: 64 KiB on their way, of which a read gives 4 KiB.
+const TERMINAL_BYTES: usize = (64 << 10) + (4 << 10);
+
 /// An event that stays raised once it is.
 pub(super) struct Bell(OwnedFd);
 
@@ -151,6 +154,8 @@ struct Reading {
     /// `None` once the stream is left: the command is to see that it is closed.
     source: Option<Arc<OwnedFd>>,
     rhythm: Rhythm,
+    /// What it holds that nobody has read, at most; of a pipe one read takes all.
+    held_max: usize,
     /// The stream's own thread will pass on before it sleeps for long.
     is_awake: bool,
     /// Another thread has read since the stream's own did.
@@ -222,12 +227,14 @@ impl Relay {
 
     fn new(stream: Stream, source: Arc<OwnedFd>, target: Option<Target>, shared: &Shared) -> Relay {
         let watch_target = target.as_ref().is_some_and(|target| is_pipe(target.fd));
-        let rhythm = fcntl_getpipe_size(&source).map_or_else(|_| Rhythm::of_terminal(), Rhythm::of_pipe);
+        let pipe_bytes = fcntl_getpipe_size(&source).ok();
+        let rhythm = pipe_bytes.map_or_else(Rhythm::of_terminal, Rhythm::of_pipe);
         let pause = rhythm.pause();
         let reading = Reading {
             stream,
             source: Some(Arc::clone(&source)),
             rhythm,
+            held_max: if pipe_bytes.is_some() { 1 } else { TERMINAL_BYTES },
             is_awake: true,
             was_helped: false,
             unpassed: Vec::new(),
@@ -374,7 +381,11 @@ impl Other {
         if !is_passed_on || (self.if_quick && !reading.rhythm.is_quick()) {
             return;
         }
-        if let Ok(Read { bytes: 1.., .. }) = reading.read(buffer, passing.target.is_some()) {
+        let mut left = reading.held_max;
+        while left > 0
+            && let Ok(Read { bytes: bytes @ 1.., .. }) = reading.read(buffer, passing.target.is_some())
+        {
+            left = left.saturating_sub(bytes);
             reading.was_helped = true;
         }
         if self.same_place {
