@@ -13,7 +13,7 @@ mod nextest;
 mod pytest;
 mod tap;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use logboom_record::{Flags, Stream, TestOutcome, TestResult, Time, ansi};
 
@@ -194,6 +194,17 @@ impl Tests {
         Some(self.all.len() - 1)
     }
 
+    /// Names the suite of results that were told before it. They stay without one where there is no room for all names.
+    fn name_suite(&mut self, numbers: Range<usize>, suite: &str) {
+        let suite = shortened(suite);
+        let room = NAMES_BYTES_MAX.saturating_sub(self.names_bytes).checked_div(suite.len()).unwrap_or(0);
+        let tests = self.all.get_mut(numbers).unwrap_or_default();
+        for test in tests.iter_mut().filter(|test| test.suite.is_empty()).take(room) {
+            test.suite.clone_from(&suite);
+            self.names_bytes += suite.len();
+        }
+    }
+
     /// The next lines are of this one, from the line on.
     fn open(&mut self, number: usize, line: Line<'_>) {
         self.close();
@@ -320,6 +331,22 @@ mod tests {
         }
         assert_eq!((results.news().len(), results.news().len()), (TESTS_MAX, 0));
         assert_eq!(results.finish().1, 2);
+    }
+
+    #[test]
+    fn suites_that_are_named_late_have_no_more_room_than_others() {
+        let huge = "x".repeat(LINE_BYTES_MAX - 100);
+        let of_go = format!("{}ok  \t{huge}\t1s\n", "--- PASS: T (0.00s)\n".repeat(50_000));
+        let mut of_cargo = "running 50000 tests\n".to_owned();
+        (0..50_000).for_each(|number| of_cargo += &format!("test t{number} ... ok\n"));
+        of_cargo += &format!("     Running unittests src/lib.rs (target/debug/deps/{huge}-0123456789abcdef)\n");
+        for printed in [of_go, of_cargo] {
+            let tests = of(&printed);
+            let names: usize = tests.iter().map(|test| test.suite.len() + test.test.len()).sum();
+            assert_eq!(tests.len(), 50_000, "none is lost");
+            assert!((NAMES_BYTES_MAX - NAME_BYTES_MAX..=NAMES_BYTES_MAX).contains(&names), "{names}");
+            assert_eq!(tests[0].suite.len(), NAME_BYTES_MAX);
+        }
     }
 
     proptest! {

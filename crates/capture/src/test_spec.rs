@@ -319,6 +319,15 @@ command = "pg_dump shop > dump.sql"
     }
 
     #[test]
+    fn the_directory_of_the_file_is_no_pattern() {
+        let text = "[[test]]\nname = \"t\"\ncommand = \"true\"\njunit = [\"*.xml\", \"/x/*.xml\"]\n";
+        let spec = TestSpec::parse(text, Path::new("/p/a[1]*")).unwrap();
+        let fits = |at: usize, path| glob::Pattern::new(&spec.tests[0].junit[at]).unwrap().matches(path);
+        assert!(fits(0, "/p/a[1]*/t.xml") && !fits(0, "/p/a1/t.xml") && !fits(0, "/p/a[1]b/t.xml"));
+        assert!(fits(1, "/x/t.xml"));
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let test = "[[test]]\nname = \"t\"\ncommand = \"true\"\n";
         for (text, line, why) in [

@@ -133,6 +133,31 @@ fn until_exit_is_passed_only_if_all_have_ended_and_passed() {
     logboom.run(["docker", "--container", &passed.name, "--until-exit", "--quiet"]).expect(0);
 }
 
+/// How the session of a container ends that runs this and ends with 7 when this is done to it.
+#[track_caller]
+fn outcome_of(script: &str, end: impl Fn(&Container)) -> String {
+    let (logboom, container) = (Logboom::new(), Container::named("told"));
+    container.run(&[], script);
+    let (following, shown) = follow(&logboom, &container, &["--until-exit"]);
+    end(&container);
+    rest(shown);
+    following.done().expect(1);
+    logboom.latest()["outcome"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn only_what_was_told_to_end_is_interrupted() {
+    let told = outcome_of("trap 'exit 7' TERM; echo begun; while :; do sleep 0.1; done", |container| {
+        docker(&["stop", &container.name]);
+    });
+    assert_eq!(told, "interrupted");
+    let failed = outcome_of(&format!("trap : QUIT; {TWO_LINES}; exit 7"), |container| {
+        docker(&["kill", "-s", "QUIT", &container.name]);
+        go_on(container);
+    });
+    assert_eq!(failed, "failed", "it was to tell what its threads do");
+}
+
 #[test]
 fn what_a_full_disk_has_no_room_for_to_the_end_fails_it() {
     let disk = SmallDisk::new("4m");

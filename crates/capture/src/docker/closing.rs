@@ -1,6 +1,6 @@
 //! Ends services: all at the end, and before that those whose containers are gone where there is no room for others.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use logboom_files::{
     FilesError, Session,
@@ -61,6 +61,13 @@ impl Containers {
         note_end(&self.session, service.run, &end, counts);
         self.session.end_run_with(service.run, &end, counts, Found { tests: &[], masked })?;
         Ok(true)
+    }
+
+    /// How others ended than the last of each service is not asked.
+    pub fn forget_told(&mut self) {
+        let open = self.services.iter().filter(|service| service.ended.is_none());
+        let last: HashSet<&str> = open.filter_map(|service| Some(&*service.containers.last()?.id)).collect();
+        self.told.keep(|id| last.contains(id));
     }
 
     /// Ends the services, and the session where nobody else adds to it. What the session's files have no room for is in the boom file.

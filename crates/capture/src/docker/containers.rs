@@ -164,6 +164,7 @@ impl Containers {
             self.note(at, Time::from_micros(event.time_ns.saturating_sub(self.ahead_ns) / 1_000), what);
         }
         if let Action::Died { .. } = event.action {
+            self.forget_told();
             self.make_room(at);
         }
         Ok(())

@@ -106,25 +106,52 @@ pub(super) fn what_of(
     })
 }
 
-/// Which containers were told to end: by `docker stop`, `compose down` and the like.
+/// Which containers ended because they were told to: by `docker stop`, `docker kill`, `compose down` and the like.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashSet<String>);
+pub(super) struct Told {
+    /// When those that run were sent a signal that ends a process, in ns of the engine's clock.
+    signalled: HashMap<String, i64>,
+    ended: HashSet<String>,
+}
 
 impl Told {
-    /// Takes note of a signal that ends a process, and of a new start.
+    /// What ends later after a signal has not ended of it, unless the engine says so: it tells that it has stopped a container, however
+    /// long it had to wait, behind its end.
+    const ENDS_WITHIN_NS: i64 = 60_000_000_000;
+
+    /// Takes note of a signal, of an end and of a new start.
     pub fn hear(&mut self, event: &Event) {
+        let id = &event.id;
         match &event.action {
-            Action::Started => drop(self.0.remove(&event.id)),
-            Action::Other(word) if word == "kill" && is_ending(event) => drop(self.0.insert(event.id.clone())),
+            Action::Started => {
+                self.signalled.remove(id);
+                self.ended.remove(id);
+            }
+            Action::Other(word) if word == "kill" && is_ending(event) => {
+                self.signalled.insert(id.clone(), event.time_ns);
+            }
+            Action::Died { .. } => {
+                let signalled_ns = self.signalled.remove(id);
+                if signalled_ns.is_some_and(|at_ns| event.time_ns.saturating_sub(at_ns) <= Self::ENDS_WITHIN_NS) {
+                    self.ended.insert(id.clone());
+                }
+            }
+            Action::Other(word) if word == "stop" => drop(self.ended.insert(id.clone())),
+            Action::Removed => drop(self.signalled.remove(id)),
             _ => {}
         }
     }
+
+    /// Forgets those of which nobody asks any more how they ended.
+    pub fn keep(&mut self, is_asked_for: impl Fn(&str) -> bool) {
+        self.ended.retain(|id| is_asked_for(id));
+    }
 }
 
-/// Other signals tell a program something else, as to read its settings again.
+/// Other signals tell a program something else, as to read its settings again, or, of number 3, to print what its threads do.
 fn is_ending(kill: &Event) -> bool {
     let signal = kill.attributes.get("signal").map_or("", String::as_str);
-    ["2", "3", "9", "15"].contains(&signal)
+    ["2", "9", "15"].contains(&signal)
 }
 
 /// How a service ended whose last container is this; one that still runs is no more followed.
@@ -133,7 +160,7 @@ pub(super) fn end_of(last: Option<&ContainerMeta>, told: &Told, now: Time) -> Ru
     let outcome = match exit_code {
         None => Outcome::Interrupted,
         Some(0) => Outcome::Passed,
-        Some(_) if last.is_some_and(|last| told.0.contains(&last.id)) => Outcome::Interrupted,
+        Some(_) if last.is_some_and(|last| told.ended.contains(&last.id)) => Outcome::Interrupted,
         Some(_) => Outcome::Failed,
     };
     let ended_at = last.and_then(|last| last.ended_at).unwrap_or(now);
@@ -149,4 +176,65 @@ pub(super) fn end_of_all(outcomes: &BTreeMap<String, Outcome>, now: Time) -> Run
         () => Outcome::Passed,
     };
     RunEnd { ended_at: now, outcome, exit_code: None, signal: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND_NS: i64 = 1_000_000_000;
+
+    fn event(seconds: i64, action: Action) -> Event {
+        Event { id: "c".to_owned(), action, time_ns: seconds * SECOND_NS, attributes: BTreeMap::new() }
+    }
+
+    fn kill(seconds: i64, signal: &str) -> Event {
+        let attributes = BTreeMap::from([("signal".to_owned(), signal.to_owned())]);
+        Event { attributes, ..event(seconds, Action::Other("kill".to_owned())) }
+    }
+
+    fn died(seconds: i64) -> Event {
+        event(seconds, Action::Died { exit_code: Some(1) })
+    }
+
+    fn stopped(seconds: i64) -> Event {
+        event(seconds, Action::Other("stop".to_owned()))
+    }
+
+    /// Whether a container of which this was heard counts as told to end.
+    fn is_told(events: &[Event]) -> bool {
+        let mut told = Told::default();
+        events.iter().for_each(|event| told.hear(event));
+        assert!(told.signalled.is_empty(), "none runs any more");
+        told.ended.contains("c")
+    }
+
+    #[test]
+    fn only_what_ends_of_it_was_told_to_end() {
+        for signal in ["2", "9", "15"] {
+            assert!(is_told(&[kill(1, signal), died(9)]), "{signal}");
+        }
+        assert!(is_told(&[kill(1, "15"), kill(301, "9"), died(301), stopped(301)]));
+        assert!(
+            is_told(&[kill(1, "15"), died(200), stopped(200)]),
+            "the engine waited for it, as by docker stop -t 300"
+        );
+        assert!(!is_told(&[kill(1, "3"), died(2)]), "a dump of threads");
+        assert!(!is_told(&[kill(1, "1"), died(2)]));
+        assert!(!is_told(&[kill(1, "15"), died(3_600)]), "it took no notice of it");
+        assert!(!is_told(&[died(2)]));
+        let again = event(10, Action::Started);
+        assert!(!is_told(&[kill(1, "15"), died(2), stopped(2), again.clone(), died(20)]));
+        assert!(!is_told(&[kill(1, "15"), again, died(20)]), "its end was not heard");
+    }
+
+    #[test]
+    fn those_that_nobody_asks_for_are_forgotten() {
+        let mut told = Told::default();
+        [kill(1, "15"), died(2), kill(3, "9"), event(4, Action::Removed)].iter().for_each(|event| told.hear(event));
+        told.keep(|id| id == "c");
+        assert_eq!((told.signalled.len(), told.ended.len()), (0, 1), "one that was removed is asked for at the end");
+        told.keep(|_| false);
+        assert_eq!(told.ended.len(), 0);
+    }
 }

@@ -81,7 +81,7 @@ impl Go {
         let word = parts.next().map(str::trim_end);
         let (Some("ok" | "FAIL"), Some(package)) = (word, parts.next()) else { return false };
         if let Some(from) = self.unnamed.take() {
-            tests.all[from..].iter_mut().for_each(|test| package.clone_into(&mut test.suite));
+            tests.name_suite(from..tests.all.len(), package);
         }
         true
     }

@@ -106,16 +106,17 @@ impl Jest {
     fn file(&mut self, line: Line<'_>, rest: &str, tests: &mut Tests) -> bool {
         self.end_section(tests);
         self.around.leave(0);
+        self.is_on = false;
+        if let Some((file, name)) = rest.split_once(" > ").filter(|(file, _)| is_file(file)) {
+            return self.section_of(line, file, name, Section::Vitest, tests);
+        }
         let file = timed(rest).0;
-        self.is_on = !file.contains(' ');
+        self.is_on = is_file(file);
         if self.is_on {
-            file.clone_into(&mut self.file);
-            return true;
+            // With colours there are more blanks behind the name of a project.
+            self.file = file.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         }
-        match rest.split_once(" > ").filter(|(file, _)| !file.contains(' ')) {
-            Some((file, name)) => self.section_of(line, file, name, Section::Vitest, tests),
-            None => false,
-        }
+        self.is_on
     }
 
     /// `● cart › deep › removes`, behind the mark.
@@ -167,6 +168,12 @@ impl Jest {
     }
 }
 
+/// Whether this may be a test file: also one with blanks, or with the name of a project before it, as in `web src/a.test.js`.
+fn is_file(text: &str) -> bool {
+    const KINDS: [&str; 8] = ["js", "jsx", "ts", "tsx", "mjs", "cjs", "mts", "cts"];
+    !text.contains(' ') || text.rsplit_once('.').is_some_and(|(_, kind)| KINDS.contains(&kind))
+}
+
 /// Takes ` (retry x2)` off the end.
 fn retried(text: &str) -> (&str, u32) {
     let count = text.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once(" (retry x"));
@@ -208,6 +215,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_have_blanks_and_a_project_before_it() {
+        let want = [
+            "failed web src/a dir/b c.test.js fails > here",
+            "failed web src/a.test.js cart > removes",
+            "passed the api api/slow.test.js crawls",
+            "passed web src/a dir/b c.test.js is in a dir",
+            "passed web src/a.test.js adds",
+            "passed web src/a.test.js cart > slow",
+        ];
+        for printed in [JEST_PROJECTS, JEST_PROJECTS_COLOURS] {
+            assert_eq!(sorted(printed), want);
+            let lines = section(printed, "fails > here");
+            let is_title = lines[0].contains('●') && lines[0].contains("fails > here");
+            assert!(is_title && lines.len() > 5, "{lines:?}");
+        }
+        assert_eq!(shown("PASS all that was asked\n  ✓ not a test\n"), [""; 0]);
+        let vitest = " FAIL  |web| src/a.test.ts > cart > loads b.js\n";
+        assert_eq!(shown(vitest), ["failed |web| src/a.test.ts cart > loads b.js"]);
+    }
+
+    #[test]
     fn vitest_has_all_in_a_line() {
         let printed = " ✓ src/a.test.ts > cart > adds 3ms\n × src/a.test.ts > cart > removes 12ms\n ✓ src/b.test.ts (2 tests) 5ms\n";
         assert_eq!(shown(printed), ["passed src/a.test.ts cart > adds", "failed src/a.test.ts cart > removes"]);
@@ -217,6 +245,8 @@ mod tests {
     const JEST_VERBOSE: &str = include_str!("../../tests/printed/jest-verbose.txt");
     const JEST_COLOURS: &str = include_str!("../../tests/printed/jest-colors.txt");
     const JEST_TERMINAL: &str = include_str!("../../tests/printed/jest-tty.txt");
+    const JEST_PROJECTS: &str = include_str!("../../tests/printed/jest-projects.txt");
+    const JEST_PROJECTS_COLOURS: &str = include_str!("../../tests/printed/jest-projects-colors.txt");
     const VITEST: &str = include_str!("../../tests/printed/vitest.txt");
     const VITEST_COLOURS: &str = include_str!("../../tests/printed/vitest-colors.txt");
     const VITEST_VERBOSE: &str = include_str!("../../tests/printed/vitest-verbose.txt");

@@ -59,11 +59,16 @@ fn complete(printed: &mut TestResult, told: TestResult) {
 
 /// Without secrets, and as long as it is kept. What was read is longer, so that none is cut before it is known as one.
 fn masked(test: TestResult, masks: &Masks, count: &mut u64) -> TestResult {
-    let mut plain = |text: &str| {
-        let whole = &text[..text.floor_char_boundary(text.len() - masks.begun(text.as_bytes()))];
-        let (masked, times) = masks.mask(if text.len() > TEST_MESSAGE_BYTES_MAX { whole } else { text }.as_bytes());
+    let mut line = |text: &str| {
+        let (masked, times) = masks.mask(text.as_bytes());
         *count += times;
         String::from_utf8_lossy(&masked).into_owned()
+    };
+    let mut plain = |text: &str| {
+        let whole = &text[..text.floor_char_boundary(text.len() - masks.begun(text.as_bytes()))];
+        let text = if text.len() > TEST_MESSAGE_BYTES_MAX { whole } else { text };
+        // What patterns are of is a line, as in records.
+        text.split('\n').map(&mut line).collect::<Vec<_>>().join("\n")
     };
     let (suite, name, mut message) = (plain(&test.suite), plain(&test.test), plain(&test.message));
     message.truncate(message.floor_char_boundary(TEST_MESSAGE_BYTES_MAX));
@@ -272,6 +277,16 @@ mod tests {
         assert_eq!((all[0].suite.as_str(), all[0].test.as_str()), ("***", "***"));
         assert!(all[0].message.ends_with("x*** *"), "{}", &all[0].message[2_000..]);
         assert!(!all[1].message.contains("hunter"));
+    }
+
+    #[test]
+    fn patterns_are_of_each_line() {
+        let masks = Masks::new([&b"hunter22"[..]], &["^password: .*".to_owned(), "[a-z]+ only$".to_owned()]).unwrap();
+        let message = "boom\npassword: x y\n  password: kept\nthis only\nonly this hunter22\n".to_owned();
+        let mut all = Vec::new();
+        let joined = join(&mut all, vec![TestResult { message, ..told("a", "t") }], &masks);
+        assert_eq!(all[0].message, "boom\n***\n  password: kept\n***\nonly this ***\n");
+        assert_eq!(joined.masked, 3);
     }
 
     proptest! {

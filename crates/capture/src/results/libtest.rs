@@ -1,8 +1,11 @@
 //! `cargo test`: the lines of Rust's test harness, and its JSON, which nextest writes, too.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::LazyLock,
+};
 
-use logboom_record::TestOutcome;
+use logboom_record::{TestOutcome, Time};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
@@ -11,13 +14,26 @@ use super::{Line, Tests, early_word, micros, nextest::Nextest, seconds, shortene
 /// What stands between a test's name and its result. Made once: each line of a test is searched for it.
 static DOTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" ... "));
 
+/// Behind the name of a suite of examples in documentation.
+const DOC: &str = " (doc)";
+/// So many suites are named before their tests begin, or begin before they are named; of more the first are forgotten.
+const APART_MAX: usize = 64;
+/// Tests that begin so long after their suite was named are those of a later one, if one was named meanwhile: the earlier has none.
+const LATE_US: i64 = 50_000;
+/// So long after its tests have begun a suite may be named.
+const UNNAMED_US: i64 = 1_000_000;
+
+/// Cargo names a suite on the other stream than the suite begins on, so either may be read first, and several of one before the other.
+/// Each stream is in order: the first name is the first beginning's. But not each has its other: a program without a harness is named
+/// alone, and with `-q` none is. So what waits too long waits for nothing.
 #[derive(Debug, Default)]
 pub(super) struct Libtest {
+    /// The one whose tests come.
     suite: String,
-    /// The suite was named, and its tests have not begun.
-    is_named: bool,
-    /// From which result on the suite is not known yet: cargo names it on the other stream, which may be read later.
-    unnamed: Option<usize>,
+    /// The suites that were named whose tests have not begun, and when they were.
+    named: VecDeque<(Time, String)>,
+    /// From which result on the tests are of a suite that is not named yet, and when they began.
+    unnamed: VecDeque<(Time, usize)>,
     /// How many tests of a suite that has begun are still to be told of.
     left: Option<u64>,
     is_in_failures: bool,
@@ -47,7 +63,7 @@ impl Libtest {
         match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests, nextest),
             Some(b' ') => self.names_suite(line, tests),
-            Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(rest, tests)),
+            Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(line, rest, tests)),
             Some(b't') => match line.text.strip_prefix("test result: ") {
                 Some(_) => self.end(tests),
                 None => line.text.strip_prefix("test ").is_some_and(|rest| self.result(line, rest, tests)),
@@ -62,7 +78,7 @@ impl Libtest {
     fn names_suite(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let text = line.bare;
         let name = match text.strip_prefix("Doc-tests ") {
-            Some(name) => format!("{name} (doc)"),
+            Some(name) => format!("{name}{DOC}"),
             None => {
                 let program = text.strip_prefix("Running ").and_then(|text| text.strip_suffix(')'));
                 let Some((_, program)) = program.and_then(|text| text.rsplit_once(" (")) else { return false };
@@ -70,25 +86,47 @@ impl Libtest {
                 file.rsplit_once('-').map_or(file, |(name, _)| name).to_owned()
             }
         };
-        self.suite = shortened(&name);
-        match self.unnamed.take() {
-            Some(from) => tests.all[from..].iter_mut().for_each(|test| self.suite.clone_into(&mut test.suite)),
-            None => self.is_named = true,
+        let is_late = |begun: &Time| apart_us(*begun, line.time) > UNNAMED_US;
+        while self.unnamed.pop_front_if(|(begun, _)| is_late(begun)).is_some() {}
+        match self.unnamed.pop_front() {
+            Some((_, from)) => self.name(from, &name, tests),
+            None => push(&mut self.named, (line.time, shortened(&name))),
         }
         true
     }
 
+    /// The tests from this one on are of the suite, up to the next one that has begun.
+    fn name(&mut self, from: usize, suite: &str, tests: &mut Tests) {
+        let next = self.unnamed.front().map(|(_, from)| *from);
+        tests.name_suite(from..next.unwrap_or(tests.all.len()), suite);
+        if next.is_none() {
+            self.suite = shortened(suite);
+        }
+    }
+
     /// `running 3 tests`.
-    fn begin(&mut self, rest: &str, tests: &Tests) -> bool {
+    fn begin(&mut self, line: Line<'_>, rest: &str, tests: &Tests) -> bool {
         let count = rest.strip_suffix(" tests").or_else(|| rest.strip_suffix(" test"));
         let Some(count) = count.and_then(|count| count.parse().ok()) else { return false };
         (self.left, self.is_in_failures, self.open) = (Some(count), false, None);
         self.known.clear();
-        if !std::mem::take(&mut self.is_named) {
-            self.suite.clear();
-            self.unnamed = Some(tests.all.len());
-        }
+        self.begin_suite(line, tests);
         true
+    }
+
+    fn begin_suite(&mut self, line: Line<'_>, tests: &Tests) {
+        while self.named.len() > 1 && self.named.front().is_some_and(|(at, _)| apart_us(*at, line.time) > LATE_US) {
+            self.named.pop_front();
+        }
+        match self.named.pop_front() {
+            Some((_, suite)) => self.suite = suite,
+            // Those that are compiled together and those that are not begin both.
+            None if self.suite.ends_with(DOC) => {}
+            None => {
+                self.suite.clear();
+                push(&mut self.unnamed, (line.time, tests.all.len()));
+            }
+        }
     }
 
     /// `test name ... ok`.
@@ -155,6 +193,9 @@ impl Libtest {
     fn json(&mut self, line: Line<'_>, tests: &mut Tests, nextest: &mut Nextest) -> bool {
         let is_ours = [r#"{ "type": "#, r#"{"type":"#].iter().any(|head| line.text.starts_with(head));
         if is_ours && early_word(line.text, br#""event":"#) == Some("started") {
+            if early_word(line.text, br#""type":"#) == Some("suite") {
+                self.begin_suite(line, tests);
+            }
             return true; // every other line is
         }
         let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
@@ -176,6 +217,17 @@ impl Libtest {
     }
 }
 
+fn apart_us(earlier: Time, later: Time) -> i64 {
+    later.as_micros().saturating_sub(earlier.as_micros())
+}
+
+fn push<T>(waiting: &mut VecDeque<T>, one: T) {
+    if waiting.len() >= APART_MAX {
+        waiting.pop_front();
+    }
+    waiting.push_back(one);
+}
+
 /// `ok`, `FAILED`, `ignored, because`, `ok <0.012s>`.
 fn outcome(text: &str) -> Option<(TestOutcome, Option<u64>)> {
     let (word, rest) = text.split_at(text.find([' ', ',', ':']).unwrap_or(text.len()));
@@ -192,7 +244,71 @@ fn outcome(text: &str) -> Option<(TestOutcome, Option<u64>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{of, shown};
+    use super::super::{
+        Results,
+        tests::{of, shown},
+    };
+    use crate::lines::Part;
+    use logboom_record::{Flags, Stream, Time};
+
+    const DOC: &str = "   Doc-tests a\n";
+
+    /// What cargo prints when it runs the program.
+    fn name(program: &str) -> String {
+        format!("     Running unittests {program}.rs (target/debug/deps/{program}-0123456789abcdef)\n")
+    }
+
+    /// What the program prints that has a test of its name.
+    fn tests(program: &str) -> String {
+        format!("running 1 test\ntest of_{program} ... ok\ntest result: ok.\n")
+    }
+
+    /// The results where each of these was read so many milliseconds after what was before it.
+    fn read(printed: &[(i64, String)]) -> Vec<String> {
+        let (mut results, mut seq, mut ms) = (Results::default(), 0, 0);
+        for (later_ms, lines) in printed {
+            ms += later_ms;
+            for line in lines.lines() {
+                seq += 1;
+                let (time, message) = (Time::from_micros(ms * 1_000), line.as_bytes());
+                let part = Part { time, message, flags: Flags::NONE, starts_line: true };
+                results.take(seq, Stream::Stdout, &part);
+            }
+        }
+        results.finish().0.iter().map(|test| test.full_name()).collect()
+    }
+
+    #[test]
+    fn suites_may_be_named_several_before_or_behind_their_tests() {
+        for order in
+            ["ntntnt", "nnttnt", "nntntt", "nnnttt", "ntnntt", "tntntn", "ttnntn", "ttntnn", "tttnnn", "tnttnn"]
+        {
+            let (mut names, mut beginnings) =
+                (["a", "b", "c"].map(name).into_iter(), ["a", "b", "c"].map(tests).into_iter());
+            let next = |of| if of == 'n' { names.next() } else { beginnings.next() };
+            let printed: String = order.chars().filter_map(next).collect();
+            assert_eq!(read(&[(0, printed)]), ["a of_a", "b of_b", "c of_c"], "{order}");
+        }
+    }
+
+    #[test]
+    fn a_program_without_a_harness_has_no_tests_and_takes_none_of_others() {
+        let printed = [(0, name("bench")), (200, name("a")), (1, tests("a")), (1, name("b")), (1, tests("b"))];
+        assert_eq!(read(&printed), ["a of_a", "b of_b"]);
+    }
+
+    #[test]
+    fn tests_that_nobody_names_take_no_name_of_others() {
+        let printed = [(0, tests("quiet")), (3_000, name("a")), (1, tests("a")), (1, name("b")), (1, tests("b"))];
+        assert_eq!(read(&printed), ["of_quiet", "a of_a", "b of_b"]);
+    }
+
+    #[test]
+    fn examples_of_one_crate_may_begin_twice() {
+        let printed =
+            [(0, format!("{DOC}{}{}", tests("merged"), tests("alone"))), (100, format!("{}{}", name("b"), tests("b")))];
+        assert_eq!(read(&printed), ["a (doc) of_merged", "a (doc) of_alone", "b of_b"]);
+    }
 
     #[test]
     fn each_suite_has_its_tests_and_each_failure_its_lines() {

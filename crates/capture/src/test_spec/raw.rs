@@ -184,6 +184,8 @@ fn steps(raw: Vec<Spanned<RawStep>>, dir: &Path) -> Result<Vec<StepSpec>, Wrong>
         }
         let command = CommandSpec { words: command.command(at)?, cwd: Some(dir.join(cwd.unwrap_or_default())), env };
         let timeout = value("timeout", timeout, parse_duration)?;
+        // Only what is written in the file is a pattern.
+        let dir = PathBuf::from(glob::Pattern::escape(&dir.to_string_lossy()));
         let from_dir = |pattern: String| dir.join(pattern).to_string_lossy().into_owned();
         let junit = junit.map(Texts::many).unwrap_or_default().into_iter().map(from_dir).collect();
         steps.push(StepSpec { name, command, timeout, retries, junit });
