@@ -29,6 +29,8 @@ const NAMES_BYTES_MAX: usize = 16 << 20;
 const BEGUN_MAX: usize = 10_000;
 /// No test takes longer: what says so is no time.
 const SECONDS_MAX: f64 = 10.0 * 365.25 * 86_400.0;
+/// What ends a colour beside ESC [ m, on terminals like those of tmux and screen.
+const SHIFT_IN: u8 = 0x0f;
 /// Of a line so much is looked at.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// So much of a name is kept.
@@ -117,6 +119,8 @@ impl Tools {
         if ansi::has_escape(bytes) {
             let mut stripped = Vec::with_capacity(bytes.len());
             ansi::strip(bytes, &mut stripped);
+            // Some terminals are told with that to go back to their usual letters, by the same word that ends a colour.
+            stripped.retain(|byte| *byte != SHIFT_IN);
             bare = Cow::Owned(stripped);
         }
         // No tool's own line is anything else than UTF-8.

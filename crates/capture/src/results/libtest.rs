@@ -279,6 +279,12 @@ mod tests {
     }
 
     #[test]
+    fn colours_as_they_are_in_tmux_are_none_of_the_result() {
+        let printed = "running 2 tests\ntest a ... \x1b[32mok\x1b[m\x0f\ntest b ... \x1b[31mFAILED\x1b[m\x0f\n";
+        assert_eq!(shown(printed), ["passed a", "failed b"]);
+    }
+
+    #[test]
     fn suites_may_be_named_several_before_or_behind_their_tests() {
         for order in
             ["ntntnt", "nnttnt", "nntntt", "nnnttt", "ntnntt", "tntntn", "ttnntn", "ttntnn", "tttnnn", "tnttnn"]
