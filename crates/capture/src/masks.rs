@@ -7,7 +7,7 @@ mod shared;
 
 use std::{borrow::Cow, ops::Range};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, packed};
 use logboom_record::Time;
 use regex::bytes::{Captures, Regex};
 use regex_syntax::{ParserBuilder, hir::Hir};
@@ -52,7 +52,7 @@ pub enum MaskError {
 pub struct Masks {
     values: Vec<Vec<u8>>,
     values_bytes: usize,
-    finder: Option<AhoCorasick>,
+    finder: Option<Finder>,
     patterns: Vec<Regex>,
     /// Any of the patterns: one look, at what they begin with, tells that nothing fits.
     any: Option<Regex>,
@@ -107,9 +107,17 @@ impl Masks {
     }
 
     fn build(&mut self) -> Result<(), MaskError> {
-        let kind = (self.values_bytes > DENSE_BYTES_MAX).then_some(AhoCorasickKind::ContiguousNFA);
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&self.values);
-        self.finder = Some(finder.map_err(|error| MaskError::TooLarge(error.into()))?);
+        let packed =
+            packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).builder().extend(&self.values).build();
+        self.finder = Some(match packed {
+            Some(packed) => Finder::Packed(packed),
+            None => {
+                let kind = (self.values_bytes > DENSE_BYTES_MAX).then_some(AhoCorasickKind::ContiguousNFA);
+                let automaton =
+                    AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).kind(kind).build(&self.values);
+                Finder::Automaton(automaton.map_err(|error| MaskError::TooLarge(error.into()))?)
+            }
+        });
         Ok(())
     }
 
@@ -132,7 +140,7 @@ impl Masks {
     pub fn mask<'a>(&self, text: &'a [u8]) -> (Cow<'a, [u8]>, u64) {
         let mut stream = MaskedStream::default();
         let mut out = Cow::Borrowed(text);
-        if self.finder.as_ref().is_some_and(|finder| finder.is_match(text)) {
+        if self.values_in(text).next().is_some() {
             let mut masked = Vec::with_capacity(text.len());
             stream.push(self, text, Time::default(), |_, bytes| masked.extend_from_slice(bytes));
             stream.finish(self, |_, bytes| masked.extend_from_slice(bytes));
@@ -167,7 +175,12 @@ impl Masks {
 
     /// Where values stand in a text, one after the other.
     pub(crate) fn values_in<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-        self.finder.iter().flat_map(move |finder| finder.find_iter(text)).map(|found| found.range())
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let found = self.finder.as_ref()?.find(text, at)?;
+            at = found.end;
+            Some(found)
+        })
     }
 
     /// How many of the last bytes may be the beginning of a value.
@@ -177,6 +190,24 @@ impl Masks {
             (1..=most).rev().find(|len| text.ends_with(&value[..*len])).unwrap_or(0)
         };
         self.values.iter().map(longest).max().unwrap_or(0)
+    }
+}
+
+/// Looks for all values at once: the leftmost, and of those that begin there the longest.
+#[derive(Clone, Debug)]
+enum Finder {
+    /// For few: it looks at the first bytes of all in many places at once.
+    Packed(packed::Searcher),
+    /// For many.
+    Automaton(AhoCorasick),
+}
+
+impl Finder {
+    fn find(&self, text: &[u8], from: usize) -> Option<Range<usize>> {
+        match self {
+            Finder::Packed(packed) => packed.find_in(text, (from..text.len()).into()).map(|found| found.range()),
+            Finder::Automaton(automaton) => automaton.find(Input::new(text).range(from..)).map(|found| found.range()),
+        }
     }
 }
 
@@ -327,8 +358,12 @@ mod tests {
         fn however_it_comes_the_same_is_kept(
             text in vec(prop_oneof![Just("aaab"), Just("aab"), Just("a"), Just("aaaabaaab"), Just("x"), Just("\n")], 0..40),
             cuts in vec(any::<prop::sample::Index>(), 0..8),
+            is_many in any::<bool>(),
         ) {
-            let (masks, text) = (masks(&["aaab", "aaabaaab", "bxaa"], &[]), text.concat());
+            let (values, text) = (["aaab", "aaabaaab", "bxaa"], text.concat());
+            let many: Vec<String> = (0..VALUES_MAX - 3).map(|number| format!("value{number:04}")).collect();
+            let more: Vec<&str> = many.iter().take(if is_many { many.len() } else { 0 }).map(String::as_str).collect();
+            let masks = masks(&[&values[..], &more].concat(), &[]);
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).chain([0, text.len()]).collect();
             cuts.sort_unstable();
             let (mut stream, mut kept) = (MaskedStream::default(), Vec::new());
@@ -336,7 +371,7 @@ mod tests {
                 stream.push(&masks, &text.as_bytes()[pair[0]..pair[1]], Time::default(), |_, bytes| kept.extend_from_slice(bytes));
             }
             stream.finish(&masks, |_, bytes| kept.extend_from_slice(bytes));
-            let finder = masks.finder.as_ref().unwrap();
+            let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(values).unwrap();
             let want = finder.replace_all(&text, &[MASK, MASK, MASK]);
             prop_assert_eq!(String::from_utf8(kept).unwrap(), want);
             prop_assert_eq!(stream.count as usize, finder.find_iter(&text).count());

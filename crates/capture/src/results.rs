@@ -13,9 +13,10 @@ mod nextest;
 mod pytest;
 mod tap;
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use logboom_record::{Flags, Stream, TestOutcome, TestResult, Time, ansi};
+use memchr::memmem::Finder;
 
 pub(crate) use join::join;
 
@@ -98,7 +99,8 @@ impl Results {
 #[inline]
 fn is_of_interest(line: &[u8]) -> bool {
     match line.first() {
-        Some(b' ' | b'\t' | b'\r' | 0x1b | b'{' | b'-' | b'=' | b'_' | b'F' | b'P' | b'E' | b'T' | b'1' | b'#') => true,
+        Some(b' ' | b'\t' | b'\r' | 0x1b | b'-' | b'=' | b'_' | b'F' | b'P' | b'E' | b'T' | b'1' | b'#') => true,
+        Some(b'{') => object_tells(line),
         Some(b'o') => line.starts_with(b"ok"),
         Some(b'n') => line.starts_with(b"not ok"),
         Some(b't') => line.starts_with(b"test "),
@@ -260,12 +262,24 @@ fn shortened(name: &str) -> String {
     name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
 }
 
-/// The word behind a key that a tool writes before anything that a test may have printed: an object is parsed if that tells something.
-fn early_word<'a, const N: usize>(json: &'a str, key: &[u8; N]) -> Option<&'a str> {
+/// Whether an object is one of a tool's that may tell something: most tell what a test has printed, or that one begins. That stands before
+/// anything that a test may have printed, so the object need not be parsed.
+fn object_tells(line: &[u8]) -> bool {
+    static ACTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"Action\":"));
+    static EVENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"event\":"));
+    let begins = |heads: [&[u8]; 2]| heads.iter().any(|head| line.starts_with(head));
+    if begins([b"{\"Time\":", b"{\"Action\":"]) {
+        !says_early(line, &ACTION, b"\"output\"")
+    } else {
+        let begins_test = begins([b"{ \"type\": \"test\"", b"{\"type\":\"test\""]);
+        begins([b"{ \"type\":", b"{\"type\":"]) && !(begins_test && says_early(line, &EVENT, b"\"started\""))
+    }
+}
+
+fn says_early(object: &[u8], key: &Finder<'_>, word: &[u8]) -> bool {
     const WITHIN: usize = 64;
-    let head = &json.as_bytes()[..json.len().min(WITHIN)];
-    let at = head.array_windows().position(|window| window == key)?;
-    json.get(at + N..)?.trim_ascii_start().strip_prefix('"')?.split('"').next()
+    let at = key.find(&object[..object.len().min(WITHIN)]);
+    at.is_some_and(|at| object[at + key.needle().len()..].trim_ascii_start().starts_with(word))
 }
 
 /// Reads seconds, with a point or without, as microseconds.

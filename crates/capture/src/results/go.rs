@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use logboom_record::TestOutcome;
 use serde::Deserialize;
 
-use super::{BEGUN_MAX, Line, Tests, early_word, micros, seconds, shortened};
+use super::{BEGUN_MAX, Line, Tests, micros, seconds, shortened};
 
 #[derive(Debug, Default)]
 pub(super) struct Go {
@@ -88,9 +88,6 @@ impl Go {
 
     fn json(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let is_ours = [r#"{"Time":"#, r#"{"Action":"#].iter().any(|head| line.text.starts_with(head));
-        if is_ours && early_word(line.text, br#""Action":"#) == Some("output") {
-            return true; // most lines are
-        }
         let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
         };

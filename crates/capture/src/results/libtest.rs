@@ -9,7 +9,7 @@ use logboom_record::{TestOutcome, Time};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 
-use super::{Line, Tests, early_word, micros, nextest::Nextest, seconds, shortened};
+use super::{Line, Tests, micros, nextest::Nextest, seconds, shortened};
 
 /// What stands between a test's name and its result. Made once: each line of a test is searched for it.
 static DOTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" ... "));
@@ -192,12 +192,6 @@ impl Libtest {
 
     fn json(&mut self, line: Line<'_>, tests: &mut Tests, nextest: &mut Nextest) -> bool {
         let is_ours = [r#"{ "type": "#, r#"{"type":"#].iter().any(|head| line.text.starts_with(head));
-        if is_ours && early_word(line.text, br#""event":"#) == Some("started") {
-            if early_word(line.text, br#""type":"#) == Some("suite") {
-                self.begin_suite(line, tests);
-            }
-            return true; // every other line is
-        }
         let Some(json) = is_ours.then(|| serde_json::from_str::<Json>(line.text).ok()).flatten() else {
             return false;
         };
@@ -206,6 +200,10 @@ impl Libtest {
             ("test", "failed") => TestOutcome::Failed,
             ("test", "ignored") => TestOutcome::Skipped,
             ("test", "timeout") => TestOutcome::TimedOut,
+            ("suite", "started") => {
+                self.begin_suite(line, tests);
+                return true;
+            }
             _ => return json.r#type == "suite" || json.r#type == "test",
         };
         let duration_us = json.exec_time.and_then(micros);
