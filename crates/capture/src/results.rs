@@ -62,8 +62,9 @@ impl Results {
     pub fn take(&mut self, seq: u64, stream: Stream, part: &Part<'_>) {
         let Some((begun, first)) = self.begun.get_mut(stream as usize) else { return };
         if part.starts_line && !part.flags.has(Flags::CONTINUED) {
-            if is_of_interest(part.message) || self.tests.block.is_some() || self.tools.is_waiting() {
-                let line = &part.message[..part.message.len().min(LINE_BYTES_MAX)];
+            let line = &part.message[..part.message.len().min(LINE_BYTES_MAX)];
+            let is_part = || matches!(line.first(), Some(b' ' | b'\t')) && self.tools.has_parts();
+            if is_of_interest(line) || self.tests.block.is_some() || self.tools.is_waiting() || is_part() {
                 self.tools.line((seq, seq), part.time, line, &mut self.tests);
             }
             self.tests.last_seq = seq;
@@ -99,7 +100,8 @@ impl Results {
 #[inline]
 fn is_of_interest(line: &[u8]) -> bool {
     match line.first() {
-        Some(b' ' | b'\t' | b'\r' | 0x1b | b'-' | b'=' | b'_' | b'F' | b'P' | b'E' | b'T' | b'1' | b'#') => true,
+        Some(b' ' | b'\t') => indented_tells(line),
+        Some(b'\r' | 0x1b | b'-' | b'=' | b'_' | b'F' | b'P' | b'E' | b'T' | b'1' | b'#') => true,
         Some(b'{') => object_tells(line),
         Some(b'o') => line.starts_with(b"ok"),
         Some(b'n') => line.starts_with(b"not ok"),
@@ -110,10 +112,21 @@ fn is_of_interest(line: &[u8]) -> bool {
     }
 }
 
+/// The same of an indented line, where no tool has begun of which those are parts.
+fn indented_tells(line: &[u8]) -> bool {
+    let first = line.trim_ascii_start().first();
+    first.is_some_and(|first| first.is_ascii_uppercase() || !first.is_ascii() || matches!(first, 0x1b | b'-' | b'#'))
+}
+
 impl Tools {
     /// Whether any line may be of interest.
     fn is_waiting(&self) -> bool {
         self.libtest.is_waiting() || self.pytest.is_running()
+    }
+
+    /// Whether any indented line may be.
+    fn has_parts(&self) -> bool {
+        self.tap.is_on() || self.jest.is_on()
     }
 
     fn line(&mut self, (from, to): (u64, u64), time: Time, bytes: &[u8], tests: &mut Tests) {

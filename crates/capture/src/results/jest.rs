@@ -33,6 +33,11 @@ enum Section {
 }
 
 impl Jest {
+    /// Whether a file was told whose tests come.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         // On a terminal there may be nothing but movements before the text.

@@ -18,6 +18,11 @@ pub(super) struct Tap {
 }
 
 impl Tap {
+    /// Whether it has begun.
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
     /// Takes a line. Tells whether it is one of its own.
     pub fn line(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         if line.text.starts_with("TAP version 1") {
