@@ -47,6 +47,8 @@ const LAST_LINES: usize = 10;
 pub struct Setting<'a> {
     /// Options of every command.
     pub global: &'a Global,
+    /// How its tests run, where that is not said of each.
+    pub running: &'a Running,
     /// What it is called.
     pub naming: Naming,
     /// What is kept, and said.
@@ -121,7 +123,7 @@ impl<'a> TestSession<'a> {
         target: impl FnOnce(&Config) -> Result<Target>,
         now: Time,
     ) -> Result<TestSession<'a>> {
-        let config = place::config(&Running::default().flags(setting.global))?;
+        let config = place::config(&setting.running.flags(setting.global))?;
         let masks = setting.masking.masks()?;
         let interrupts = Interrupts::watch().context("cannot wait for signals")?;
         let new = NewRun {

@@ -142,6 +142,19 @@ fn services_are_waited_for_also_where_their_names_are_taken_for_secrets() {
 }
 
 #[test]
+fn the_command_runs_as_its_options_say() {
+    let project = Project::new("opts", &service("db", DB, HEALTH));
+    let script = "(while [ ! -e go ]; do sleep 0.05; done; echo late) & echo early; (sleep 0.5; touch go) &";
+    let run = ["run", "--compose", "compose.yml", "--drain", "forever", "--grace", "1s"];
+    let done = project.run(&[&run[..], &["--", "sh", "-c", script]].concat()).expect(0);
+    assert_eq!(done.text(), "early\nlate\n");
+    let never = [&run[..3], &["--drain", "0s", "--", "sh", "-c", "sleep 600 & echo $!"]].concat();
+    let left = project.run(&never).expect(0).text();
+    signal("-KILL", left.trim().parse().unwrap());
+    assert_eq!(project.left(), "");
+}
+
+#[test]
 fn lines_ports_and_urls_of_services_are_waited_for() {
     let web = "echo listening soon; sleep 0.5; echo hello > /tmp/index.html; echo listening now; exec httpd -f -p 8080 -h /tmp";
     let project = Project::new("wait", &service("web", web, "    ports: ['127.0.0.1::8080']\n"));

@@ -93,6 +93,7 @@ impl Run {
         let words: Vec<OsString> = env::args_os().collect();
         let setting = Setting {
             global,
+            running: &self.running,
             naming,
             keeping: &self.keeping,
             masking: self.masking.clone(),

@@ -89,6 +89,7 @@ impl Test {
         let words: Vec<OsString> = env::args_os().collect();
         let setting = Setting {
             global,
+            running: &Running::default(),
             naming: self.naming(&spec),
             keeping: &self.keeping,
             masking: self.masking(&spec),

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use anyhow::Result;
-use logboom_capture::command::{Group, TimeLimit, Tty};
+use logboom_capture::command::{Group, Spec, TimeLimit, Tty};
 use logboom_files::{
     attempts::{SET_UP, STEP, TEAR_DOWN},
     config::OnTerminal,
@@ -82,7 +82,8 @@ impl TestSession<'_> {
         self.run_part(&step, &keeping, |spec| {
             // Not those of the session: what leads to an engine within it does not lead to the engine that has that one.
             spec.env.extend(chore.env.iter().cloned());
-            (spec.group, spec.tty) = (Group::Own, Tty::Never);
+            // Nor as the tests run.
+            (spec.group, spec.tty, spec.drain) = (Group::Own, Tty::Never, Spec::new("").drain);
             match way {
                 Way::Up => {
                     spec.stop_grace = Some(STOP_GRACE);
