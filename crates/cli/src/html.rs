@@ -24,7 +24,6 @@ use logboom_store_embedded::Embedded;
 
 use crate::{
     join::{Joiner, Piece},
-    output::OutputError,
     reading::numbered,
 };
 use facts::Facts;
@@ -74,7 +73,7 @@ impl Page<'_> {
         lines.finish()?;
         frame::push_end(&mut page);
         put(out, &mut page)?;
-        out.flush().map_err(OutputError::from)?;
+        out.flush()?;
         Ok(Shown { lines: window.shown(), left_out: window.left_out() })
     }
 }
@@ -110,10 +109,10 @@ fn walk(store: &Embedded, query: &Query, each: &mut dyn FnMut(Item<'_>) -> io::R
     joiner.flush(|piece| {
         hand_on(Item::Piece(piece));
     });
-    Ok(failed.map_err(OutputError::from)?)
+    Ok(failed?)
 }
 
-fn put(out: &mut dyn Write, page: &mut Vec<u8>) -> Result<(), OutputError> {
+fn put(out: &mut dyn Write, page: &mut Vec<u8>) -> io::Result<()> {
     out.write_all(page)?;
     page.clear();
     Ok(())

@@ -40,7 +40,7 @@ pub fn write<T>(
     let written = || {
         let mut out = BufWriter::with_capacity(WRITE_BYTES, WholeFile::begin(file, name)?);
         let content = content(&mut out)?;
-        let whole = out.into_inner().map_err(IntoInnerError::into_error).with_context(|| cannot(file))?;
+        let whole = out.into_inner().map_err(IntoInnerError::into_error)?;
         Ok((whole.finish()?, content))
     };
     written().map_err(|error| if is_stdout(file) && is_closed(&error) { OutputError::Closed.into() } else { error })
@@ -59,6 +59,8 @@ fn is_closed(error: &anyhow::Error) -> bool {
 /// Where an export goes.
 struct WholeFile {
     file: File,
+    /// As whoever asked for it calls it.
+    name: PathBuf,
     place: Place,
 }
 
@@ -90,7 +92,8 @@ impl WholeFile {
         let straight = if is_stdout(path) { Some(io::stdout().as_fd().try_clone_to_owned()) } else { opened(path) };
         if let Some(straight) = straight {
             let file = straight.with_context(|| cannot(path))?.into();
-            return Ok(WholeFile { file, place: Place::Straight });
+            let name = if path == Path::new("-") { Path::new("standard output") } else { path };
+            return Ok(WholeFile { file, name: name.to_owned(), place: Place::Straight });
         }
         // Whoever put a link there wants the file that it leads to.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -107,10 +110,10 @@ impl WholeFile {
     fn beside(path: PathBuf) -> Result<WholeFile> {
         let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
         if let Ok(unnamed) = open(dir_of(&path), flags, Mode::from_raw_mode(0o666)) {
-            return Ok(WholeFile { file: unnamed.into(), place: Place::Unnamed(path) });
+            return Ok(WholeFile { file: unnamed.into(), name: path.clone(), place: Place::Unnamed(path) });
         }
         let (file, temporary) = create(&path).with_context(|| cannot(&path))?;
-        Ok(WholeFile { file, place: Place::Named(temporary, path) })
+        Ok(WholeFile { file, name: path.clone(), place: Place::Named(temporary, path) })
     }
 
     /// Gives the file its name, and all that was written to the disk. Tells the name, from the root on, where it has one of its own.
@@ -132,7 +135,8 @@ impl WholeFile {
 
 impl Write for WholeFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", cannot(&self.name)));
+        self.file.write(bytes).map_err(named)
     }
 
     fn flush(&mut self) -> io::Result<()> {

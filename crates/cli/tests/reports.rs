@@ -82,6 +82,18 @@ fn a_reader_that_has_gone_is_no_failure() {
 }
 
 #[test]
+fn what_cannot_be_written_is_named() {
+    let logboom = Logboom::new();
+    logboom.run_script("seq 1000").expect(0);
+    for report in REPORTS {
+        let done = logboom.run(report.split(' ').chain(["/dev/full"])).expect(2);
+        assert!(done.stderr.contains("cannot write /dev/full: No space left on device"), "{report}: {}", done.stderr);
+        let done = Done::from(logboom.shell(&format!("\"$0\" {report} - > /dev/full")).output().unwrap()).expect(2);
+        assert!(done.stderr.contains("cannot write standard output: No space left"), "{report}: {}", done.stderr);
+    }
+}
+
+#[test]
 fn a_file_that_is_replaced_keeps_its_permissions() {
     let logboom = Logboom::new();
     logboom.run_script("echo hi").expect(0);
