@@ -19,6 +19,7 @@ mod host;
 mod http;
 mod reader;
 mod version;
+mod volumes;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -39,7 +39,7 @@ pub enum MaskError {
     FitsNothing(String),
     /// There are too many values.
     #[error(
-        "there are more than {VALUES_MAX} values to mask, or more than {VALUES_BYTES_MAX} bytes of them; the others are kept as they are printed"
+        "there are too many values to mask, or they are too long together; the others are kept as they are printed"
     )]
     TooMany,
     /// All patterns together are too large.
@@ -86,7 +86,7 @@ impl Masks {
             let value = value.strip_suffix(b"\r").unwrap_or(value);
             if !(VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&value.len()) {
                 left_out += usize::from(!value.is_empty());
-            } else if !self.values.iter().any(|known| known == value) {
+            } else if !self.has(value) {
                 is_over |= !self.push(value);
             }
         }
@@ -119,6 +119,11 @@ impl Masks {
             }
         });
         Ok(())
+    }
+
+    /// Whether it is a value that is looked for.
+    pub(crate) fn has(&self, value: &[u8]) -> bool {
+        self.values.iter().any(|known| known == value)
     }
 
     /// The values that are looked for.

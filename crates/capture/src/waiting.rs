@@ -77,6 +77,15 @@ impl Looker {
         Ok(found)
     }
 
+    /// Removes the volumes that have this label, `KEY=VALUE`; how many there were.
+    ///
+    /// # Errors
+    /// [`EngineError`](crate::engine::EngineError).
+    pub fn remove_volumes(&mut self, label: &str) -> Result<usize, EngineError> {
+        let Some((engine, runtime)) = &self.engine else { return Ok(0) };
+        runtime.block_on(engine.remove_volumes(label))
+    }
+
     /// An address of the container that a service is.
     pub fn address(&mut self, service: &str) -> Option<IpAddr> {
         let meta = self.session.meta().ok()?;

@@ -294,6 +294,7 @@ impl Out {
 
     fn note(&mut self, time: Time, level: Level, message: &str) {
         let message = message.replace('\n', " ");
+        self.masks();
         let masks = Arc::clone(&self.masks.masks);
         let (message, masked) = masks.mask(message.as_bytes());
         self.masked += masked;
@@ -365,6 +366,7 @@ impl Out {
     }
 
     fn tell_events(&mut self) {
+        self.masks();
         let masks = &self.masks.masks;
         self.events.extend(self.results.news().iter().map(|test| (test.time, What::Test(masked(test.clone(), masks)))));
         if !self.events.is_empty() {
@@ -397,6 +399,7 @@ impl Out {
 
     /// The results of the output and of files.
     fn finish_tests(&mut self, now: Time) -> Vec<TestResult> {
+        self.masks();
         let (tests, mut over) = std::mem::take(&mut self.results).finish();
         let mut tests: Vec<TestResult> = tests.into_iter().map(|test| masked(test, &self.masks.masks)).collect();
         let printed = tests.len();

@@ -272,9 +272,10 @@ fn a_secret_that_a_test_tells_is_masked_in_all_that_the_session_keeps_from_then_
     let login = test("login", "echo \" ::Add-Mask::$(cat secret)\"; cp secret login", "");
     let waits = "while ! grep -q done $LOGBOOM_DIR/sessions/*/api.log; do sleep 0.05; done";
     let next = format!("[[test]]\nname = \"next\"\ncommand = [\"echo\", \"--token={SECRET}\"]\n");
-    let text = [service("api", api, "wait = \"log:listening\""), login, test("wait", waits, ""), next].concat();
+    let fails = test(&format!("use {SECRET}"), "exit 3", "retries = 1");
+    let text = [service("api", api, "wait = \"log:listening\""), login, test("wait", waits, ""), next, fails].concat();
     spec(&logboom, &text);
-    logboom.run(["test", "--quiet"]).expect(0);
+    logboom.run(["test", "--quiet"]).expect(3);
     let shown = logboom.text(["show", "--raw"]);
     assert!(
         shown.contains("::add-mask::***\n") && shown.contains("Bearer ***\n") && shown.contains("--token=***\n"),
@@ -285,6 +286,7 @@ fn a_secret_that_a_test_tells_is_masked_in_all_that_the_session_keeps_from_then_
     let runs = meta["runs"].as_array().unwrap();
     let next = runs.iter().find(|run| run["name"] == "next").unwrap();
     assert_eq!(next["command"][1], "--token=***");
+    assert!(shown.contains("use ***: failed (exit 3); it is run again\n"), "{shown}");
     let files = fs::read_dir(logboom.session_file("")).unwrap().flatten();
     for file in files.filter(|file| file.path().extension().is_some_and(|extension| extension != "boom")) {
         assert!(!fs::read_to_string(file.path()).unwrap().contains(SECRET), "{}", file.path().display());

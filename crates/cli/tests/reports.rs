@@ -126,10 +126,10 @@ const FAILED_TEST: &str = "echo running 1 test; echo test t::x ... FAILED; echo 
 fn a_tear_down_is_no_test_and_neither_is_what_it_prints() {
     let logboom = Logboom::new();
     let runs = [
-        ("step=set_up", "compose up", "true"),
+        ("logboom.step=set_up", "compose up", "true"),
         ("", "unit", "true"),
-        ("step=tear_down", "dump", "echo dumping; exit 4"),
-        ("step=tear_down", "tail", FAILED_TEST),
+        ("logboom.step=tear_down", "dump", "echo dumping; exit 4"),
+        ("logboom.step=tear_down", "tail", FAILED_TEST),
     ];
     session(&logboom, "passed", &runs);
     let report = logboom.text(["show", "--junit", "-"]);
@@ -144,7 +144,7 @@ fn a_tear_down_is_no_test_and_neither_is_what_it_prints() {
 #[test]
 fn where_a_test_failed_no_step_tells_why() {
     let logboom = Logboom::new();
-    session(&logboom, "failed", &[("", "unit", "exit 3"), ("step=tear_down", "dump", "echo dumping; exit 4")]);
+    session(&logboom, "failed", &[("", "unit", "exit 3"), ("logboom.step=tear_down", "dump", "echo dumping; exit 4")]);
     let report = logboom.text(["show", "--junit", "-"]);
     assert!(report.contains(" tests=\"1\" failures=\"1\"") && !report.contains("dump"), "{report}");
     let summary = logboom.text(["show", "--summary"]);
@@ -155,7 +155,7 @@ fn where_a_test_failed_no_step_tells_why() {
 #[test]
 fn where_nothing_else_tells_why_a_session_failed_a_step_does() {
     let logboom = Logboom::new();
-    session(&logboom, "failed", &[("step=set_up", "compose up", "echo no such image; exit 1")]);
+    session(&logboom, "failed", &[("logboom.step=set_up", "compose up", "echo no such image; exit 1")]);
     let report = logboom.text(["show", "--junit", "-"]);
     assert!(report.contains(" tests=\"1\" failures=\"1\"") && report.contains("name=\"compose up\""), "{report}");
     assert!(report.contains("<system-out>no such image\n"), "{report}");

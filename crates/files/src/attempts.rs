@@ -15,7 +15,7 @@ pub const ATTEMPT: &str = "attempt";
 
 /// The label of runs of a test session that are no tests: what starts and ends its services, and its tear-down. Its value is [`SET_UP`]
 /// or [`TEAR_DOWN`].
-pub const STEP: &str = "step";
+pub const STEP: &str = "logboom.step";
 /// Before the tests.
 pub const SET_UP: &str = "set_up";
 /// After them.

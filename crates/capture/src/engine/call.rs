@@ -59,6 +59,11 @@ impl Call {
         self.get(target)
     }
 
+    pub fn delete(mut self, target: &str) -> Call {
+        self.method = Method::DELETE;
+        self.get(target)
+    }
+
     /// Makes the request, and reads the whole answer.
     pub async fn json(self) -> Result<Vec<u8>, EngineError> {
         let about = self.about.clone();

@@ -11,6 +11,9 @@ use std::{
 
 use super::{MaskError, Masks};
 
+/// So many bytes of values may be added: each makes what looks for all of them anew.
+const ADDED_BYTES_MAX: usize = 128 << 10;
+
 /// See the module.
 #[derive(Clone, Default)]
 pub struct SharedMasks(Arc<Shared>);
@@ -20,6 +23,7 @@ struct Shared {
     /// How often something was added.
     version: AtomicUsize,
     masks: Mutex<Arc<Masks>>,
+    added_bytes: AtomicUsize,
     hearers: Mutex<Vec<Hearer>>,
 }
 
@@ -37,6 +41,12 @@ impl SharedMasks {
     /// # Errors
     /// As [`Masks::add`].
     pub fn add(&self, value: &[u8]) -> Result<usize, MaskError> {
+        if self.current().has(value) {
+            return Ok(0);
+        }
+        if self.0.added_bytes.fetch_add(value.len(), Ordering::Relaxed) + value.len() > ADDED_BYTES_MAX {
+            return Err(MaskError::TooMany);
+        }
         let added = Arc::make_mut(&mut lock(&self.0.masks)).add([value]);
         self.0.version.fetch_add(1, Ordering::Release);
         lock(&self.0.hearers).iter_mut().for_each(|hear| hear(value));
@@ -122,5 +132,14 @@ mod tests {
         assert_eq!((shared.mask_str("a hunter22"), seen.masks.mask_str("hunter22")), ("a ***".into(), "***".into()));
         assert_eq!(*lock(&heard), [b"hunter22"]);
         assert_eq!(format!("{shared:?}"), "SharedMasks { .. }");
+        assert_eq!((shared.add(b"hunter22").unwrap(), seen.look(), lock(&heard).len()), (0, false, 1), "it is known");
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_added() {
+        let shared = SharedMasks::default();
+        let added = (0..1_000).filter(|number| shared.add(format!("{number:01000}").as_bytes()).is_ok()).count();
+        assert_eq!(added, ADDED_BYTES_MAX / 1_000);
+        assert!(matches!(shared.add(&[b'x'; 1_000]), Err(MaskError::TooMany)));
     }
 }

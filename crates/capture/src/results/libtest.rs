@@ -20,7 +20,7 @@ const DOC: &str = " (doc)";
 const APART_MAX: usize = 64;
 /// Tests that begin so long after their suite was named are those of a later one, if one was named meanwhile: the earlier has none.
 const LATE_US: i64 = 50_000;
-/// So long after its tests have begun a suite may be named.
+/// So long after its tests have begun a suite may be named, but not [`LATE_US`] after they have ended.
 const UNNAMED_US: i64 = 1_000_000;
 
 /// Cargo names a suite on the other stream than the suite begins on, so either may be read first, and several of one before the other.
@@ -32,7 +32,7 @@ pub(super) struct Libtest {
     suite: String,
     /// The suites that were named whose tests have not begun, and when they were.
     named: VecDeque<(Time, String)>,
-    /// From which result on the tests are of a suite that is not named yet, and when they began.
+    /// From which result on the tests are of a suite that is not named yet, and until when it may be.
     unnamed: VecDeque<(Time, usize)>,
     /// How many tests of a suite that has begun are still to be told of.
     left: Option<u64>,
@@ -65,7 +65,7 @@ impl Libtest {
             Some(b' ') => self.names_suite(line, tests),
             Some(b'r') => line.text.strip_prefix("running ").is_some_and(|rest| self.begin(line, rest, tests)),
             Some(b't') => match line.text.strip_prefix("test result: ") {
-                Some(_) => self.end(tests),
+                Some(_) => self.end(line.time, tests),
                 None => line.text.strip_prefix("test ").is_some_and(|rest| self.result(line, rest, tests)),
             },
             Some(b'f') if line.text == "failures:" && self.left.is_some() => self.failures(tests),
@@ -86,8 +86,7 @@ impl Libtest {
                 file.rsplit_once('-').map_or(file, |(name, _)| name).to_owned()
             }
         };
-        let is_late = |begun: &Time| apart_us(*begun, line.time) > UNNAMED_US;
-        while self.unnamed.pop_front_if(|(begun, _)| is_late(begun)).is_some() {}
+        while self.unnamed.pop_front_if(|(until, _)| *until < line.time).is_some() {}
         match self.unnamed.pop_front() {
             Some((_, from)) => self.name(from, &name, tests),
             None => push(&mut self.named, (line.time, shortened(&name))),
@@ -124,7 +123,7 @@ impl Libtest {
             None if self.suite.ends_with(DOC) => {}
             None => {
                 self.suite.clear();
-                push(&mut self.unnamed, (line.time, tests.all.len()));
+                push(&mut self.unnamed, (later(line.time, UNNAMED_US), tests.all.len()));
             }
         }
     }
@@ -184,8 +183,11 @@ impl Libtest {
         true
     }
 
-    fn end(&mut self, tests: &mut Tests) -> bool {
+    fn end(&mut self, time: Time, tests: &mut Tests) -> bool {
         tests.close();
+        if let Some((until, _)) = self.unnamed.back_mut() {
+            *until = (*until).min(later(time, LATE_US));
+        }
         (self.left, self.is_in_failures, self.open) = (None, false, None);
         true
     }
@@ -213,6 +215,10 @@ impl Libtest {
         }
         true
     }
+}
+
+fn later(time: Time, us: i64) -> Time {
+    Time::from_micros(time.as_micros().saturating_add(us))
 }
 
 fn apart_us(earlier: Time, later: Time) -> i64 {
@@ -304,6 +310,12 @@ mod tests {
     #[test]
     fn tests_that_nobody_names_take_no_name_of_others() {
         let printed = [(0, tests("quiet")), (3_000, name("a")), (1, tests("a")), (1, name("b")), (1, tests("b"))];
+        assert_eq!(read(&printed), ["of_quiet", "a of_a", "b of_b"]);
+    }
+
+    #[test]
+    fn tests_that_have_ended_take_no_name_that_comes_later() {
+        let printed = [(0, tests("quiet")), (300, name("a")), (1, tests("a")), (300, name("b")), (1, tests("b"))];
         assert_eq!(read(&printed), ["of_quiet", "a of_a", "b of_b"]);
     }
 

@@ -78,7 +78,8 @@ impl Pytest {
             _ => {}
         }
         match self.part {
-            Part::Failures => self.failures(line),
+            // What did not tell that it began may not tell that it ended: others' lines are theirs.
+            Part::Failures => self.failures(line) && self.running == Running::Yes,
             Part::Tests => {
                 COLONS.find(text.as_bytes()).is_some() && (self.result(line, tests) || self.duration(text, tests))
             }
@@ -306,6 +307,13 @@ mod tests {
         let mut all = shown(printed);
         all.sort();
         all
+    }
+
+    #[test]
+    fn a_heading_that_is_another_program_s_hides_no_result_of_others() {
+        let printed =
+            "===== ERRORS =====\n__________ link __________\nundefined: x\nTAP version 13\nok 1 - a\nnot ok 2 - b\n";
+        assert_eq!(shown(printed), ["passed a", "failed b"]);
     }
 
     #[test]

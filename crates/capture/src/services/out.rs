@@ -205,6 +205,7 @@ impl Out {
 
     /// Adds a line of logboom's own.
     pub(super) fn note(&mut self, number: u32, time: Time, level: Level, message: &str) {
+        self.masks.look();
         let (message, flags) = (self.masks.masks.mask_str(message).replace('\n', " "), Flags::NONE);
         let (stream, message) = (Stream::System, message.as_bytes());
         let record = boom::NewRecord { time, origin_time_ns: None, stream, level, flags, message, fields: None };

@@ -39,9 +39,6 @@ const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 /// How long services of an interrupted session have to end: whoever interrupts a session soon kills it.
 const HURRY: Duration = Duration::from_secs(3);
 const HURRY_SECONDS: &str = "3";
-/// Removes the volumes that have a label.
-const REMOVE_VOLUMES: &str =
-    r#"volumes=$(docker volume ls --quiet --filter "$1") && { [ -z "$volumes" ] || docker volume rm $volumes; }"#;
 
 /// A service that was started, or may have been.
 pub(super) struct Started {
@@ -247,12 +244,12 @@ impl TestSession<'_> {
     /// Ends all services, those first that were started last, and says what could not be.
     pub(super) fn take_down(&mut self) {
         let started = std::mem::take(&mut self.started);
-        for Started { name, handle, .. } in started.into_iter().rev() {
+        for Started { name, handle, looker, .. } in started.into_iter().rev() {
             self.note(Level::Info, &format!("ending {name}"));
             let done = match handle {
                 Handle::Program(program) => program.stop(&self.interrupts, HURRY),
                 Handle::Containers { follower, ends, env } => {
-                    let done = self.end_containers(ends, &env);
+                    let done = self.end_containers(ends, &env, looker);
                     stop(follower);
                     done
                 }
@@ -265,12 +262,16 @@ impl TestSession<'_> {
         }
     }
 
-    fn end_containers(&self, ends: Ends, env: &[(OsString, OsString)]) -> Result<(), String> {
+    fn end_containers(&self, ends: Ends, env: &[(OsString, OsString)], looker: Looker) -> Result<(), String> {
         let run = |name: &str, called, words, grace| {
             self.down(&Chore { name: name.to_owned(), called, words, env: env.to_vec() }, grace)
         };
         match ends {
-            Ends::Compose { beside, words, own } => self.end_compose(&beside, &words, own, env),
+            Ends::Compose { beside, words, own } => {
+                let is_down = self.end_compose(&beside, &words, own, env);
+                let gone = if own { remove_volumes(&beside, looker) } else { Ok(()) };
+                is_down.and(gone)
+            }
             Ends::Container { name, grace } => {
                 let grace = self.interrupted().map_or(grace, |_| grace.min(HURRY));
                 let seconds = (grace + Duration::from_millis(999)).as_secs().to_string();
@@ -308,16 +309,19 @@ impl TestSession<'_> {
         let patience = self.interrupted().map_or(&[][..], |_| &hurry);
         let is_down = run("compose down", "compose", command(&[down, patience].concat()))
             || run("compose down", "compose", command(&[down, &at_once].concat()));
-        let label = format!("label={COMPOSE_PROJECT}={}", beside.project.as_deref().unwrap_or_default());
-        let volumes = ["sh", "-c", REMOVE_VOLUMES, "sh", &label].map(OsString::from).to_vec();
-        let are_gone = !own || run("docker volume rm", "docker", volumes);
-        if is_down && are_gone {
+        if is_down {
             return Ok(());
         }
-        let failed = if is_down { vec!["docker".into(), "volume".into(), "rm".into()] } else { command(down) };
-        let said: Vec<_> = failed.iter().map(|word| word.to_string_lossy()).collect();
+        let words = command(down);
+        let said: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         Err(format!("`{}` failed", said.join(" ")))
     }
+}
+
+/// Removes the volumes that compose has made for a project of the session's own.
+fn remove_volumes(beside: &Beside, mut looker: Looker) -> Result<(), String> {
+    let label = format!("{COMPOSE_PROJECT}={}", beside.project.as_deref().unwrap_or_default());
+    looker.remove_volumes(&label).map(drop).map_err(|error| logboom_files::with_causes(&error))
 }
 
 fn is_in_use(project: &str) -> Stopped {
