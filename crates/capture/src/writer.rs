@@ -5,6 +5,7 @@
 //! that is all that `kill -9` can take. fsync runs beside it every [`SYNC_EVERY`]. A disk that fails never stops the run: the
 //! sinks count what they lose, and the caller hears of it once.
 
+mod end;
 mod flush_clock;
 mod open_stream;
 mod run_text;
@@ -21,6 +22,7 @@ use logboom_files::{
 };
 use logboom_record::{Flags, Gap, Level, RunEnd, Stream, TestResult, Time};
 
+use end::{End, finish_boom, finish_text};
 pub(crate) use flush_clock::FlushClock;
 pub use flush_clock::{FLUSH_AFTER, FLUSH_PAUSE, SYNC_EVERY};
 pub(crate) use open_stream::OpenStream;
@@ -436,39 +438,12 @@ impl Out {
     }
 }
 
-/// What became of one of the files.
-#[derive(Default)]
-struct End {
-    lost: u64,
-    gaps: Vec<Gap>,
-    trouble: Option<String>,
-}
-
 /// A test whose name, which may have been escaped where it was printed, is without secrets.
 fn masked(test: TestResult, masks: &Masks) -> TestResult {
     match masks.is_empty() {
         true => test,
         false => TestResult { suite: masks.mask_str(&test.suite), test: masks.mask_str(&test.test), ..test },
     }
-}
-
-fn finish_text(mut text: TextWriter, sync: Syncer) -> End {
-    let finished = sync.settle(&mut text).and(text.finish());
-    let trouble = finished.err().map(|error| with_causes(&error));
-    End { lost: text.lost(), gaps: text.gaps().cloned().collect(), trouble }
-}
-
-fn finish_boom(mut boom: boom::Writer, run: boom::RunSlot, end: &RunEnd) -> End {
-    boom.end_run(run, end);
-    let (lost, path) = (boom.lost(), boom.path().to_owned());
-    let (lost, trouble) = match boom.seal() {
-        Ok(sealed) => {
-            (sealed.totals.lost, sealed.failing.map(|why| format!("cannot write all of {}: {why}", path.display())))
-        }
-        Err(error) => (lost, Some(with_causes(&error))),
-    };
-    let reader = Some(path).filter(|_| lost > 0).and_then(|path| boom::reader::Reader::open(&path).ok());
-    End { lost, gaps: reader.map(|reader| reader.gaps()).unwrap_or_default(), trouble }
 }
 
 #[cfg(test)]

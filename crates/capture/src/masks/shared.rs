@@ -44,9 +44,12 @@ impl SharedMasks {
         if self.current().has(value) {
             return Ok(0);
         }
-        if self.0.added_bytes.fetch_add(value.len(), Ordering::Relaxed) + value.len() > ADDED_BYTES_MAX {
-            return Err(MaskError::TooMany);
-        }
+        // One that is too long takes no room from others.
+        let with_it = |added: usize| added.checked_add(value.len()).filter(|all| *all <= ADDED_BYTES_MAX);
+        self.0
+            .added_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it)
+            .map_err(|_| MaskError::TooMany)?;
         let added = Arc::make_mut(&mut lock(&self.0.masks)).add([value]);
         self.0.version.fetch_add(1, Ordering::Release);
         lock(&self.0.hearers).iter_mut().for_each(|hear| hear(value));
@@ -141,5 +144,6 @@ mod tests {
         let added = (0..1_000).filter(|number| shared.add(format!("{number:01000}").as_bytes()).is_ok()).count();
         assert_eq!(added, ADDED_BYTES_MAX / 1_000);
         assert!(matches!(shared.add(&[b'x'; 1_000]), Err(MaskError::TooMany)));
+        assert_eq!((shared.add(b"hunter22").unwrap(), shared.mask_str("hunter22").as_str()), (0, "***"));
     }
 }
