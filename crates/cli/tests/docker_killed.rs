@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::ops::RangeInclusive;
+
 use common::{
     Logboom,
-    engine::{self, Container, OwnEngine, Proxy, docker, follow, messages, wait_for_session},
+    engine::{self, Container, Gate, OwnEngine, Proxy, docker, follow, messages, wait_for_session},
     signal, wait_until,
 };
 
@@ -13,11 +15,12 @@ use common::{
 fn kills_at_random_moments_lose_nothing_of_many_containers() {
     const CONTAINERS: usize = 12;
     const LINES: u32 = 15_000;
-    let logboom = Logboom::new();
+    let (logboom, gate) = (Logboom::new(), Gate::new());
     let label = format!("logboom-random={}", std::process::id());
     let containers: Vec<_> = (0..CONTAINERS).map(|number| Container::named(&format!("random{number}"))).collect();
-    let script = format!("{}; exit 0", paced(LINES));
-    let options = ["--label", &label, "--log-opt", "max-size=300k", "--log-opt", "max-file=9"];
+    // None ends before some kills have come.
+    let script = format!("{}; {}; {}; exit 0", paced(1..=LINES / 3), gate.wait(), paced(LINES / 3 + 1..=LINES));
+    let options = ["--label", &label, "--log-opt", "max-size=300k", "--log-opt", "max-file=9", "-v", &gate.volume()];
     containers.iter().for_each(|container| container.create(&options, &script));
     let names = containers.iter().map(|container| container.name.as_str());
     docker(&["start"].into_iter().chain(names).collect::<Vec<_>>());
@@ -38,8 +41,11 @@ fn kills_at_random_moments_lose_nothing_of_many_containers() {
             break;
         }
         kills += 1;
+        if kills == 6 {
+            gate.open();
+        }
     }
-    assert!(kills > 3, "{kills}");
+    assert!(kills >= 6, "{kills}");
     // A kill may come before a session has its first service.
     let sessions = logboom.jsons(["sessions", "--json"]);
     let used: Vec<_> = sessions.iter().filter(|session| !session["runs"].as_array().unwrap().is_empty()).collect();
@@ -52,12 +58,14 @@ fn kills_at_random_moments_lose_nothing_of_many_containers() {
     logboom.run(["verify"]).expect(0);
 }
 
-/// Numbered lines at some rate, so that an engine can be ended in the midst of them.
-fn paced(lines: u32) -> String {
+/// Lines of these numbers at some rate, so that an engine can be ended in the midst of them.
+fn paced(lines: RangeInclusive<u32>) -> String {
     format!(
-        "awk 'BEGIN {{ for (i = 1; i <= {lines}; i++) {{ printf \"out %07d\\n\", i; \
+        "awk 'BEGIN {{ for (i = {}; i <= {}; i++) {{ printf \"out %07d\\n\", i; \
          if (i % 10 == 0) printf \"err %07d\\n\", i > \"/dev/stderr\"; \
-         if (i % 500 == 0) {{ fflush(); system(\"sleep 0.05\") }} }} }}'"
+         if (i % 500 == 0) {{ fflush(); system(\"sleep 0.05\") }} }} }}'",
+        lines.start(),
+        lines.end()
     )
 }
 
@@ -90,7 +98,7 @@ fn an_engine_that_ends_and_comes_back_is_gone_on_with() {
     for host in [own.host(), Proxy::to(own.socket()).host] {
         let logboom = Logboom::new();
         let lines = 40_000;
-        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(lines)]);
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(1..=lines)]);
         let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
         wait_for_session(&logboom);
         own.docker(&["start", "paced"]);
@@ -114,7 +122,7 @@ fn what_a_killed_engine_kept_is_there_once() {
     let mut own = OwnEngine::start();
     for host in [own.host(), Proxy::to(own.socket()).host] {
         let logboom = Logboom::new();
-        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(40_000)]);
+        own.docker(&["create", "--network", "none", "--name", "paced", engine::IMAGE, "sh", "-c", &paced(1..=40_000)]);
         let mut following = follow(&logboom, &["--host", &host, "--container", "paced", "--until-exit", "--quiet"]);
         wait_for_session(&logboom);
         own.docker(&["start", "paced"]);
@@ -152,11 +160,14 @@ fn the_logs_api_gives_every_line_once_through_kills_and_connections_that_break()
     .enumerate()
     {
         let (logboom, container, proxy) = (Logboom::new(), Container::named(&format!("api{number}")), Proxy::start());
+        let gate = Gate::new();
         // One that runs before it is followed is not attached to.
-        container.run(options, &format!("sleep 1; {}; exit 0", paced(LINES)));
+        let script = format!("{}; {}; exit 0", gate.wait(), paced(1..=LINES));
+        container.run(&[options, &["-v", &gate.volume()]].concat(), &script);
         let args = ["--host", &proxy.host, "--container", &container.name, "--until-exit", "--quiet"];
         let mut following = follow(&logboom, &args);
         wait_for_session(&logboom);
+        gate.open();
         for part in 1..=4_u64 {
             let log = || logboom.session_file(&format!("{}.log", container.name));
             wait_until(|| std::fs::metadata(log()).map_or(0, |log| log.len()) > part * 200_000);
@@ -199,14 +210,17 @@ fn logs_that_rotate_while_they_are_asked_for_give_every_line_once() {
     let host = Proxy::start().host;
     for driver in ["json-file", "local"] {
         let (logboom, container) = (Logboom::new(), Container::named(&format!("rotated-{driver}")));
+        let gate = Gate::new();
         let options = ["--log-driver", driver, "--log-opt", "max-size=200k", "--log-opt", "max-file=5"];
-        container.run(&options, &paced(LINES));
-        logboom.run(["docker", "--host", &host, "--container", &container.name, "--until-exit", "--quiet"]).expect(0);
-        let (numbers, told) = numbers(&logboom);
-        // It was started before it was followed.
-        assert!(numbers[0] < LINES / 2, "{}", numbers[0]);
-        assert_eq!((numbers[0]..=LINES).collect::<Vec<_>>(), numbers, "{driver}");
-        assert_eq!(told, 0);
+        // One that runs before it is followed is not attached to.
+        let script = format!("{}; {}", gate.wait(), paced(1..=LINES));
+        container.run(&[&options[..], &["-v", &gate.volume()]].concat(), &script);
+        let args = ["--host", &host, "--container", &container.name, "--until-exit", "--quiet"];
+        let mut following = follow(&logboom, &args);
+        wait_for_session(&logboom);
+        gate.open();
+        assert_eq!(following.wait().unwrap().code(), Some(0));
+        assert_eq!(numbers(&logboom), ((1..=LINES).collect(), 0), "{driver}");
         logboom.run(["verify"]).expect(0);
     }
 }

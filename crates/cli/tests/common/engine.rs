@@ -14,6 +14,7 @@ use std::{
 };
 
 pub use image::IMAGE;
+use tempfile::TempDir;
 
 use super::{Logboom, signal, wait_until};
 
@@ -82,6 +83,29 @@ fn pump(mut from: impl Read, mut to: impl Write) {
     let _ = std::io::copy(&mut from, &mut to);
 }
 
+/// Holds containers up until a test lets them go on.
+pub struct Gate(TempDir);
+
+impl Gate {
+    pub fn new() -> Gate {
+        Gate(tempfile::tempdir().unwrap())
+    }
+
+    /// The volume that a container needs for it, as `-v` of `docker create` has it.
+    pub fn volume(&self) -> String {
+        format!("{}:/gate:ro", self.0.path().display())
+    }
+
+    /// The part of a shell script that waits for it.
+    pub fn wait(&self) -> &'static str {
+        "while ! [ -e /gate/open ]; do sleep 0.05; done"
+    }
+
+    pub fn open(&self) {
+        std::fs::write(self.0.path().join("open"), "").unwrap();
+    }
+}
+
 /// What a container runs to print numbered lines on both streams, as fast as it goes.
 pub fn numbered(lines: u32) -> String {
     let filler = "x".repeat(100);
@@ -141,7 +165,7 @@ impl Drop for Container {
 
 /// An engine of a test's own, to be killed: in a network namespace, where it cannot harm the machine's.
 pub struct OwnEngine {
-    dir: tempfile::TempDir,
+    dir: TempDir,
     child: Child,
 }
 
