@@ -274,7 +274,7 @@ fn any_of(patterns: &[String]) -> Option<Regex> {
 }
 
 /// Whether an environment variable's name says that its value is secret.
-pub fn is_secret_name(name: &str) -> bool {
+fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIAL", "CREDENTIALS"];
     let is_word = |part: &str| words.contains(&part);
@@ -282,6 +282,17 @@ pub fn is_secret_name(name: &str) -> bool {
         |pair: &[&str]| matches!(pair, ["API" | "ACCESS" | "PRIVATE" | "ENCRYPTION" | "SIGNING" | "AUTH", "KEY"]);
     let parts: Vec<&str> = name.split(['_', '-', '.']).collect();
     parts.iter().copied().any(is_word) || parts.windows(2).any(is_key)
+}
+
+/// What stands for a password on many a developer's machine and protects nothing: the name of the program, mostly. It is also the name
+/// of the service and a word of what it prints, so that to take it out would make both unreadable.
+const NO_SECRETS: &str = "postgres postgresql timescale timescaledb cockroach cockroachdb sqlserver clickhouse cassandra \
+    couchbase elasticsearch opensearch rabbitmq keycloak password localhost";
+
+/// Whether an environment variable is a secret by its name and value, though nobody has said so. What is short is none: `TOKEN=yes`.
+pub fn is_guessed(name: &str, value: &[u8]) -> bool {
+    const BYTES_MIN: usize = 8;
+    is_secret_name(name) && value.len() >= BYTES_MIN && !NO_SECRETS.split(' ').any(|word| word.as_bytes() == value)
 }
 
 #[cfg(test)]
@@ -356,6 +367,9 @@ mod tests {
         for name in ["PATH", "TOKENIZER", "KEY", "SSH_AUTH_SOCK", "PASSENGERS"] {
             assert!(!is_secret_name(name), "{name}");
         }
+        assert!(is_guessed("DB_PASSWORD", b"postgres1") && is_guessed("DB_PASSWORD", b"Postgres"));
+        assert!(!is_guessed("DB_PASSWORD", b"postgres") && !is_guessed("DB_PASSWORD", b"localhost"));
+        assert!(!is_guessed("DB_PASSWORD", b"1234567") && !is_guessed("DB_USER", b"12345678"));
     }
 
     proptest! {

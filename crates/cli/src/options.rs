@@ -13,7 +13,7 @@ use clap::Args;
 use logboom_capture::{
     command::{self, PassThrough, TimeLimit},
     engine::{Host, HostError},
-    masks::{Masks, SharedMasks, VALUE_BYTES_MAX, VALUE_BYTES_MIN, is_secret_name},
+    masks::{Masks, SharedMasks, VALUE_BYTES_MAX, VALUE_BYTES_MIN, is_guessed},
 };
 use logboom_files::{
     config::{Config, Drain, Flags, OnTerminal},
@@ -179,9 +179,6 @@ pub struct Masking {
 /// What a logboom around us masks, in JSON: what it keeps of a session has ours in it.
 const MASKING: &str = "LOGBOOM_MASKING";
 
-/// The value of a variable that is only named like a secret has at least so many bytes: `TOKEN=yes` is none.
-const GUESSED_BYTES_MIN: usize = 8;
-
 impl Masking {
     /// What is to be masked, here and by a logboom around us. Says which variables there are not.
     ///
@@ -215,11 +212,8 @@ impl Masking {
             }
             values.push(value);
         }
-        let is_secret = |name: &OsString, value: &OsString| {
-            is_secret_name(&name.to_string_lossy()) && value.len() >= GUESSED_BYTES_MIN
-        };
-        values
-            .extend(environment.iter().filter(|(name, value)| is_secret(name, value)).map(|(_, value)| value.clone()));
+        let is_secret = |(name, value): &&(OsString, OsString)| is_guessed(&name.to_string_lossy(), value.as_bytes());
+        values.extend(environment.iter().filter(is_secret).map(|(_, value)| value.clone()));
         let patterns: Vec<String> = self.patterns.iter().chain(&around.patterns).cloned().collect();
         Ok(Masks::new(values.iter().map(|value| value.as_bytes()), &patterns)?.into())
     }

@@ -214,14 +214,14 @@ fn every_line_of_every_service_is_kept_once() {
 
 #[test]
 fn lines_are_told_apart_also_where_the_services_name_is_taken_for_a_secret() {
-    let project = Project::new("named", &[("postgres", &service(&numbered("db", 300)))]);
-    let up: Done = project.command(&["up"]).env("DB_PASSWORD", "postgres").output().unwrap().into();
+    let project = Project::new("named", &[("orders-db", &service(&numbered("db", 300)))]);
+    let up: Done = project.command(&["up"]).env("DB_PASSWORD", "orders-db").output().unwrap().into();
     up.expect(0);
     expect_once(project.lines("***"), "db", 300);
     let own = project.log("exec_compose.log");
-    assert!(own.iter().all(|line| !line.contains("line") && !line.contains("postgres")), "{own:?}");
+    assert!(own.iter().all(|line| !line.contains("line") && !line.contains("orders-db")), "{own:?}");
     assert_eq!(own.iter().filter(|line| line.contains("exited with code 0")).count(), 1, "{own:?}");
-    assert!(!project.meta().to_string().contains("postgres"), "{}", project.meta());
+    assert!(!project.meta().to_string().contains("orders-db"), "{}", project.meta());
 }
 
 #[test]

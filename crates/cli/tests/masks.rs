@@ -229,11 +229,24 @@ fn secrets_are_kept_in_no_file_of_the_session() {
 }
 
 #[test]
+fn a_password_that_is_the_name_of_a_program_is_kept_unless_it_is_named() {
+    let logboom = Logboom::new();
+    let run = |more: &[&str]| {
+        let mut command = logboom.command(["run", "--quiet"]);
+        let args = more.iter().chain(&["--", "echo", "postgres is ready"]);
+        Done::from(command.args(args).env("POSTGRES_PASSWORD", "postgres").output().unwrap()).expect(0);
+        logboom.text(["show", "--raw"])
+    };
+    assert_eq!(run(&[]), "postgres is ready\n");
+    assert_eq!(run(&["--mask-env", "POSTGRES_PASSWORD"]), "*** is ready\n");
+}
+
+#[test]
 fn a_service_is_waited_for_also_where_its_name_is_taken_for_a_secret() {
     let logboom = Logboom::new();
-    let daemon = service("postgres", DAEMON, "wait = \"log:listening\"");
+    let daemon = service("orders-db", DAEMON, "wait = \"log:listening\"");
     spec(&logboom, &(daemon + &test("unit", "true", "")));
-    let done = logboom.command(&["test"]).env("DB_PASSWORD", "postgres").output().unwrap();
+    let done = logboom.command(&["test"]).env("DB_PASSWORD", "orders-db").output().unwrap();
     Done::from(done).expect(0);
     let runs = runs(&logboom);
     assert!(has_run(&runs, "***", "service", "interrupted"), "{runs:?}");

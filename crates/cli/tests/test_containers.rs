@@ -124,20 +124,20 @@ fn services_are_up_and_healthy_before_the_command_and_gone_after_it() {
 
 #[test]
 fn services_are_waited_for_also_where_their_names_are_taken_for_secrets() {
-    let project = Project::new("named", &service("postgres", DB, HEALTH));
+    let project = Project::new("named", &service("orders-db", DB, HEALTH));
     let alone = format!(
-        "[[service]]\nname = \"postgres-alone\"\nimage = \"{IMAGE}\"\ncommand = [\"/bin/sh\", \"-c\", '''{DB}''']\nwait = \"log:first line\"\n"
+        "[[service]]\nname = \"orders-db-alone\"\nimage = \"{IMAGE}\"\ncommand = [\"/bin/sh\", \"-c\", '''{DB}''']\nwait = \"log:first line\"\n"
     );
     let spec = format!(
         "[[service]]\nname = \"stack\"\ncompose = \"compose.yml\"\n{alone}[[test]]\nname = \"unit\"\ncommand = \"true\"\n"
     );
     fs::write(project.file("logboom-test.toml"), spec).unwrap();
-    let done: Done = project.command(&["test"]).env("DB_PASSWORD", "postgres").output().unwrap().into();
+    let done: Done = project.command(&["test"]).env("DB_PASSWORD", "orders-db").output().unwrap().into();
     done.expect(0);
     project.assert_run("***", "service", "passed");
     project.assert_run("***-alone", "service", "passed");
     let kept = fs::read_to_string(project.logboom.session_file("session.json")).unwrap();
-    assert!(!kept.contains("postgres"), "{kept}");
+    assert!(!kept.contains("orders-db"), "{kept}");
     assert_eq!(project.left(), "");
 }
 
