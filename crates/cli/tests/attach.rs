@@ -12,7 +12,7 @@ use std::{
 
 use common::{
     Logboom,
-    engine::{Container, IMAGE, Proxy, docker, numbered},
+    engine::{Container, Gate, IMAGE, Proxy, docker, numbered},
     wait_until,
 };
 
@@ -190,8 +190,10 @@ fn remote_containers_that_are_run_and_removed_at_once_are_whole_or_there_is_a_ga
 fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log() {
     for options in [&["json-file"][..], &["local"], &["json-file", "--log-opt", "max-size=100k"]] {
         let (logboom, container, lines) = (Logboom::new(), Container::named("cut"), 60_000);
-        let proxy = Proxy::start();
-        container.create(&[&["--log-driver"], options].concat(), &numbered(lines));
+        let (proxy, gate) = (Proxy::start(), Gate::new());
+        // It runs until it is attached to for the last time.
+        let script = format!("{}; {}", numbered(lines), gate.wait());
+        container.create(&[&["-v", &gate.volume(), "--log-driver"], options].concat(), &script);
         let args = ["--host", &proxy.host, "--until-exit"];
         let following = Following::of(&logboom, &container, &args);
         container.start();
@@ -203,11 +205,13 @@ fn a_kill_in_the_middle_loses_nothing_and_repeats_nothing_where_there_is_a_log()
             wait_for_bytes(&logboom, &container, 3_000_000);
             following.kill();
         }
-        let said = Following::of(&logboom, &container, &args).wait();
+        let following = Following::of(&logboom, &container, &args);
+        // Its log has lost its beginning, so that nobody can count from there.
+        wait_until(|| !rotates || text_log(&logboom, &container).contains("its log rotates"));
+        gate.open();
+        let said = following.wait();
         let (log, numbers) = (text_log(&logboom, &container), numbers(&logboom, "stdout"));
         if rotates {
-            // Its log has lost its beginning, so that nobody can count from there.
-            assert!(log.contains("its log rotates"), "{said}");
             // Of the million bytes that were there only the last may have been on their way.
             let ascends = numbers.is_sorted_by(|one, next| one < next);
             assert!(ascends && numbers.starts_with(&[1, 2, 3]) && numbers.len() >= 5_000, "{}", numbers.len());

@@ -339,8 +339,10 @@ fn a_one_off_run_is_composes_own_output_and_its_services_are_followed() {
     wait_until(|| ["one", "two"].iter().all(|line| project.all_with(line).iter().any(|message| message == line)));
     wait_until(|| project.log("db.log") == ["db is up"]);
     let of_project = format!("label=com.docker.compose.project={}", project.name);
-    let one_off = docker(&["ps", "-q", "--filter", &of_project, "--filter", "label=com.docker.compose.oneoff=True"]);
-    docker(&["exec", &one_off, "sh", "-c", ": > /go"]);
+    let one_off = || docker(&["ps", "-q", "--filter", &of_project, "--filter", "label=com.docker.compose.oneoff=True"]);
+    // What it prints may come before the engine says that it runs.
+    wait_until(|| !one_off().is_empty());
+    docker(&["exec", &one_off(), "sh", "-c", ": > /go"]);
     let done = running.done().expect(5);
     assert!(done.text().contains("one\n"), "{}", done.text());
     for line in ["one", "two"] {
