@@ -102,6 +102,64 @@ fn pytest_otherwise_names_those_that_failed() {
     assert!(lines_of(&logboom, "test_breaks").contains("about to break"));
 }
 
+const COLLECT: &str = "import nosuchmodule\ndef test_adds(): pass\n";
+
+#[test]
+fn pytest_fails_where_a_file_cannot_be_collected() {
+    for options in [&[][..], &["-q"], &["-qq"], &["-v"], &["-v", "--color=yes"], &["-n", "2"], &["-rA"], &["-ra"]] {
+        let logboom = Logboom::new();
+        fs::create_dir(logboom.path("tests")).unwrap();
+        fs::write(logboom.path("tests/test_import.py"), COLLECT).unwrap();
+        let pytest = ["run", "-q", "--junit", "junit.xml", "--", "pytest", "-p", "no:cacheprovider"];
+        let files = ["--junitxml=junit.xml", "tests"];
+        let with_workers = options.contains(&"-n");
+        logboom.run([&pytest, options, &files].concat()).expect(if with_workers { 1 } else { 2 });
+        assert_eq!(results(&logboom), ["failed  tests/test_import.py"], "{options:?}");
+        for name in ["tests/test_import.py", "test_import.py"] {
+            let lines = lines_of(&logboom, name);
+            assert!(lines.contains("No module named 'nosuchmodule'") && !lines.contains("=="), "{options:?}: {lines}");
+        }
+        assert!(logboom.text(["sessions", "--failed"]).contains("tests/test_import.py"), "{options:?}");
+        let summary = logboom.text(["show", "--summary"]);
+        assert!(
+            summary.contains("**1 test**: 0 passed, 1 failed") && summary.contains("nosuchmodule"),
+            "{options:?}: {summary}"
+        );
+        logboom.run(["show", "--junit", "report.xml"]).expect(0);
+        let report = fs::read_to_string(logboom.path("report.xml")).unwrap();
+        assert!(report.contains("name=\"tests/test_import.py\"") && report.contains("<failure"), "{report}");
+    }
+}
+
+/// One of the forms that are recorded from tools that CI has not.
+fn recorded(file: &str, options: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../capture/tests/printed").join(file);
+    let all = fs::read_to_string(path).unwrap();
+    all.split("#### ").find_map(|form| form.strip_prefix(options)?.strip_prefix('\n')).unwrap().to_owned()
+}
+
+#[test]
+fn what_pytest_ran_again_is_flaky_or_failed_with_its_retries() {
+    let logboom = Logboom::new();
+    fs::write(logboom.path("printed"), recorded("pytest-rerun.txt", "9 -v")).unwrap();
+    logboom.run(["run", "-q", "cat", "printed"]).expect(0);
+    let retries = |name: &str| tests(&logboom).iter().find(|test| test["test"] == name).unwrap()["retries"].as_u64();
+    assert_eq!((retries("test_never"), retries("test_flaky"), retries("test_adds")), (Some(2), Some(1), None));
+    let summary = logboom.text(["show", "--summary"]);
+    assert!(summary.contains("**8 tests**: 6 passed, 2 failed, 5 passed only when run again"), "{summary}");
+    assert!(summary.contains("test&#95;flaky</code>: run again 1 time"), "{summary}");
+}
+
+#[test]
+fn a_subtest_of_pytest_is_shown_by_its_name() {
+    let logboom = Logboom::new();
+    fs::write(logboom.path("printed"), recorded("pytest-subtests.txt", "9 ")).unwrap();
+    logboom.run(["run", "-q", "--", "sh", "-c", "cat printed; exit 1"]).expect(1);
+    let lines = lines_of(&logboom, "test_odd [a message] (i=3)");
+    assert!(lines.contains("part 3") && !lines.contains("part 1"), "{lines}");
+    assert!(logboom.text(["sessions", "--failed"]).contains("test_odd [a message] (i=3)"));
+}
+
 const NODE: &str = "import test, { describe } from 'node:test'
 import assert from 'node:assert'
 describe('cart', () => {
