@@ -1,6 +1,6 @@
-//! `go test`: its lines for people, with `-v` or without, and `-json`.
+//! `go test`: its lines for people, with `-v` or without, and `-json`; and what gotestsum prints of it in the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use logboom_record::TestOutcome;
 use serde::Deserialize;
@@ -14,6 +14,10 @@ pub(super) struct Go {
     /// From which result on the package is not known yet: it is told last.
     unnamed: Option<usize>,
     is_in_failure: bool,
+    /// The tests that were told not to have passed: gotestsum tells of them again.
+    told: HashSet<(String, String)>,
+    /// The one that it tells of now.
+    again: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -36,7 +40,7 @@ impl Go {
         }
         match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
-            Some(b'=') => self.begin(line),
+            Some(b'=') => self.begin(line) || self.again(line, tests),
             Some(b'-' | b' ') => self.end(line, tests),
             Some(b'o' | b'F') => self.package(line, tests),
             _ => false,
@@ -62,9 +66,14 @@ impl Go {
             "SKIP" => TestOutcome::Skipped,
             _ => return false,
         };
-        let Some((name, time)) = rest.rsplit_once(" (").filter(|(_, time)| time.ends_with("s)")) else { return false };
+        let Some((name, duration_us)) = timed(rest) else { return false };
+        if line.indent() > 0 && self.again.as_deref() == Some(name) {
+            return true;
+        }
+        if outcome != TestOutcome::Passed {
+            self.is_new("", name);
+        }
         let from = self.running.remove(&(String::new(), shortened(name))).unwrap_or(line.from);
-        let duration_us = time.strip_suffix("s)").and_then(seconds);
         let Some(number) = tests.add(Line { from, ..line }, "", name, outcome, duration_us) else { return true };
         self.unnamed.get_or_insert(number);
         if outcome == TestOutcome::Failed {
@@ -73,6 +82,38 @@ impl Go {
             self.is_in_failure = true;
         }
         true
+    }
+
+    /// `=== FAIL: package TestX (re-run 1) (0.01s)`: gotestsum tells in the end what failed and what was left out, of most of its formats for
+    /// the first time. The line that a part ended with follows below.
+    fn again(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        let Some((word, rest)) = line.text.strip_prefix("=== ").and_then(|rest| rest.split_once(": ")) else {
+            return false;
+        };
+        let outcome = match word {
+            "FAIL" => TestOutcome::Failed,
+            "SKIP" => TestOutcome::Skipped,
+            _ => return false,
+        };
+        let Some((names, duration_us)) = timed(rest) else { return false };
+        let mut names = names.split(' ');
+        let (Some(package), Some(name)) = (names.next(), names.next().filter(|name| !name.is_empty())) else {
+            return false;
+        };
+        self.again = Some(name.to_owned());
+        if !self.told.contains(&(String::new(), shortened(name))) && self.is_new(package, name) {
+            let number = tests.add(line, package, name, outcome, duration_us);
+            if let Some(number) = number.filter(|_| outcome == TestOutcome::Failed) {
+                tests.open(number, line);
+                self.is_in_failure = true;
+            }
+        }
+        true
+    }
+
+    /// Whether nothing was told yet of a test that has not passed; its own line does not say of which package it is.
+    fn is_new(&mut self, package: &str, name: &str) -> bool {
+        self.told.len() >= BEGUN_MAX || self.told.insert((shortened(package), shortened(name)))
     }
 
     /// `ok  \tpackage\t0.1s`, `FAIL\tpackage\t0.1s`.
@@ -113,6 +154,12 @@ impl Go {
     }
 }
 
+/// What stands before a time, `TestX (0.01s)`, and the time.
+fn timed(text: &str) -> Option<(&str, Option<u64>)> {
+    let (before, time) = text.rsplit_once(" (")?;
+    Some((before, seconds(time.strip_suffix("s)")?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{of, shown};
@@ -131,6 +178,26 @@ mod tests {
         assert_eq!(shown(printed), want);
         let ranges: Vec<_> = of(printed).iter().map(|test| (test.from, test.to)).collect();
         assert_eq!(ranges, [(1, 3), (4, 6), (5, 8), (9, 9)]);
+    }
+
+    /// gotestsum 1.8.2 of go 1.19.8, `--format standard-verbose` and `--rerun-fails=2`, shortened.
+    #[test]
+    fn what_gotestsum_tells_again_is_the_same_test() {
+        let summary = "\n=== Skipped\n=== SKIP: shop TestC (0.00s)\n    a_test.go:5: not now\n\n=== Failed\n\
+            === FAIL: shop TestB/part (0.00s)\n    a_test.go:4: no\n    --- FAIL: TestB/part (0.00s)\n\n\
+            === FAIL: shop TestB (0.00s)\n\n=== FAIL: shop TestB/part (re-run 1) (0.00s)\n    a_test.go:4: no\n\
+            \u{20}   --- FAIL: TestB/part (0.00s)\n\n=== FAIL: shop TestB (re-run 1) (0.00s)\n\nDONE 2 runs, 3 tests\n";
+        let verbose = "=== RUN   TestB\n=== RUN   TestB/part\n    a_test.go:4: no\n--- FAIL: TestB (0.00s)\n\
+            \u{20}   --- FAIL: TestB/part (0.00s)\n=== RUN   TestC\n    a_test.go:5: not now\n--- SKIP: TestC (0.00s)\nFAIL\n\
+            FAIL\texample.com/shop\t0.003s\n";
+        let package = "example.com/shop";
+        let want = ["failed P TestB", "failed P TestB/part", "skipped P TestC"].map(|test| test.replace('P', package));
+        assert_eq!(shown(&(verbose.to_owned() + summary)), want);
+        assert_eq!(shown(summary), ["skipped shop TestC", "failed shop TestB/part", "failed shop TestB"]);
+        let ranges: Vec<_> = of(summary).iter().map(|test| (test.from, test.to)).collect();
+        assert_eq!(ranges[1], (7, 9));
+        let of_two = "=== Failed\n=== FAIL: shop TestA (0.00s)\n\n=== FAIL: web TestA (0.00s)\n";
+        assert_eq!(shown(of_two), ["failed shop TestA", "failed web TestA"]);
     }
 
     #[test]

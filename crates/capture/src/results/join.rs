@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use logboom_record::{TEST_MESSAGE_BYTES_MAX, TestResult};
+use logboom_record::{TEST_MESSAGE_BYTES_MAX, TestOutcome, TestResult};
 
 use super::{NAMES_BYTES_MAX, TESTS_MAX, shortened};
 use crate::masks::Masks;
@@ -52,6 +52,9 @@ fn names_bytes(test: &TestResult) -> usize {
 fn complete(printed: &mut TestResult, told: TestResult) {
     printed.duration_us = printed.duration_us.or(told.duration_us);
     printed.retries = printed.retries.max(told.retries);
+    if told.outcome == TestOutcome::TimedOut {
+        printed.outcome = told.outcome;
+    }
     if printed.message.is_empty() {
         printed.message = told.message;
     }
@@ -187,7 +190,7 @@ fn name_of(test: &TestResult) -> (String, bool) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use logboom_record::{TestOutcome, Time};
+    use logboom_record::Time;
     use proptest::prelude::*;
 
     fn test(suite: &str, test: &str, outcome: TestOutcome) -> TestResult {
@@ -224,6 +227,12 @@ mod tests {
             let want = TestResult { duration_us: Some(5), message: "why".to_owned(), ..printed(one.0, one.1) };
             assert_eq!(all, [want], "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn a_failure_whose_time_was_up_is_that() {
+        let late = test("a", "t", TestOutcome::TimedOut);
+        assert_eq!(joined(&[printed("a", "t")], &[late])[0].outcome, TestOutcome::TimedOut);
     }
 
     #[test]
