@@ -1,6 +1,6 @@
 //! `go test`: its lines for people, with `-v` or without, and `-json`; and what gotestsum prints of it in the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use logboom_record::TestOutcome;
 use serde::Deserialize;
@@ -14,8 +14,8 @@ pub(super) struct Go {
     /// From which result on the package is not known yet: it is told last.
     unnamed: Option<usize>,
     is_in_failure: bool,
-    /// The tests that were told not to have passed: gotestsum tells of them again.
-    told: HashSet<(String, String)>,
+    /// The numbers of the tests that have not passed, by package (where it is known) and name: gotestsum tells of them again.
+    told: HashMap<(String, String), usize>,
     /// The one that it tells of now.
     again: Option<String>,
 }
@@ -50,6 +50,9 @@ impl Go {
     /// `=== RUN   TestX`.
     fn begin(&mut self, line: Line<'_>) -> bool {
         let Some(name) = line.text.strip_prefix("=== RUN ") else { return false };
+        if self.again.take().is_some() {
+            self.told.clear(); // by another gotestsum
+        }
         if self.running.len() < BEGUN_MAX {
             self.running.entry((String::new(), shortened(name.trim()))).or_insert(line.from);
         }
@@ -70,12 +73,12 @@ impl Go {
         if line.indent() > 0 && self.again.as_deref() == Some(name) {
             return true;
         }
-        if outcome != TestOutcome::Passed {
-            self.is_new("", name);
-        }
         let from = self.running.remove(&(String::new(), shortened(name))).unwrap_or(line.from);
         let Some(number) = tests.add(Line { from, ..line }, "", name, outcome, duration_us) else { return true };
         self.unnamed.get_or_insert(number);
+        if outcome != TestOutcome::Passed {
+            self.tell("", name, number);
+        }
         if outcome == TestOutcome::Failed {
             // What it logged follows, indented.
             tests.open(number, Line { from, ..line });
@@ -105,19 +108,33 @@ impl Go {
             return false;
         }
         self.again = Some(name.to_owned());
-        if !self.told.contains(&(String::new(), shortened(name))) && self.is_new(package, entry) {
-            let number = tests.add(line, package, name, outcome, duration_us);
-            if let Some(number) = number.filter(|_| outcome == TestOutcome::Failed) {
-                tests.open(number, line);
-                self.is_in_failure = true;
-            }
+        if let Some(number) = self.told.get(&(String::new(), shortened(name))) {
+            tests.name_suite(*number..*number + 1, package);
+        } else if !self.told.contains_key(&(shortened(package), shortened(entry))) {
+            self.add(line, (package, entry, name), (outcome, duration_us), tests);
         }
         true
     }
 
-    /// Whether nothing was told yet of a test that has not passed; its own line does not say of which package it is.
-    fn is_new(&mut self, package: &str, name: &str) -> bool {
-        self.told.len() >= BEGUN_MAX || self.told.insert((shortened(package), shortened(name)))
+    fn add(
+        &mut self,
+        line: Line<'_>,
+        (package, entry, name): (&str, &str, &str),
+        (outcome, duration_us): (TestOutcome, Option<u64>),
+        tests: &mut Tests,
+    ) {
+        let Some(number) = tests.add(line, package, name, outcome, duration_us) else { return };
+        self.tell(package, entry, number);
+        if outcome == TestOutcome::Failed {
+            tests.open(number, line);
+            self.is_in_failure = true;
+        }
+    }
+
+    fn tell(&mut self, package: &str, name: &str, number: usize) {
+        if self.told.len() < BEGUN_MAX {
+            self.told.insert((shortened(package), shortened(name)), number);
+        }
     }
 
     /// `ok  \tpackage\t0.1s`, `FAIL\tpackage\t0.1s`.
@@ -201,6 +218,10 @@ mod tests {
         assert_eq!(shown(summary), [&["skipped shop TestC"][..], &attempt, &attempt].concat());
         let ranges: Vec<_> = of(summary).iter().map(|test| (test.from, test.to)).collect();
         assert_eq!(ranges[1], (7, 9));
+        let of_no_package = "=== RUN   TestA\n--- FAIL: TestA (0.00s)\n=== Failed\n=== FAIL: shop TestA (0.00s)\n";
+        assert_eq!(shown(of_no_package), ["failed shop TestA"]);
+        let twice = of_no_package.to_owned() + "=== RUN   TestB\n" + "=== Failed\n=== FAIL: web TestA (0.00s)\n";
+        assert_eq!(shown(&twice), ["failed shop TestA", "failed web TestA"]);
         let of_two = "=== Failed\n=== FAIL: shop TestA (0.00s)\n\n=== FAIL: web TestA (0.00s)\n";
         assert_eq!(shown(of_two), ["failed shop TestA", "failed web TestA"]);
     }
