@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use logboom_boom::reader::open_regular;
 use logboom_capture::results::junit::{Junit, MESSAGES_BYTES_MAX, Times};
 use logboom_files::with_causes;
@@ -96,6 +97,7 @@ impl JunitFiles {
     /// Reads those that the command has written, which ran between the two times.
     pub fn read(&self, before: &Before, started_at: Time, ended_at: Time) -> Told {
         let (mut told, mut junit) = (Told::default(), Junit::default());
+        let zone = TimeZone::system();
         let mut budget = ALL_BYTES_MAX;
         let mut stale = Vec::new();
         for path in self.found(&mut told.notes) {
@@ -116,8 +118,8 @@ impl JunitFiles {
                 stale.push(path);
                 continue;
             }
-            let times = Times { started_at, ended_at, written_at };
-            read_one(&path, file, times, &mut budget, &mut junit).into_iter().for_each(|note| told.notes.push(note));
+            let times = Times { started_at, ended_at, written_at, zone: zone.clone() };
+            read_one(&path, file, &times, &mut budget, &mut junit).into_iter().for_each(|note| told.notes.push(note));
         }
         if !stale.is_empty() {
             let files = human::counted(stale.len() as u64, "file");
@@ -163,7 +165,7 @@ impl JunitFiles {
 }
 
 /// Reads a file, as far as it goes and may be read; a note if that is not all of it.
-fn read_one(path: &Path, file: File, times: Times, budget: &mut u64, junit: &mut Junit) -> Option<String> {
+fn read_one(path: &Path, file: File, times: &Times, budget: &mut u64, junit: &mut Junit) -> Option<String> {
     let name = path.display();
     let bytes = file.metadata().map_or(0, |meta| meta.len());
     let most = FILE_BYTES_MAX.min(*budget);

@@ -205,6 +205,26 @@ fn what_the_command_has_written_is_known_by_no_clock() {
 }
 
 #[test]
+fn times_without_zone_are_utc_or_local_as_the_run_tells() {
+    for (zone, written_in) in
+        [("IST-5:30", "IST-5:30"), ("EST5EDT", "EST5EDT"), ("IST-5:30", "UTC0"), ("EST5EDT", "UTC0")]
+    {
+        let logboom = Logboom::new();
+        let script = r#"
+now=$(date +%s.%6N)
+echo "<testsuite timestamp='$(TZ=$1 date -d @$now +%FT%T.%6N)'><testcase classname='c' name='t' time='0'/></testsuite>" > junit.xml
+date -u -d @$now +%FT%T.%6NZ"#;
+        let args = ["run", "--junit", "junit.xml", "--", "sh", "-c", script, "sh", written_in];
+        let done: Done = logboom.command(args).env("TZ", zone).output().unwrap().into();
+        assert_eq!(
+            tests(&logboom)[0]["time"].as_str().unwrap(),
+            done.expect(0).text().trim(),
+            "{written_in} in {zone}"
+        );
+    }
+}
+
+#[test]
 fn damaged_and_hostile_files_never_break_a_run() {
     let logboom = Logboom::new();
     let script = r#"

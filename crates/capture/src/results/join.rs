@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use logboom_record::{TEST_MESSAGE_BYTES_MAX, TestResult};
+use logboom_record::{TEST_MESSAGE_BYTES_MAX, TestOutcome, TestResult};
 
 use super::{NAMES_BYTES_MAX, TESTS_MAX, shortened};
 use crate::masks::Masks;
@@ -75,6 +75,9 @@ fn names_bytes(test: &TestResult) -> usize {
 fn complete(printed: &mut TestResult, told: TestResult) {
     printed.duration_us = printed.duration_us.or(told.duration_us);
     printed.retries = printed.retries.max(told.retries);
+    if told.outcome == TestOutcome::TimedOut {
+        printed.outcome = told.outcome;
+    }
     if printed.message.is_empty() {
         printed.message = told.message;
     }
@@ -218,7 +221,7 @@ fn without_ending(name: &str) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use logboom_record::{TestOutcome, Time};
+    use logboom_record::Time;
     use proptest::prelude::*;
 
     fn test(suite: &str, test: &str, outcome: TestOutcome) -> TestResult {
@@ -275,6 +278,12 @@ mod tests {
     fn a_file_that_could_not_be_collected_is_one_whether_it_is_called_file_or_module() {
         assert_eq!(joined(&[printed("", "../tests/test_a.py")], &[told("", "tests.test_a")]).len(), 1);
         assert_eq!(joined(&[printed("", "tests/test_a.py")], &[told("", "tests.test_b")]).len(), 2);
+    }
+
+    #[test]
+    fn a_failure_whose_time_was_up_is_that() {
+        let late = test("a", "t", TestOutcome::TimedOut);
+        assert_eq!(joined(&[printed("a", "t")], &[late])[0].outcome, TestOutcome::TimedOut);
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! Reads results of tests from JUnit XML: what nextest, pytest, surefire, gradle, jest-junit, vitest, go-junit-report, PHPUnit and node write.
+//! Reads results of tests from JUnit XML. Of these tools it has read what they write: nextest, pytest, unittest-xml-reporting, behave, Robot
+//! Framework, surefire, Gradle, gotestsum, PHPUnit, RSpec, bats, ctest, googletest, Catch2, jest-junit, mocha-junit-reporter, vitest,
+//! Playwright and node.
 //!
 //! There is no one form, and a file may have been written by anybody. So everything has a bound, entities are never expanded, what is not
 //! known is passed over, and of a damaged file that is kept which comes before the damage.
 
 mod case;
 mod text;
+mod times;
 
 use std::io::{self, BufRead};
 
@@ -17,6 +20,7 @@ use quick_xml::{
 use super::{NAMES_BYTES_MAX, TESTS_MAX, seconds, shortened};
 use case::Case;
 use text::{attribute, push_lossy, reference};
+pub use times::Times;
 
 /// So deep elements may be nested.
 const DEPTH_MAX: usize = 64;
@@ -24,6 +28,9 @@ const DEPTH_MAX: usize = 64;
 pub(crate) const TEXT_BYTES_MAX: usize = 8 << 10;
 /// So much all messages have together.
 pub const MESSAGES_BYTES_MAX: usize = 16 << 20;
+
+/// What pytest says of a failure behind the test itself.
+const BEHIND_IT: &str = "failed on teardown with ";
 
 /// Why a file could not be read in full.
 #[derive(Debug, thiserror::Error)]
@@ -47,17 +54,6 @@ pub enum JunitError {
     Io(#[source] io::Error),
 }
 
-/// When the tests of a file may have ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// Not before: their run began then.
-    pub started_at: Time,
-    /// Not after: their run ended then.
-    pub ended_at: Time,
-    /// When the file was written, for those of which it tells no time within these two.
-    pub written_at: Time,
-}
-
 /// The tests of any number of files.
 #[derive(Debug, Default)]
 pub struct Junit {
@@ -76,11 +72,12 @@ impl Junit {
     ///
     /// # Errors
     /// [`JunitError`]; what came before is kept.
-    pub fn read(&mut self, input: impl BufRead, times: Times) -> Result<(), JunitError> {
+    pub fn read(&mut self, input: impl BufRead, times: &Times) -> Result<(), JunitError> {
         let mut reader = Reader::from_reader(input);
         let config = reader.config_mut();
         (config.expand_empty_elements, config.allow_dangling_amp) = (true, true);
-        let mut file = File { found: self, times, suites: Vec::new(), depth: 0, case: None, is_over: false };
+        let first = self.tests.len();
+        let mut file = File { found: self, first, times, suites: Vec::new(), depth: 0, case: None, is_over: false };
         let read = file.read(&mut reader);
         // Of a test that the file breaks off in, a failure is known, and nothing else.
         if let Some(case) = file.case.take().filter(Case::has_failed) {
@@ -108,7 +105,9 @@ impl Junit {
 /// A file on its way.
 struct File<'a> {
     found: &'a mut Junit,
-    times: Times,
+    /// The number of its first test.
+    first: usize,
+    times: &'a Times,
     /// From the outermost.
     suites: Vec<Suite>,
     depth: usize,
@@ -163,9 +162,9 @@ impl File<'_> {
         if let Some(case) = &mut self.case {
             case.start(self.depth, name, start);
         } else if name == b"testcase" {
-            self.case = Some(Case::new(self.depth, start, &self.suites));
+            self.case = Some(Case::new(self.depth, start, &self.suites, self.times));
         } else if name == b"testsuite" {
-            self.suites.push(Suite::new(self.depth, start));
+            self.suites.push(Suite::new(self.depth, start, self.times));
         } else if self.depth == 1 && name != b"testsuites" {
             return Err(JunitError::Unlike(format!("its root is {:?}", shortened(&String::from_utf8_lossy(name)))));
         }
@@ -207,25 +206,31 @@ impl File<'_> {
             suite.at = suite.at.map(after);
             suite.at
         });
-        let told = case.started_at.map(after).or(by_suite);
-        let fits = |time: &Time| (self.times.started_at..=self.times.ended_at).contains(time);
-        let otherwise =
-            self.times.written_at.clamp(self.times.started_at, self.times.ended_at.max(self.times.started_at));
-        self.found.add(case.finish(told.filter(fits).unwrap_or(otherwise)));
+        let time = self.times.ending(case.started_at.map(after).or(by_suite));
+        let test = case.finish(time);
+        if !self.is_told(&test) {
+            self.found.add(test);
+        }
+    }
+
+    /// Whether it is the second half of the test before it: pytest tells in a test of its own what failed behind one that had failed.
+    fn is_told(&self, test: &TestResult) -> bool {
+        let before = self.found.tests[self.first..].last().filter(|before| before.outcome.is_bad());
+        test.message.starts_with(BEHIND_IT)
+            && before.is_some_and(|before| (&before.suite, &before.test) == (&test.suite, &test.test))
     }
 }
 
 impl Suite {
-    fn new(depth: usize, start: &BytesStart<'_>) -> Suite {
+    fn new(depth: usize, start: &BytesStart<'_>, times: &Times) -> Suite {
         let text = |name| attribute(start, name).unwrap_or_default();
-        Suite { depth, name: text("name"), file: text("file"), at: time(start) }
+        Suite { depth, name: text("name"), file: text("file"), at: began_at(start, times) }
     }
 }
 
-/// When the element says that it began; in UTC where it does not say in which zone.
-fn time(start: &BytesStart<'_>) -> Option<Time> {
-    let text = attribute(start, "timestamp")?;
-    text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
+/// When the element says that it began.
+fn began_at(start: &BytesStart<'_>, times: &Times) -> Option<Time> {
+    times.beginning(&attribute(start, "timestamp")?)
 }
 
 /// How long the element says that it took, in microseconds: `1.5`, `1,234.5`, `0,5`.

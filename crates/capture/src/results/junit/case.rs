@@ -4,13 +4,17 @@ use logboom_record::{TestOutcome, TestResult, Time, ansi};
 use quick_xml::events::BytesStart;
 
 use super::{
-    Suite, duration_us,
+    Suite, Times, began_at, duration_us,
     text::{attribute, push_lossy},
-    time,
 };
 
 /// What node's runner calls the class of every test.
 const NO_CLASS: &str = "test";
+/// What gotestsum and go-junit-report say of every failure in short, and behave of steps that nobody has written.
+const SAYS_NOTHING: [&str; 2] = ["Failed", "None"];
+/// In the types and messages of failures whose time was up: of nextest and of what logboom writes, of node, JUnit 4, and Playwright.
+const LATE_TYPES: [&str; 3] = ["test timeout", "testTimeoutFailure", "TestTimedOutException"];
+const LATE_MESSAGE: &str = "Test timeout of ";
 
 /// A test on its way.
 pub(super) struct Case {
@@ -24,6 +28,10 @@ pub(super) struct Case {
     /// What is said of its failure, and of the first that it was run again for.
     said: [Option<Said>; 2],
     open: Option<usize>,
+    /// As a tool's own word for what became of it.
+    status: String,
+    /// It may fail.
+    is_excused: bool,
     /// Within that there is something else: its output.
     is_aside: bool,
 }
@@ -31,38 +39,34 @@ pub(super) struct Case {
 /// What an element says of a failure.
 #[derive(Default)]
 struct Said {
-    /// In its attributes.
+    /// In its message.
     short: String,
     /// In its text.
     long: String,
+    kind: String,
 }
 
 impl Case {
-    pub(super) fn new(depth: usize, start: &BytesStart<'_>, suites: &[Suite]) -> Case {
-        let text = |name| attribute(start, name).unwrap_or_default();
-        let (test, class) = (text("name"), attribute(start, "classname"));
-        let suite = match class.unwrap_or_else(|| NO_CLASS.to_owned()) {
-            class if class == NO_CLASS => names_of(suites),
-            // jest-junit has what is around a test in both.
-            same if same == test && !same.is_empty() => {
-                let file = suites.last().map(|suite| suite.file.clone());
-                attribute(start, "file").or(file).unwrap_or_default()
-            }
-            class => class,
-        };
-        let was_left_out = matches!(text("status").as_str(), "notrun" | "skipped" | "disabled");
-        let outcome = if was_left_out { TestOutcome::Skipped } else { TestOutcome::Passed };
-        let (duration_us, started_at) = (duration_us(start), time(start));
+    pub(super) fn new(depth: usize, start: &BytesStart<'_>, suites: &[Suite], times: &Times) -> Case {
+        let (suite, test) = names(start, suites);
+        let status = attribute(start, "status").unwrap_or_default();
+        // googletest: a test that left itself out was run.
+        let result = if status == "run" { attribute(start, "result") } else { None };
+        let was_left_out = [Some(&status), result.as_ref()].into_iter().flatten();
+        let was_left_out =
+            was_left_out.into_iter().any(|word| matches!(word.as_str(), "notrun" | "skipped" | "disabled"));
         Case {
             depth,
-            duration_us,
-            started_at,
+            duration_us: duration_us(start),
+            started_at: began_at(start, times),
             suite,
             test,
-            outcome,
+            outcome: if was_left_out { TestOutcome::Skipped } else { TestOutcome::Passed },
             retries: 0,
             said: [None, None],
             open: None,
+            status,
+            is_excused: false,
             is_aside: false,
         }
     }
@@ -77,28 +81,41 @@ impl Case {
             self.is_aside |= depth == self.depth + 2 && name != b"stackTrace";
             return;
         }
-        let kind = attribute(start, "type").unwrap_or_default();
-        let is_late = kind.contains("test timeout");
-        let at = match name {
+        match name {
+            b"failure" | b"error" if self.is_excused => {}
             b"failure" | b"error" => {
-                self.outcome = if is_late { TestOutcome::TimedOut } else { TestOutcome::Failed };
-                0
+                let said = Said::of(start);
+                self.outcome = if said.is_late() { TestOutcome::TimedOut } else { TestOutcome::Failed };
+                self.say(0, said);
             }
             b"flakyFailure" | b"flakyError" | b"rerunFailure" | b"rerunError" => {
                 self.retries = self.retries.saturating_add(1);
-                1
+                self.say(1, Said::of(start));
             }
-            b"skipped" if !self.has_failed() => {
-                self.outcome = TestOutcome::Skipped;
-                return;
-            }
-            _ => return,
-        };
-        if self.said[at].is_none() {
-            let short = attribute(start, "message").filter(|short| !short.trim().is_empty());
-            let short = short.or_else(|| Some(kind).filter(|_| !is_late)).unwrap_or_default();
-            (self.said[at], self.open) = (Some(Said { short, long: String::new() }), Some(at));
+            b"skipped" if !self.has_failed() => self.skip(Said::of(start)),
+            // Of ctest's failures nothing is said but what was printed.
+            b"system-out" if self.status == "fail" => self.open = self.said[0].is_some().then_some(0),
+            _ => {}
         }
+    }
+
+    /// What is said first counts.
+    fn say(&mut self, at: usize, said: Said) {
+        if self.said[at].is_none() {
+            (self.said[at], self.open) = (Some(said), Some(at));
+        }
+    }
+
+    fn skip(&mut self, said: Said) {
+        // ctest could not run what it was told to: for itself that has failed.
+        if self.status == "notrun" && !said.short.is_empty() && !said.short.starts_with("SKIP_") {
+            self.outcome = TestOutcome::Failed;
+            self.said[0] = Some(said);
+            return;
+        }
+        self.outcome = TestOutcome::Skipped;
+        // node of what is still to be done, Catch2 of what may fail: how it went follows, and changes nothing.
+        self.is_excused = said.kind == "todo" || said.short.ends_with("!mayfail");
     }
 
     /// An element within it ends.
@@ -121,9 +138,34 @@ impl Case {
     pub(super) fn finish(self, time: Time) -> TestResult {
         let Case { suite, test, outcome, duration_us, retries, said: [failure, flaky], .. } = self;
         let said = if outcome.is_bad() { failure.or(flaky) } else { flaky };
-        let message = said.map(|said| said.message()).unwrap_or_default();
+        let message = said.map(|said| said.message(&test)).unwrap_or_default();
         TestResult { suite, test, outcome, duration_us, time, retries, from: 0, to: 0, message }
     }
+}
+
+/// What is around a test, and its name.
+fn names(start: &BytesStart<'_>, suites: &[Suite]) -> (String, String) {
+    let test = attribute(start, "name").unwrap_or_default();
+    match attribute(start, "classname").unwrap_or_else(|| NO_CLASS.to_owned()) {
+        // node escapes quotes twice.
+        class if class == NO_CLASS => (names_of(suites), test.replace("&quot;", "\"")),
+        class if has_all_in_name(&test, &class, suites) => {
+            let file = suites.last().map(|suite| suite.file.clone());
+            (attribute(start, "file").or(file).unwrap_or_default(), test.trim_start().to_owned())
+        }
+        class => (class, test),
+    }
+}
+
+/// jest-junit has what is around a test in both, with a blank even where there is nothing; mocha-junit-reporter has it in the name, and the
+/// test's own as the class.
+fn has_all_in_name(test: &str, class: &str, suites: &[Suite]) -> bool {
+    let inner = suites.last().map_or("", |suite| &suite.name);
+    let is_mocha = || {
+        let before = test.strip_suffix(class).and_then(|before| before.strip_suffix(' '));
+        before.and_then(|before| before.strip_suffix(inner)).is_some_and(|rest| rest.is_empty() || rest.ends_with(' '))
+    };
+    !test.is_empty() && (test == class || (!class.is_empty() && !inner.is_empty() && is_mocha()))
 }
 
 /// What is around a test, from the outermost, as far as there is room: each of the names may fill it.
@@ -137,12 +179,35 @@ fn names_of(suites: &[Suite]) -> String {
 }
 
 impl Said {
-    /// The text, where it goes on from what is said in short.
-    fn message(&self) -> String {
-        let (short, long) = (self.short.trim(), self.long.trim());
-        let said = if short.is_empty() || long.starts_with(short) { long } else { short };
+    fn of(start: &BytesStart<'_>) -> Said {
+        let text = |name| attribute(start, name).unwrap_or_default();
+        Said { short: text("message").trim().to_owned(), long: String::new(), kind: text("type") }
+    }
+
+    fn is_late(&self) -> bool {
+        self.short.starts_with(LATE_MESSAGE) || LATE_TYPES.iter().any(|late| self.kind.contains(late))
+    }
+
+    /// The text, where it goes on from what is said in short, or nothing is; if nothing is said at all, what kind of failure it was.
+    fn message(&self, test: &str) -> String {
+        let long = without_name(self.long.trim(), test);
+        let says_nothing = self.short.is_empty() || SAYS_NOTHING.contains(&self.short.as_str());
+        let said = match (long.is_empty(), self.short.is_empty()) {
+            (false, _) if says_nothing || long.starts_with(&self.short) => long,
+            (_, false) => &self.short,
+            (_, true) if self.is_late() => "",
+            (_, true) => &self.kind,
+        };
         let mut plain = Vec::with_capacity(said.len());
         ansi::strip(said.as_bytes(), &mut plain);
         String::from_utf8_lossy(&plain).into_owned()
     }
+}
+
+/// What is said below a line that only names the test: Go's `=== RUN   TestA`, PHPUnit's `ATest::testA`.
+fn without_name<'a>(text: &'a str, test: &str) -> &'a str {
+    let Some((first, rest)) = text.split_once('\n') else { return text };
+    let is_name = first.starts_with("=== RUN ")
+        || first.split_once("::").is_some_and(|(_, rest)| !test.is_empty() && rest.starts_with(test));
+    if is_name { rest.trim() } else { text }
 }
