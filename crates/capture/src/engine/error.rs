@@ -194,6 +194,10 @@ impl About {
             (500, Some(container)) if message.ends_with("no such container") => {
                 EngineError::NoSuchContainer { host, container }
             }
+            // Docker, of the logs of such a one.
+            (409, Some(container)) if message.ends_with("dead or marked for removal") => {
+                EngineError::NoSuchContainer { host, container }
+            }
             (409, _) => EngineError::Conflict { host, action, message },
             (501, Some(_)) => EngineError::LogsUnreadable { host, action, message },
             _ => EngineError::Said { host, action, status, message },
@@ -228,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_that_is_gone_is_known_by_podmans_words_too() {
+    fn a_container_that_is_gone_is_known_by_the_engines_words_too() {
         let refused = |status, message: &str, container: Option<&str>| {
             let (action, container) = ("inspect container c".to_owned(), container.map(str::to_owned));
             About { host: Host::usual(), action, container }.refused(status, message.to_owned())
@@ -237,5 +241,8 @@ mod tests {
         assert!(matches!(refused(500, said, Some("c")), EngineError::NoSuchContainer { .. }));
         assert!(matches!(refused(500, said, None), EngineError::Said { status: 500, .. }));
         assert!(matches!(refused(500, "out of sorts", Some("c")), EngineError::Said { status: 500, .. }));
+        let said = "can not get logs from container which is dead or marked for removal";
+        assert!(matches!(refused(409, said, Some("c")), EngineError::NoSuchContainer { .. }));
+        assert!(matches!(refused(409, "container c is paused", Some("c")), EngineError::Conflict { .. }));
     }
 }
