@@ -4,7 +4,7 @@
 //! the file. So names are compared part by part, whatever stands between the parts. Where that fits several tests all are kept: one
 //! that is there twice is better than one that is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use logboom_record::{TEST_MESSAGE_BYTES_MAX, TestOutcome, TestResult};
 
@@ -29,7 +29,6 @@ pub(crate) struct Joined {
 pub(crate) fn join(tests: &mut Vec<TestResult>, told: Vec<TestResult>, masks: &Masks) -> Joined {
     let mut joined = Joined::default();
     let told: Vec<TestResult> = told.into_iter().map(|test| masked(test, masks, &mut joined.masked)).collect();
-    let told = last_attempts(tests, told);
     let pairs = pairs(tests, &told);
     let mut names_bytes: usize = tests.iter().map(names_bytes).sum();
     for (test, of) in told.into_iter().zip(pairs) {
@@ -43,28 +42,6 @@ pub(crate) fn join(tests: &mut Vec<TestResult>, told: Vec<TestResult>, masks: &M
         }
     }
     joined
-}
-
-/// Without the attempts before the last of tests that were run again: with pytest-rerunfailures a file tells of each as of a test that passed.
-fn last_attempts(printed: &[TestResult], told: Vec<TestResult>) -> Vec<TestResult> {
-    let mut retried: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for test in printed.iter().filter(|test| test.retries > 0) {
-        retried.entry(name_of(test).0).or_default().push(test.retries);
-    }
-    if retried.is_empty() {
-        return told;
-    }
-    let mut attempts: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-    for (at, test) in told.iter().enumerate() {
-        attempts.entry((&test.suite, &test.test)).or_default().push(at);
-    }
-    let may_be_all = |all: &&Vec<usize>| {
-        let retries = retried.get(&name_of(&told[all[0]]).0).map(Vec::as_slice);
-        matches!(retries, Some([retries]) if all.len() - 1 <= *retries as usize)
-    };
-    let earlier = attempts.values().filter(may_be_all).flat_map(|all| &all[..all.len() - 1]);
-    let earlier: BTreeSet<usize> = earlier.copied().collect();
-    told.into_iter().enumerate().filter(|(at, _)| !earlier.contains(at)).map(|(_, test)| test).collect()
 }
 
 fn names_bytes(test: &TestResult) -> usize {
@@ -258,20 +235,6 @@ mod tests {
             let want = TestResult { duration_us: Some(5), message: "why".to_owned(), ..printed(one.0, one.1) };
             assert_eq!(all, [want], "{one:?} {other:?}");
         }
-    }
-
-    #[test]
-    fn attempts_that_a_file_tells_of_one_by_one_are_those_of_the_test_that_was_run_again() {
-        let passed = |suite: &str, name: &str| test(suite, name, TestOutcome::Passed);
-        let in_file = [passed("test_a", "t"), passed("test_a", "t"), told("test_a", "t"), passed("test_a", "other")];
-        let again = TestResult { retries: 2, ..printed("test_a.py", "t") };
-        let all = joined(std::slice::from_ref(&again), &in_file);
-        let want = TestResult { duration_us: Some(5), message: "why".to_owned(), ..again.clone() };
-        assert_eq!(all, [want, passed("test_a", "other")]);
-        let flaky = TestResult { outcome: TestOutcome::Passed, ..again.clone() };
-        assert_eq!(joined(&[flaky], &in_file[..2]).len(), 1);
-        let once = TestResult { retries: 1, ..again };
-        assert_eq!(joined(&[once], &in_file).len(), 4, "it was not run as often as that");
     }
 
     #[test]

@@ -9,7 +9,10 @@ mod case;
 mod text;
 mod times;
 
-use std::io::{self, BufRead};
+use std::{
+    collections::HashMap,
+    io::{self, BufRead},
+};
 
 use logboom_record::{TestResult, Time};
 use quick_xml::{
@@ -29,7 +32,9 @@ pub(crate) const TEXT_BYTES_MAX: usize = 8 << 10;
 /// So much all messages have together.
 pub const MESSAGES_BYTES_MAX: usize = 16 << 20;
 
-/// What pytest says of a failure behind the test itself.
+/// What pytest calls the suite around all of its tests.
+const PYTEST: &str = "pytest";
+/// What it says of a failure behind the test itself.
 const BEHIND_IT: &str = "failed on teardown with ";
 
 /// Why a file could not be read in full.
@@ -76,8 +81,8 @@ impl Junit {
         let mut reader = Reader::from_reader(input);
         let config = reader.config_mut();
         (config.expand_empty_elements, config.allow_dangling_amp) = (true, true);
-        let first = self.tests.len();
-        let mut file = File { found: self, first, times, suites: Vec::new(), depth: 0, case: None, is_over: false };
+        let (suites, of_pytest) = (Vec::new(), HashMap::new());
+        let mut file = File { found: self, of_pytest, times, suites, depth: 0, case: None, is_over: false };
         let read = file.read(&mut reader);
         // Of a test that the file breaks off in, a failure is known, and nothing else.
         if let Some(case) = file.case.take().filter(Case::has_failed) {
@@ -86,27 +91,46 @@ impl Junit {
         read
     }
 
-    fn add(&mut self, mut test: TestResult) {
+    /// Adds a test, if there is room for it: its number.
+    fn add(&mut self, mut test: TestResult) -> Option<usize> {
         let names_bytes = test.suite.len() + test.test.len();
         if self.tests.len() >= TESTS_MAX || self.names_bytes + names_bytes > NAMES_BYTES_MAX {
             self.over += 1;
-            return;
+            return None;
         }
+        self.names_bytes += names_bytes;
+        self.bound_message(&mut test);
+        self.tests.push(test);
+        Some(self.tests.len() - 1)
+    }
+
+    fn bound_message(&mut self, test: &mut TestResult) {
         if self.messages_bytes + test.message.len() > MESSAGES_BYTES_MAX {
             self.messages_over += 1;
             test.message = String::new();
         }
-        self.names_bytes += names_bytes;
         self.messages_bytes += test.message.len();
-        self.tests.push(test);
+    }
+
+    /// What another `testcase` of pytest says of this test, if it is no other one: what failed behind it, or how it went when it was run
+    /// again. Of the attempts before the last pytest-rerunfailures says no more than that they were there.
+    fn say_again(&mut self, at: usize, mut test: TestResult) -> Option<TestResult> {
+        let before = &self.tests[at];
+        if before.outcome.is_bad() {
+            return (!test.message.starts_with(BEHIND_IT)).then_some(test);
+        }
+        test.retries = test.retries.max(before.retries.saturating_add(1));
+        self.bound_message(&mut test);
+        self.tests[at] = test;
+        None
     }
 }
 
 /// A file on its way.
 struct File<'a> {
     found: &'a mut Junit,
-    /// The number of its first test.
-    first: usize,
+    /// The numbers of its tests that pytest tells of, by their names.
+    of_pytest: HashMap<(String, String), usize>,
     times: &'a Times,
     /// From the outermost.
     suites: Vec<Suite>,
@@ -207,17 +231,22 @@ impl File<'_> {
             suite.at
         });
         let time = self.times.ending(case.started_at.map(after).or(by_suite));
-        let test = case.finish(time);
-        if !self.is_told(&test) {
-            self.found.add(test);
-        }
+        self.keep(case.finish(time));
     }
 
-    /// Whether it is the second half of the test before it: pytest tells in a test of its own what failed behind one that had failed.
-    fn is_told(&self, test: &TestResult) -> bool {
-        let before = self.found.tests[self.first..].last().filter(|before| before.outcome.is_bad());
-        test.message.starts_with(BEHIND_IT)
-            && before.is_some_and(|before| (&before.suite, &before.test) == (&test.suite, &test.test))
+    fn keep(&mut self, test: TestResult) {
+        if self.suites.last().is_none_or(|suite| suite.name != PYTEST) {
+            self.found.add(test);
+            return;
+        }
+        let name = (test.suite.clone(), test.test.clone());
+        let another = match self.of_pytest.get(&name) {
+            Some(at) => self.found.say_again(*at, test),
+            None => Some(test),
+        };
+        if let Some(at) = another.and_then(|another| self.found.add(another)) {
+            self.of_pytest.insert(name, at);
+        }
     }
 }
 

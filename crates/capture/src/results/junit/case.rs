@@ -10,8 +10,9 @@ use super::{
 
 /// What node's runner calls the class of every test.
 const NO_CLASS: &str = "test";
-/// What gotestsum and go-junit-report say of every failure in short, and behave of steps that nobody has written.
-const SAYS_NOTHING: [&str; 2] = ["Failed", "None"];
+/// What gotestsum and go-junit-report say of every failure in short, behave of steps that nobody has written, and pytest of files that
+/// it could not collect.
+const SAYS_NOTHING: [&str; 3] = ["Failed", "None", "collection failure"];
 /// In the types and messages of failures whose time was up: of nextest and of what logboom writes, of node, JUnit 4, and Playwright.
 const LATE_TYPES: [&str; 3] = ["test timeout", "testTimeoutFailure", "TestTimedOutException"];
 const LATE_MESSAGE: &str = "Test timeout of ";

@@ -264,8 +264,26 @@ fn pytest() {
         r#"passed test_a|test_p[<a>&"b"]"#,
         "passed test_a|test_p[x.y/z]",
         "passed test_a.TestC.TestD|test_deep",
+        "failed |coll.test_raise coll/test_raise.py:2: in <module>\n    raise ValueError('boom')\nE   ValueError: boom",
     ];
     assert_eq!(shown(recorded!("pytest")), want);
+}
+
+#[test]
+fn pytest_reruns() {
+    let want = [
+        "passed tests.test_flaky|test_adds",
+        "failed tests.test_flaky|test_never AssertionError: not yet\nassert 3 > 9",
+        "passed tests.test_flaky|test_flaky",
+        "passed tests.test_flaky.TestCart|test_counts[RERUN x]",
+        "passed tests.test_flaky.TestCart|test_counts[a - b]",
+        "passed tests.test_flaky|test_setup",
+        "failed tests.test_flaky|test_broken failed on setup with \"AssertionError: not yet\nassert 2 > 9\"",
+        "passed tests.test_flaky|test_late",
+    ];
+    assert_eq!(shown(recorded!("pytest_reruns")), want);
+    let tests = read(recorded!("pytest_reruns")).0.tests;
+    assert_eq!(tests.iter().map(|test| test.retries).collect::<Vec<_>>(), [0, 2, 1, 2, 2, 1, 1, 1]);
 }
 
 #[test]
