@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The driver as a program: `cargo test` builds the examples beside the tests (but not if told `--test NAME`).
 pub fn program() -> PathBuf {
