@@ -25,26 +25,7 @@ fn kills_at_random_moments_lose_nothing_of_many_containers() {
     let names = containers.iter().map(|container| container.name.as_str());
     docker(&["start"].into_iter().chain(names).collect::<Vec<_>>());
     let args = ["--label", &label, "--until-exit", "--quiet"];
-    let (mut kills, mut random) = (0, std::process::id() as u64);
-    loop {
-        let mut following = follow(&logboom, &args);
-        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        // Every third gets far; the others are killed while they begin, perhaps.
-        let millis = (random >> 40) % if kills % 3 == 2 { 800 } else { 150 };
-        std::thread::sleep(std::time::Duration::from_millis(millis));
-        if kills < 20 {
-            signal("-KILL", following.id());
-        }
-        // A kill may come when all is done, before the end of the process.
-        let has_ended = || logboom.jsons(["sessions", "--json"]).iter().any(|session| session["outcome"] == "passed");
-        if following.wait().unwrap().success() || has_ended() {
-            break;
-        }
-        kills += 1;
-        if kills == 6 {
-            gate.open();
-        }
-    }
+    let kills = kill_until_done(&logboom, &args, &gate);
     assert!(kills >= 6, "{kills}");
     // A kill may come before a session has its first service.
     let sessions = logboom.jsons(["sessions", "--json"]);
@@ -56,6 +37,31 @@ fn kills_at_random_moments_lose_nothing_of_many_containers() {
         assert_eq!((wrong, shown.len()), (None, LINES as usize), "{} after {kills} kills", container.name);
     }
     logboom.run(["verify"]).expect(0);
+}
+
+/// Follows and is killed, again and again; how often, until all was there. Opens the gate when it was killed six times.
+fn kill_until_done(logboom: &Logboom, args: &[&str], gate: &Gate) -> u32 {
+    let (mut kills, mut random) = (0, std::process::id() as u64);
+    loop {
+        let mut following = follow(logboom, args);
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        // Every third gets far; the others are killed while they begin, perhaps.
+        let millis = (random >> 40) % if kills % 3 == 2 { 800 } else { 150 };
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        if kills < 20 {
+            signal("-KILL", following.id());
+        }
+        // A kill may come when all is done, before the end of the process.
+        let has_ended = || logboom.jsons(["sessions", "--json"]).iter().any(|session| session["outcome"] == "passed");
+        if following.wait().unwrap().success() || has_ended() {
+            return kills;
+        }
+        kills += 1;
+        assert!(kills < 40, "nothing is killed any more, and it never ends well");
+        if kills == 6 {
+            gate.open();
+        }
+    }
 }
 
 /// Lines of these numbers at some rate, so that an engine can be ended in the midst of them.

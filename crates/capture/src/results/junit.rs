@@ -91,7 +91,7 @@ impl Junit {
         read
     }
 
-    /// Adds a test, if there is room for it: its number.
+    /// Adds a test, if there is room for it, and was for those before it: its number.
     fn add(&mut self, mut test: TestResult) -> Option<usize> {
         let names_bytes = test.suite.len() + test.test.len();
         if self.tests.len() >= TESTS_MAX || self.names_bytes + names_bytes > NAMES_BYTES_MAX {
@@ -185,6 +185,8 @@ impl File<'_> {
         let name = local.as_ref();
         if let Some(case) = &mut self.case {
             case.start(self.depth, name, start);
+        } else if name == b"testcase" && self.found.over > 0 {
+            self.found.over += 1; // there is no room, so nothing is made of it
         } else if name == b"testcase" {
             self.case = Some(Case::new(self.depth, start, &self.suites, self.times));
         } else if name == b"testsuite" {
@@ -235,7 +237,11 @@ impl File<'_> {
     }
 
     fn keep(&mut self, test: TestResult) {
-        if self.suites.last().is_none_or(|suite| suite.name != PYTEST) {
+        // pytest tells so of the test that it was interrupted in.
+        if test.test.is_empty() && !test.outcome.is_bad() {
+            return;
+        }
+        if !is_of_pytest(&self.suites) {
             self.found.add(test);
             return;
         }
@@ -248,6 +254,10 @@ impl File<'_> {
             self.of_pytest.insert(name, at);
         }
     }
+}
+
+fn is_of_pytest(suites: &[Suite]) -> bool {
+    suites.last().is_some_and(|suite| suite.name == PYTEST)
 }
 
 impl Suite {

@@ -4,7 +4,7 @@ use logboom_record::{TestOutcome, TestResult, Time, ansi};
 use quick_xml::events::BytesStart;
 
 use super::{
-    Suite, Times, began_at, duration_us,
+    Suite, Times, began_at, duration_us, is_of_pytest,
     text::{attribute, push_lossy},
 };
 
@@ -147,14 +147,15 @@ impl Case {
 /// What is around a test, and its name.
 fn names(start: &BytesStart<'_>, suites: &[Suite]) -> (String, String) {
     let test = attribute(start, "name").unwrap_or_default();
-    match attribute(start, "classname").unwrap_or_else(|| NO_CLASS.to_owned()) {
+    let class = attribute(start, "classname");
+    match class.filter(|class| class != NO_CLASS || is_of_pytest(suites)) {
         // node escapes quotes twice.
-        class if class == NO_CLASS => (names_of(suites), test.replace("&quot;", "\"")),
-        class if has_all_in_name(&test, &class, suites) => {
+        None => (names_of(suites), test.replace("&quot;", "\"")),
+        Some(class) if has_all_in_name(&test, &class, suites) => {
             let file = suites.last().map(|suite| suite.file.clone());
             (attribute(start, "file").or(file).unwrap_or_default(), test.trim_start().to_owned())
         }
-        class => (class, test),
+        Some(class) => (class, test),
     }
 }
 

@@ -61,6 +61,20 @@ first time<system-out>running 1 test</system-out></flakyFailure>
 }
 
 #[test]
+fn a_test_without_a_name_is_none_unless_it_failed() {
+    // pytest 9.2.0 of the test that Ctrl-C came in; and surefire of what goes wrong around a class.
+    let xml = r#"<testsuite name="pytest"><testcase time="0.000"/><testcase name="" classname="p.A"><error message="no db"/></testcase></testsuite>"#;
+    assert_eq!(shown(xml), ["failed p.A| no db"]);
+}
+
+#[test]
+fn nodes_word_for_no_class_may_be_a_module_of_pytest() {
+    let case = r#"<testcase classname="test" name="t"/>"#;
+    let suite = |name: &str| shown(&format!("<testsuite name=\"{name}\">{case}</testsuite>"));
+    assert_eq!((suite("pytest"), suite("cart")), (vec!["passed test|t".to_owned()], vec!["passed cart|t".to_owned()]));
+}
+
+#[test]
 fn times_are_with_and_without_commas() {
     let xml = r#"<testsuite name="s"><testcase name="a" time="1,234.5"/><testcase name="b" time="0,5"/><testcase name="c" time="7.3e-05"/>
 <testcase name="d"/><testcase name="e" time="soon"/></testsuite>"#;
