@@ -384,8 +384,10 @@ mod tests {
         #[test]
         fn nothing_that_is_printed_is_too_much(lines in proptest::collection::vec(prop_oneof![
             any::<Vec<u8>>().prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-            "(running|test|ok|not ok|1\\.\\.|=== RUN|--- FAIL:|---- |failures:|TAP version|FAIL|PASS|TRY 2|Summary|\\{\"Action\":\"pass\"|  ) ?[ -~]{0,40}",
-            "(=== (FAILURES|ERRORS|PASSES|(rerun|short) test summary info|test session starts) ===|!!! no !!!|2 failed, 1 rerun in 1s)",
+            "(running|test|ok|not ok|1\\.\\.|=== RUN|--- FAIL:|---- |failures:|TAP version|FAIL|PASS|TRY 2|Summary\
+                |\\{\"Action\":\"pass\"|  ) ?[ -~]{0,40}",
+            "(=== (FAILURES|ERRORS|PASSES|(rerun|short) test summary info|test session starts) ===|!!! no !!!\
+                |2 failed, 1 rerun in 1s)",
             "___ (a::[tu]( \\[m\\])?( \\(i=1\\))?|ERROR collecting (d/)?a\\.py) ___",
             "(FAILED|ERROR|RERUN|SUBFAILED\\[m\\]( \\(i=1\\))?|\\[m\\] SUBFAIL) (d/)?a\\.py(::a::[tu])?( - no)?",
             "a\\.py::a::[tu] (RERUN|PASSED|SUB(FAILED|SKIPPED)\\[.?\\]( \\(.{0,3}\\))?|\\[.?\\] SUBFAIL)( \\[ 1%\\])?",

@@ -3,18 +3,15 @@
 mod names;
 mod sections;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::LazyLock,
-};
+use std::{collections::HashMap, sync::LazyLock};
 
 use logboom_record::TestOutcome;
 use memchr::memmem::Finder;
 
 use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
 use names::{
-    ENDS_MAX, Subtest, Word, ended, failures, is_end, is_whole, named, subtest_behind, subtests_before, title,
-    without_progress, word,
+    ENDS_MAX, Subtest, Word, ended, is_end, is_whole, named, subtest_behind, subtests_before, title, without_progress,
+    word,
 };
 use sections::{Range, Sections};
 
@@ -23,6 +20,7 @@ static COLONS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("::"));
 
 /// With `-qq` the summary has no end: it is over after so many lines that tell no result. Some are the rest of why a test failed.
 const TELL_NOTHING_MAX: u32 = 1_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Pytest {
     running: Running,
@@ -30,17 +28,10 @@ pub(super) struct Pytest {
     /// The results, by suite and test.
     known: HashMap<(String, String), usize>,
     sections: Sections,
-    /// The tests that were run again, by suite and test, as the part that the line is in tells of them.
-    reruns: BTreeMap<(String, String), Again>,
+    /// How often tests were run again, by suite and test, as the part that the line is in tells of them.
+    reruns: HashMap<(String, String), u32>,
     /// So many lines of the summary told nothing since the last result.
     tell_nothing: u32,
-}
-
-/// How often a test was run again, and the records that said so last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Again {
-    times: u32,
-    at: Range,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +67,7 @@ impl Pytest {
         if text.starts_with('=')
             && let Some(title) = title(text, '=')
         {
-            return self.part(title, line, tests);
+            return self.part(title);
         }
         match self.running {
             Running::No => return false,
@@ -88,7 +79,7 @@ impl Pytest {
                 return false;
             }
             Running::Quietly if is_end(text) => {
-                self.end(text, line, tests);
+                self.running = Running::No;
                 return true;
             }
             _ => {}
@@ -109,7 +100,7 @@ impl Pytest {
     }
 
     /// `==== FAILURES ====` and the like.
-    fn part(&mut self, title: &str, line: Line<'_>, tests: &mut Tests) -> bool {
+    fn part(&mut self, title: &str) -> bool {
         let part = match title {
             "test session starts" => {
                 self.begin(Running::Yes, Part::Tests);
@@ -126,31 +117,13 @@ impl Pytest {
             _ => Part::Tests,
         };
         match part {
-            _ if is_end(title) => self.end(title, line, tests),
+            _ if is_end(title) => self.running = Running::No,
             _ if self.is_running() => self.part = part,
             Part::Failures => self.running = Running::Perhaps,
             Part::Summary => self.begin(Running::Quietly, part),
             Part::Tests | Part::Printed => {}
         }
         self.is_running()
-    }
-
-    /// The last line. Of tests that were run again the summary need not have told how they ended: one that has no section passed, unless
-    /// others that failed have none.
-    fn end(&mut self, counts: &str, line: Line<'_>, tests: &mut Tests) {
-        let have_sections = self.is_running() && failures(counts) <= self.sections.len();
-        for ((suite, test), again) in std::mem::take(&mut self.reruns) {
-            let section = self.sections.of_test(&test);
-            let is_known = self.known.contains_key(&(suite.clone(), test.clone()));
-            if is_known || !have_sections && section.is_none() {
-                continue;
-            }
-            let outcome = if section.is_some() { TestOutcome::Failed } else { TestOutcome::Passed };
-            let (from, to) = again.at;
-            self.reruns.insert((suite.clone(), test.clone()), again);
-            self.put(Line { from, to, ..line }, (&suite, &test), (outcome, section), tests);
-        }
-        self.running = Running::No;
     }
 
     /// A line of the section of a failure, or its title.
@@ -179,6 +152,9 @@ impl Pytest {
 
     fn is_summed_up(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let text = line.text.trim_end();
+        if text.starts_with("SKIPPED [") {
+            return true; // so many of a line of a file: `SKIPPED [2] tests/test_cart.py:3: why`
+        }
         if text.starts_with(['[', '(']) || text.starts_with("SUB") {
             return self.subtest_before(line, text, tests);
         }
@@ -193,11 +169,13 @@ impl Pytest {
         self.id(rest).map(|id| self.take(line, id, word, tests)).is_some()
     }
 
-    /// The file of `tests/test_cart.py - why`, which names no test: it could not be collected. With `--tb=no` it has no section.
+    /// The file of `tests/test_cart.py - why`, which names no test: it could not be collected. With `--tb=no` nothing has a section;
+    /// otherwise, what names a file without one may be a line of others where the summary may be over.
     fn uncollected<'a>(&self, text: &'a str) -> Option<&'a str> {
         let ends = text.match_indices(" - ").map(|(at, _)| &text[..at]).chain([text]);
         let mut files = ends.take_while(|file| !file.contains("::")).take(ENDS_MAX);
-        let without_section = files.clone().find(|file| file.ends_with(".py") && !file.contains(' '));
+        let is_told = self.running == Running::Yes || self.sections.is_empty();
+        let without_section = files.clone().find(|file| is_told && file.ends_with(".py") && !file.contains(' '));
         files.find(|file| self.sections.of_file(file).is_some()).or(without_section)
     }
 
@@ -206,7 +184,7 @@ impl Pytest {
     fn id<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str)> {
         let (suite, rest) = named(text.trim_end())?;
         let ends = rest.match_indices(" - ").map(|(at, _)| &rest[..at]).chain([rest]);
-        let mut names = ends.filter(|name| is_whole(name)).take(ENDS_MAX);
+        let mut names = ends.take(ENDS_MAX).filter(|name| is_whole(name));
         let first = names.clone().next().or_else(|| rest.split(" - ").next()).unwrap_or(rest);
         let is_known = |name: &&str| {
             self.sections.of_test(name).is_some() || self.known.contains_key(&(shortened(suite), shortened(name)))
@@ -260,7 +238,7 @@ impl Pytest {
 
     fn take(&mut self, line: Line<'_>, id: (&str, &str), word: Word, tests: &mut Tests) -> bool {
         match word {
-            Word::Rerun => self.rerun(line, id, tests),
+            Word::Rerun => self.rerun(id, tests),
             Word::Ended(outcome) => self.put(line, id, (outcome, self.section(id, outcome)), tests),
         }
         true
@@ -272,17 +250,17 @@ impl Pytest {
         self.sections.of_test(test).or_else(of_file)
     }
 
-    /// It failed and is run again; how it ends is told later.
-    fn rerun(&mut self, line: Line<'_>, (suite, test): (&str, &str), tests: &mut Tests) {
+    /// It failed and is run again. How it ends is told later, or not at all: then it has no result.
+    fn rerun(&mut self, (suite, test): (&str, &str), tests: &mut Tests) {
         let key = (shortened(suite), shortened(test));
         if self.reruns.len() >= BEGUN_MAX && !self.reruns.contains_key(&key) {
             return;
         }
         let known = self.known.get(&key).and_then(|number| tests.all.get_mut(*number));
-        let again = self.reruns.entry(key).or_default();
-        (again.times, again.at) = (again.times.saturating_add(1), (line.from, line.to));
+        let times = self.reruns.entry(key).or_default();
+        *times = times.saturating_add(1);
         if let Some(result) = known {
-            result.retries = result.retries.max(again.times);
+            result.retries = result.retries.max(*times);
         }
     }
 
@@ -302,7 +280,7 @@ impl Pytest {
         (result.from, result.to) = section.unwrap_or((result.from, result.to));
         // An error in tear-down comes behind a pass.
         result.outcome = if result.outcome.is_bad() { result.outcome } else { outcome };
-        result.retries = result.retries.max(self.reruns.get(&key).map_or(0, |again| again.times));
+        result.retries = result.retries.max(self.reruns.get(&key).copied().unwrap_or(0));
         self.known.insert(key, number);
     }
 

@@ -65,7 +65,8 @@ pub(super) fn subtests_before(text: &str) -> impl Iterator<Item = (TestOutcome, 
         let (word, rest) = text[at + 1..].split_once(' ')?;
         Some((subtest_word(word)?, &text[..at], rest))
     });
-    new.chain(old).filter(|(_, of, rest)| is_subtest(of) && !rest.starts_with('(')).take(ENDS_MAX)
+    let may_be = |of: &str, rest: &str| of.ends_with([']', ')']) && !rest.starts_with('(');
+    new.chain(old).filter(move |(_, of, rest)| may_be(of, rest)).take(ENDS_MAX).filter(|(_, of, _)| is_subtest(of))
 }
 
 /// The same where that stands behind its test: `a.py::b SUBFAILED[why] (i=1)`, `a.py::b [why] (i=1) SUBFAIL`; `(why)` may follow.
@@ -78,7 +79,8 @@ pub(super) fn subtest_behind(text: &str) -> Option<Subtest<'_>> {
         let (test, of) = if more.starts_with(['[', '(']) {
             (before, if outcome == TestOutcome::Skipped { without_reason(more) } else { more })
         } else {
-            let mut ends = before.match_indices(' ').map(|(at, _)| (&before[..at], &before[at + 1..]));
+            let ends = before.match_indices(' ').map(|(at, _)| (&before[..at], &before[at + 1..]));
+            let mut ends = ends.filter(|(_, of)| of.starts_with(['[', '('])).take(ENDS_MAX);
             ends.find(|(test, of)| is_whole(test) && is_subtest(of))?
         };
         (is_whole(test) && is_subtest(of)).then_some(Subtest { suite, test, of, outcome })
@@ -100,7 +102,7 @@ fn without_reason(text: &str) -> &str {
         let name = text.split_once('=').map_or("", |(name, _)| name);
         !name.is_empty() && name.chars().all(|one| one == '_' || one.is_alphanumeric())
     };
-    let mut ends = text.match_indices(" (").map(|(at, _)| (&text[..at], &text[at + 2..]));
+    let mut ends = text.match_indices(" (").map(|(at, _)| (&text[..at], &text[at + 2..])).take(ENDS_MAX);
     ends.find(|(of, rest)| is_subtest(of) && !is_given(rest)).map_or(text, |(of, _)| of)
 }
 
@@ -152,12 +154,4 @@ pub(super) fn is_end(text: &str) -> bool {
     let is_count =
         |part: &str| part.split(' ').next().is_some_and(|count| count == "no" || count.parse::<u64>().is_ok());
     is_time && clock.starts_with('(') && clock.ends_with(')') && counts.split(", ").all(is_count)
-}
-
-/// How many have not passed, of what [`is_end`].
-pub(super) fn failures(end: &str) -> usize {
-    let counts = end.rsplit_once(" in ").map_or("", |(counts, _)| counts).split(", ");
-    let bad =
-        counts.filter_map(|part| part.split_once(' ')).filter(|(_, of)| matches!(*of, "failed" | "error" | "errors"));
-    bad.filter_map(|(count, _)| count.parse::<usize>().ok()).fold(0, usize::saturating_add)
 }

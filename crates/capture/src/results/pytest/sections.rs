@@ -1,10 +1,10 @@
 //! The sections of pytest's output in which it tells why a test failed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     super::{BEGUN_MAX, NAME_BYTES_MAX, shortened},
-    names::Subtest,
+    names::{ENDS_MAX, Subtest},
 };
 
 /// What is before the name of a file in the title of its section.
@@ -16,6 +16,8 @@ pub(super) struct Sections {
     /// In order.
     all: Vec<Section>,
     by_title: HashMap<String, usize>,
+    /// Those of files that could not be collected, by their names [`backwards`]: there those that end alike stand together.
+    by_file: BTreeMap<String, usize>,
 }
 
 /// The first and the last record.
@@ -30,7 +32,7 @@ struct Section {
 impl Sections {
     /// One begins, at a line.
     pub fn begin(&mut self, title: &str, (from, to): Range) {
-        if self.all.len() >= BEGUN_MAX {
+        if self.is_full() {
             return;
         }
         // `ERROR at setup of test_adds`
@@ -42,7 +44,14 @@ impl Sections {
         self.add(title, (from, to));
     }
 
+    fn is_full(&self) -> bool {
+        self.all.len() >= BEGUN_MAX
+    }
+
     fn add(&mut self, title: String, range: Range) {
+        if let Some(file) = title.strip_prefix(COLLECTING) {
+            self.by_file.entry(backwards(file)).or_insert(self.all.len());
+        }
         self.by_title.insert(title.clone(), self.all.len());
         self.all.push(Section { title, range });
     }
@@ -54,8 +63,8 @@ impl Sections {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.by_title.len()
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// That of a test, which is named without its file.
@@ -67,7 +76,7 @@ impl Sections {
     pub fn of_subtest(&mut self, subtest: &Subtest<'_>) -> Option<Range> {
         let (title, number) = (title_of(subtest.test), self.number(subtest)?);
         let found = self.all.get(number)?.range;
-        if !self.by_title.contains_key(&title) {
+        if !self.is_full() && !self.by_title.contains_key(&title) {
             let subtests = self.all.iter().skip(number).take_while(|next| is_subtest_of(&next.title, &title));
             let to = subtests.last().map_or(found.1, |last| last.range.1);
             self.add(title, (found.0, to));
@@ -85,19 +94,27 @@ impl Sections {
 
     /// That of a file that could not be collected. It is named as seen from where pytest runs; titles tell from the root of the tests.
     pub fn of_file(&self, file: &str) -> Option<Range> {
-        let exact = self.get(&format!("{COLLECTING}{file}"));
-        let is_end = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
-        exact.or_else(|| {
-            let file = file.trim_start_matches("../");
-            let mut files = self.all.iter().filter_map(|one| Some((one.title.strip_prefix(COLLECTING)?, one.range)));
-            files.find(|(of, _)| *of == file || is_end(of, file) || is_end(file, of)).map(|(_, range)| range)
-        })
+        let collecting = |file: &str| self.get(&format!("{COLLECTING}{file}"));
+        let shorter = || file.match_indices('/').take(ENDS_MAX).find_map(|(at, _)| collecting(&file[at + 1..]));
+        collecting(file).or_else(|| self.of_longer(file.trim_start_matches("../"))).or_else(shorter)
+    }
+
+    /// That of a file whose name ends so.
+    fn of_longer(&self, file: &str) -> Option<Range> {
+        let file = backwards(file);
+        let (longer, number) = self.by_file.range(file.clone()..).next()?;
+        longer.starts_with(&file).then(|| self.all.get(*number).map(|section| section.range))?
     }
 
     fn get(&self, title: &str) -> Option<Range> {
         let title = &title[..title.floor_char_boundary(NAME_BYTES_MAX)];
         self.by_title.get(title).and_then(|number| self.all.get(*number)).map(|section| section.range)
     }
+}
+
+/// `test_a.py/tests/` of `tests/test_a.py`.
+fn backwards(file: &str) -> String {
+    file[..file.floor_char_boundary(NAME_BYTES_MAX)].rsplit('/').flat_map(|part| [part, "/"]).collect()
 }
 
 /// `test_adds [a message] (i=1)` is one of `test_adds`.
