@@ -52,8 +52,8 @@ impl Go {
         }
         match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
-            Some(b'=') => self.begin(line) || self.heading(line) || self.again(line, tests),
-            Some(b'D') => self.done(line),
+            Some(b'=') => self.begin(line) || self.heading(line, tests) || self.again(line, tests),
+            Some(b'D') => self.done(line, tests),
             Some(b'-' | b' ') => self.end(line, tests),
             Some(b'o' | b'F') => self.package(line, tests),
             _ => false,
@@ -91,32 +91,33 @@ impl Go {
         }
         if outcome == TestOutcome::Failed {
             // What it logged follows, indented.
-            self.open(number, Line { from, ..line }, tests);
+            tests.open(number, Line { from, ..line });
+            self.is_in_failure = true;
         }
         true
     }
 
-    fn open(&mut self, number: usize, line: Line<'_>, tests: &mut Tests) {
-        tests.open(number, line);
-        self.is_in_failure = true;
-    }
-
     /// `=== Failed`, before what gotestsum tells in the end.
-    fn heading(&mut self, line: Line<'_>) -> bool {
+    fn heading(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let is_heading = matches!(line.text.trim_end(), "=== Skipped" | "=== Failed" | "=== Errors");
         if is_heading {
+            self.summary.close(tests);
             self.summary.has_begun = true;
             self.unnamed = None; // the entries name what has no package yet; a line of a package may be the output of another
         }
         is_heading
     }
 
-    /// `=== FAIL: package TestX (re-run 1) (0.01s)`: an entry, of most formats of gotestsum the first that tells of the test. The line that a
-    /// part ended with follows below.
+    /// `=== FAIL: package TestX (re-run 1) (0.01s)`: an entry, of most formats of gotestsum the first that tells of the test. What it
+    /// printed follows, as far from the left as it was, and the line that a part ended with.
     fn again(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let Some(entry) = self.summary.has_begun.then(|| Entry::of(line.text)).flatten() else { return false };
         let Entry { package, name, outcome, duration_us } = entry;
+        self.summary.close(tests);
         self.summary.entry = Some((name.to_owned(), outcome));
+        if name.is_empty() {
+            return true; // the package has failed, none of its tests
+        }
         let (number, is_output_here) = match self.summary.take(&entry, tests) {
             Some(told) => told,
             None => match tests.add(line, package, name, outcome, duration_us) {
@@ -129,16 +130,18 @@ impl Go {
             if let Some(test) = tests.all.get_mut(number) {
                 test.to = line.to;
             }
-            self.open(number, line, tests);
+            tests.open(number, line);
         }
         true
     }
 
     /// `DONE 2 runs, 5 tests, 4 failures in 0.663s`, after the summary, and between runs, when none has come.
-    fn done(&mut self, line: Line<'_>) -> bool {
+    fn done(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let is_done =
             line.text.strip_prefix("DONE ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if is_done && self.summary.entry.take().is_some() {
+        if is_done && self.summary.entry.is_some() {
+            self.summary.close(tests);
+            self.summary.entry = None;
             self.summary.told.clear();
         }
         is_done
@@ -192,6 +195,13 @@ impl Summary {
         }
     }
 
+    /// What follows is not of the entry that it is at.
+    fn close(&self, tests: &mut Tests) {
+        if self.entry.is_some() {
+            tests.close();
+        }
+    }
+
     fn is_at(&self, name: &str, outcome: TestOutcome) -> bool {
         self.entry.as_ref().is_some_and(|(at, of)| at == name && *of == outcome)
     }
@@ -233,7 +243,7 @@ impl Entry<'_> {
             rest.strip_suffix(" (unknown)").map(|names| (names, None)).or_else(|| timed(rest))?;
         let (package, name) = names.split_once(' ')?;
         let name = name.split_once(" (re-run ").map_or(name, |(name, _)| name);
-        (!name.is_empty()).then_some(Entry { package, name, outcome, duration_us })
+        Some(Entry { package, name, outcome, duration_us })
     }
 
     fn may_be_in(&self, suite: &str) -> bool {
@@ -293,7 +303,7 @@ mod tests {
         let attempt = ["failed shop TestB/part", "failed shop TestB"];
         assert_eq!(shown(summary), [&["skipped shop TestC"][..], &attempt, &attempt].concat());
         let ranges: Vec<_> = of(summary).iter().map(|test| (test.from, test.to)).collect();
-        assert_eq!(ranges[1], (7, 9));
+        assert_eq!(ranges[1], (7, 10));
         let of_no_package = "=== RUN   TestA\n--- FAIL: TestA (0.00s)\n=== Failed\n=== FAIL: shop TestA (0.00s)\n";
         assert_eq!(shown(of_no_package), ["failed shop TestA"]);
         let twice = of_no_package.to_owned() + "=== RUN   TestB\n" + "=== Failed\n=== FAIL: web TestA (0.00s)\n";
@@ -329,7 +339,7 @@ mod tests {
         let printed = fails + summary + DONE;
         assert_eq!(shown(&printed), ["failed integration TestA", "failed web TestA", "skipped unit TestA"]);
         let ranges: Vec<_> = of(&printed).iter().map(|test| (test.from, test.to)).collect();
-        assert_eq!(ranges[..2], [(16, 17), (19, 20)], "the output above may be of the other package");
+        assert_eq!(ranges[..2], [(16, 18), (19, 21)], "the output above may be of the other package");
     }
 
     #[test]
@@ -340,6 +350,15 @@ mod tests {
         let summary = [".", "a", "b/a"].map(|package| format!("=== FAIL: {package} TestA (0.00s)\n")).concat();
         let want = ["failed shop/b/a TestA", "failed shop TestA", "failed shop/a TestA"];
         assert_eq!(shown(&(printed + "=== Failed\n" + &summary + DONE)), want);
+    }
+
+    #[test]
+    fn an_entry_reaches_to_the_next_or_the_end_of_the_summary() {
+        let entries = "=== Failed\n=== FAIL: a TestA (0.00s)\npanic: oh [recovered]\n\ngoroutine 18 [running]:\n\tpanic.go:9\n\n\
+            === FAIL: a TestB (0.00s)\nat the left\n\n=== FAIL: b  (0.00s)\nexit status 3\n\n=== FAIL: c TestC (0.00s)\nat the left\n";
+        let ranges: Vec<_> =
+            of(&(entries.to_owned() + DONE + "after\n")).iter().map(|test| (test.from, test.to)).collect();
+        assert_eq!(ranges, [(2, 7), (8, 10), (14, 16)]);
     }
 
     #[test]
