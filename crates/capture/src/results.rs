@@ -106,6 +106,7 @@ fn is_of_interest(line: &[u8]) -> bool {
         Some(b'o') => line.starts_with(b"ok"),
         Some(b'n') => line.starts_with(b"not ok"),
         Some(b't') => line.starts_with(b"test "),
+        Some(b'D') => line.starts_with(b"DONE "),
         Some(b'r') => line.starts_with(b"running "),
         Some(b'f') => line.starts_with(b"failures:"),
         _ => false,

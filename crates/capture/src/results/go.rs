@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use super::{BEGUN_MAX, Line, Tests, micros, seconds, shortened};
 
+/// So many tests of one name, in as many packages, are looked at when gotestsum tells again of one.
+const SAME_NAME_MAX: usize = 256;
+
 #[derive(Debug, Default)]
 pub(super) struct Go {
     /// The first record of each test that runs, by package (where it is known) and name.
@@ -14,10 +17,19 @@ pub(super) struct Go {
     /// From which result on the package is not known yet: it is told last.
     unnamed: Option<usize>,
     is_in_failure: bool,
-    /// The numbers of the tests that have not passed, by package (where it is known) and name: gotestsum tells of them again.
-    told: HashMap<(String, String), usize>,
-    /// The one that it tells of now.
-    again: Option<String>,
+    summary: Summary,
+}
+
+/// What gotestsum tells in the end of the tests that have not passed.
+#[derive(Debug, Default)]
+struct Summary {
+    /// Whether one of its headings has come: no line before is an entry. It stays when the summary seems to end, since a test may have printed
+    /// what looks like its end, and the entries behind must not be lost.
+    has_begun: bool,
+    /// The numbers of those whose own lines were printed before, by name; `None` for one that was told again.
+    told: HashMap<String, Vec<Option<usize>>>,
+    /// The name and the outcome of the entry that it is at.
+    entry: Option<(String, TestOutcome)>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +52,8 @@ impl Go {
         }
         match line.text.as_bytes().first() {
             Some(b'{') => self.json(line, tests),
-            Some(b'=') => self.begin(line) || self.again(line, tests),
+            Some(b'=') => self.begin(line) || self.heading(line, tests) || self.again(line, tests),
+            Some(b'D') => self.done(line, tests),
             Some(b'-' | b' ') => self.end(line, tests),
             Some(b'o' | b'F') => self.package(line, tests),
             _ => false,
@@ -50,9 +63,6 @@ impl Go {
     /// `=== RUN   TestX`.
     fn begin(&mut self, line: Line<'_>) -> bool {
         let Some(name) = line.text.strip_prefix("=== RUN ") else { return false };
-        if self.again.take().is_some() {
-            self.told.clear(); // by another gotestsum
-        }
         if self.running.len() < BEGUN_MAX {
             self.running.entry((String::new(), shortened(name.trim()))).or_insert(line.from);
         }
@@ -70,14 +80,14 @@ impl Go {
             _ => return false,
         };
         let Some((name, duration_us)) = timed(rest) else { return false };
-        if line.indent() > 0 && self.again.as_deref() == Some(name) {
+        if line.indent() > 0 && self.summary.is_at(name, outcome) {
             return true;
         }
         let from = self.running.remove(&(String::new(), shortened(name))).unwrap_or(line.from);
         let Some(number) = tests.add(Line { from, ..line }, "", name, outcome, duration_us) else { return true };
         self.unnamed.get_or_insert(number);
         if outcome != TestOutcome::Passed {
-            self.tell("", name, number);
+            self.summary.tell(name, number);
         }
         if outcome == TestOutcome::Failed {
             // What it logged follows, indented.
@@ -87,54 +97,54 @@ impl Go {
         true
     }
 
-    /// `=== FAIL: package TestX (re-run 1) (0.01s)`: gotestsum tells in the end what failed and what was left out, of most of its formats for
-    /// the first time. The line that a part ended with follows below.
-    fn again(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
-        let Some((word, rest)) = line.text.strip_prefix("=== ").and_then(|rest| rest.split_once(": ")) else {
-            return false;
-        };
-        let outcome = match word {
-            "FAIL" => TestOutcome::Failed,
-            "SKIP" => TestOutcome::Skipped,
-            _ => return false,
-        };
-        let Some(((package, entry), duration_us)) =
-            timed(rest).and_then(|(names, duration_us)| Some((names.split_once(' ')?, duration_us)))
-        else {
-            return false;
-        };
-        let name = entry.split(' ').next().unwrap_or(entry);
-        if name.is_empty() {
-            return false;
+    /// `=== Failed`, before what gotestsum tells in the end.
+    fn heading(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        let is_heading = matches!(line.text.trim_end(), "=== Skipped" | "=== Failed" | "=== Errors");
+        if is_heading {
+            self.summary.close(tests);
+            self.summary.has_begun = true;
+            self.unnamed = None; // the entries name what has no package yet; a line of a package may be the output of another
         }
-        self.again = Some(name.to_owned());
-        if let Some(number) = self.told.get(&(String::new(), shortened(name))) {
-            tests.name_suite(*number..*number + 1, package);
-        } else if !self.told.contains_key(&(shortened(package), shortened(entry))) {
-            self.add(line, (package, entry, name), (outcome, duration_us), tests);
+        is_heading
+    }
+
+    /// `=== FAIL: package TestX (re-run 1) (0.01s)`: an entry, of most formats of gotestsum the first that tells of the test. What it
+    /// printed follows, as far from the left as it was, and the line that a part ended with.
+    fn again(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        let Some(entry) = self.summary.has_begun.then(|| Entry::of(line.text)).flatten() else { return false };
+        let Entry { package, name, outcome, duration_us } = entry;
+        self.summary.close(tests);
+        self.summary.entry = Some((name.to_owned(), outcome));
+        if name.is_empty() {
+            return true; // the package has failed, none of its tests
+        }
+        let (number, is_output_here) = match self.summary.take(&entry, tests) {
+            Some(told) => told,
+            None => match tests.add(line, package, name, outcome, duration_us) {
+                Some(number) => (number, true),
+                None => return true,
+            },
+        };
+        tests.name_suite(number..number + 1, package);
+        if is_output_here && outcome == TestOutcome::Failed {
+            if let Some(test) = tests.all.get_mut(number) {
+                test.to = line.to;
+            }
+            tests.open(number, line);
         }
         true
     }
 
-    fn add(
-        &mut self,
-        line: Line<'_>,
-        (package, entry, name): (&str, &str, &str),
-        (outcome, duration_us): (TestOutcome, Option<u64>),
-        tests: &mut Tests,
-    ) {
-        let Some(number) = tests.add(line, package, name, outcome, duration_us) else { return };
-        self.tell(package, entry, number);
-        if outcome == TestOutcome::Failed {
-            tests.open(number, line);
-            self.is_in_failure = true;
+    /// `DONE 2 runs, 5 tests, 4 failures in 0.663s`, after the summary, and between runs, when none has come.
+    fn done(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
+        let is_done =
+            line.text.strip_prefix("DONE ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if is_done && self.summary.entry.is_some() {
+            self.summary.close(tests);
+            self.summary.entry = None;
+            self.summary.told.clear();
         }
-    }
-
-    fn tell(&mut self, package: &str, name: &str, number: usize) {
-        if self.told.len() < BEGUN_MAX {
-            self.told.insert((shortened(package), shortened(name)), number);
-        }
+        is_done
     }
 
     /// `ok  \tpackage\t0.1s`, `FAIL\tpackage\t0.1s`.
@@ -175,6 +185,75 @@ impl Go {
     }
 }
 
+impl Summary {
+    fn tell(&mut self, name: &str, number: usize) {
+        if self.told.len() < BEGUN_MAX {
+            let numbers = self.told.entry(shortened(name)).or_default();
+            if numbers.len() < SAME_NAME_MAX {
+                numbers.push(Some(number));
+            }
+        }
+    }
+
+    /// What follows is not of the entry that it is at.
+    fn close(&self, tests: &mut Tests) {
+        if self.entry.is_some() {
+            tests.close();
+        }
+    }
+
+    fn is_at(&self, name: &str, outcome: TestOutcome) -> bool {
+        self.entry.as_ref().is_some_and(|(at, of)| at == name && *of == outcome)
+    }
+
+    /// The number of the test that an entry tells again, if its own lines were printed: those without a package come first, then the shortest
+    /// package, since of `shop/a` and `shop/b/a` it is the first that is called `a`. Each is taken once. Tells also whether those lines may as
+    /// well be of a test of that name in another package: then only the output that the entry repeats is known to be its own.
+    fn take(&mut self, entry: &Entry<'_>, tests: &Tests) -> Option<(usize, bool)> {
+        let numbers = self.told.get_mut(&shortened(entry.name))?;
+        let is_one_of_many = numbers.len() > 1;
+        let suite_bytes = |number: Option<usize>| {
+            let test = tests.all.get(number?)?;
+            (test.outcome == entry.outcome && entry.may_be_in(&test.suite)).then_some(test.suite.len())
+        };
+        let fitting = numbers.iter_mut().filter_map(|number| Some((suite_bytes(*number)?, number)));
+        let (suite_bytes, number) = fitting.min_by_key(|(suite_bytes, _)| *suite_bytes)?;
+        Some((number.take()?, is_one_of_many && suite_bytes == 0))
+    }
+}
+
+struct Entry<'a> {
+    /// Without the module that is tested; `.` is its own.
+    package: &'a str,
+    name: &'a str,
+    outcome: TestOutcome,
+    duration_us: Option<u64>,
+}
+
+impl Entry<'_> {
+    fn of(line: &str) -> Option<Entry<'_>> {
+        let (word, rest) = line.strip_prefix("=== ")?.split_once(": ")?;
+        let outcome = match word {
+            "FAIL" => TestOutcome::Failed,
+            "SKIP" => TestOutcome::Skipped,
+            _ => return None,
+        };
+        // Of a test that has not ended, as when it ran for too long, the time is not known.
+        let (names, duration_us) =
+            rest.strip_suffix(" (unknown)").map(|names| (names, None)).or_else(|| timed(rest))?;
+        let (package, name) = names.split_once(' ')?;
+        let name = name.split_once(" (re-run ").map_or(name, |(name, _)| name);
+        Some(Entry { package, name, outcome, duration_us })
+    }
+
+    fn may_be_in(&self, suite: &str) -> bool {
+        let before = suite.strip_suffix(self.package);
+        suite.is_empty()
+            || self.package == "."
+            || before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    }
+}
+
 /// What stands before a time, `TestX (0.01s)`, and the time.
 fn timed(text: &str) -> Option<(&str, Option<u64>)> {
     let (before, time) = text.rsplit_once(" (")?;
@@ -184,6 +263,7 @@ fn timed(text: &str) -> Option<(&str, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{of, shown};
+    use super::*;
 
     #[test]
     fn its_lines_for_people() {
@@ -201,29 +281,120 @@ mod tests {
         assert_eq!(ranges, [(1, 3), (4, 6), (5, 8), (9, 9)]);
     }
 
-    /// gotestsum 1.8.2 of go 1.19.8, `--format standard-verbose` and `--rerun-fails=2`, shortened.
+    const DONE: &str = "\nDONE 2 tests, 2 failures in 0.663s\n";
+
+    /// gotestsum 1.8.2 of go 1.19.8, `--format standard-verbose` and `--rerun-fails=1`.
     #[test]
     fn what_gotestsum_tells_again_is_the_same_test() {
         let summary = "\n=== Skipped\n=== SKIP: shop TestC (0.00s)\n    a_test.go:5: not now\n\n=== Failed\n\
             === FAIL: shop TestB/part (0.00s)\n    a_test.go:4: no\n    --- FAIL: TestB/part (0.00s)\n\n\
             === FAIL: shop TestB (0.00s)\n\n=== FAIL: shop TestB/part (re-run 1) (0.00s)\n    a_test.go:4: no\n\
-            \u{20}   --- FAIL: TestB/part (0.00s)\n\n=== FAIL: shop TestB (re-run 1) (0.00s)\n\nDONE 2 runs, 3 tests\n";
-        let verbose = "=== RUN   TestB\n=== RUN   TestB/part\n    a_test.go:4: no\n--- FAIL: TestB (0.00s)\n\
-            \u{20}   --- FAIL: TestB/part (0.00s)\n=== RUN   TestC\n    a_test.go:5: not now\n--- SKIP: TestC (0.00s)\nFAIL\n\
-            FAIL\texample.com/shop\t0.003s\n";
-        let package = "example.com/shop";
-        let want = ["failed P TestB", "failed P TestB/part", "skipped P TestC"].map(|test| test.replace('P', package));
-        assert_eq!(shown(&(verbose.to_owned() + summary)), want);
+            \u{20}   --- FAIL: TestB/part (0.00s)\n\n=== FAIL: shop TestB (re-run 1) (0.00s)\n\nDONE 2 runs, 5 tests\n";
+        let of_b = "=== RUN   TestB\n=== RUN   TestB/part\n    a_test.go:4: no\n--- FAIL: TestB (0.00s)\n\
+            \u{20}   --- FAIL: TestB/part (0.00s)\n";
+        let of_c = "=== RUN   TestC\n    a_test.go:5: not now\n--- SKIP: TestC (0.00s)\n";
+        let package = "FAIL\nFAIL\texample.com/shop\t0.003s\n";
+        let verbose =
+            [of_b, of_c, package, "\nDONE 3 tests, 1 skipped, 2 failures in 0.297s\n\n", of_b, package].concat();
+        let attempt = ["failed P TestB", "failed P TestB/part"];
+        let want = [&attempt[..], &["skipped P TestC"], &attempt].concat();
+        let want: Vec<_> = want.iter().map(|test| test.replace('P', "example.com/shop")).collect();
+        assert_eq!(shown(&(verbose + summary)), want);
         let attempt = ["failed shop TestB/part", "failed shop TestB"];
         assert_eq!(shown(summary), [&["skipped shop TestC"][..], &attempt, &attempt].concat());
         let ranges: Vec<_> = of(summary).iter().map(|test| (test.from, test.to)).collect();
-        assert_eq!(ranges[1], (7, 9));
+        assert_eq!(ranges[1], (7, 10));
         let of_no_package = "=== RUN   TestA\n--- FAIL: TestA (0.00s)\n=== Failed\n=== FAIL: shop TestA (0.00s)\n";
         assert_eq!(shown(of_no_package), ["failed shop TestA"]);
         let twice = of_no_package.to_owned() + "=== RUN   TestB\n" + "=== Failed\n=== FAIL: web TestA (0.00s)\n";
         assert_eq!(shown(&twice), ["failed shop TestA", "failed web TestA"]);
         let of_two = "=== Failed\n=== FAIL: shop TestA (0.00s)\n\n=== FAIL: web TestA (0.00s)\n";
         assert_eq!(shown(of_two), ["failed shop TestA", "failed web TestA"]);
+    }
+
+    #[test]
+    fn what_gotestsum_tells_of_another_test_is_a_result_of_its_own() {
+        let summary = "\n=== Failed\n=== FAIL: b TestA (0.00s)\n    a_test.go:3: boom\n".to_owned() + DONE;
+        let skipped = "=== RUN   TestA\n--- SKIP: TestA (0.00s)\nok  \tshop/a\t0.1s\n";
+        assert_eq!(shown(&(skipped.to_owned() + &summary)), ["skipped shop/a TestA", "failed b TestA"], "outcome");
+        let of_a = "=== RUN   TestA\n--- FAIL: TestA (0.00s)\nFAIL\nFAIL\tshop/a\t0.1s\n";
+        assert_eq!(shown(&(of_a.to_owned() + &summary)), ["failed shop/a TestA", "failed b TestA"], "package");
+        let of_ab = of_a.replace("/a", "/ab");
+        assert_eq!(shown(&(of_ab + &summary)), ["failed shop/ab TestA", "failed b TestA"], "end of a word");
+        let of_b = of_a.replace("/a", "/b");
+        let again = summary.clone() + &of_b + &summary + &summary;
+        assert_eq!(shown(&again), ["failed b TestA", "failed shop/b TestA", "failed b TestA"], "each is told once");
+        // `--hide-summary failed`, and then a run of most other formats.
+        let hidden = of_b + "=== Skipped\n=== SKIP: b TestC (0.00s)\n" + DONE + &summary;
+        assert_eq!(shown(&hidden), ["failed shop/b TestA", "skipped b TestC", "failed b TestA"], "it is done");
+    }
+
+    /// `--format pkgname-and-test-fails`: what failed, in any order, without the package; with a test binary that ended with 3 in `pan`.
+    #[test]
+    fn gotestsum_names_the_packages_of_what_it_has_printed_before() {
+        let fails = "=== RUN   TestA\n    a_test.go:3: boom\n--- FAIL: TestA (0.00s)\n".repeat(2);
+        let summary = "\n=== Skipped\n=== SKIP: unit TestA (0.00s)\n\n=== Failed\n=== FAIL: pan  (0.00s)\nexit status 3\n\
+            FAIL\tshop/pan\t0.001s\n\n=== FAIL: integration TestA (0.00s)\n    a_test.go:3: boom\n\n\
+            === FAIL: web TestA (0.00s)\n    a_test.go:3: boom\n";
+        let printed = fails + summary + DONE;
+        assert_eq!(shown(&printed), ["failed integration TestA", "failed web TestA", "skipped unit TestA"]);
+        let ranges: Vec<_> = of(&printed).iter().map(|test| (test.from, test.to)).collect();
+        assert_eq!(ranges[..2], [(16, 18), (19, 21)], "the output above may be of the other package");
+    }
+
+    #[test]
+    fn packages_that_end_alike_are_told_apart() {
+        let printed = ["shop/b/a", "shop", "shop/a"]
+            .map(|package| format!("=== RUN   TestA\n--- FAIL: TestA (0.00s)\nFAIL\t{package}\t0.1s\n"))
+            .concat();
+        let summary = [".", "a", "b/a"].map(|package| format!("=== FAIL: {package} TestA (0.00s)\n")).concat();
+        let want = ["failed shop/b/a TestA", "failed shop TestA", "failed shop/a TestA"];
+        assert_eq!(shown(&(printed + "=== Failed\n" + &summary + DONE)), want);
+    }
+
+    #[test]
+    fn an_entry_reaches_to_the_next_or_the_end_of_the_summary() {
+        let entries = "=== Failed\n=== FAIL: a TestA (0.00s)\npanic: oh [recovered]\n\ngoroutine 18 [running]:\n\tpanic.go:9\n\n\
+            === FAIL: a TestB (0.00s)\nat the left\n\n=== FAIL: b  (0.00s)\nexit status 3\n\n=== FAIL: c TestC (0.00s)\nat the left\n";
+        let ranges: Vec<_> =
+            of(&(entries.to_owned() + DONE + "after\n")).iter().map(|test| (test.from, test.to)).collect();
+        assert_eq!(ranges, [(2, 7), (8, 10), (14, 16)]);
+    }
+
+    #[test]
+    fn a_test_that_has_not_ended_has_failed() {
+        let printed =
+            "=== Failed\n=== FAIL: a TestSlow (unknown)\npanic: test timed out after 300ms\n".to_owned() + DONE;
+        assert_eq!(shown(&printed), ["failed a TestSlow"]);
+    }
+
+    #[test]
+    fn a_line_is_an_entry_only_below_a_heading() {
+        assert!(shown("=== FAIL: my suite (1.2s)\n=== SKIP: my suite (1.2s)\n").is_empty());
+        // What a test prints, which is told again, loses no entry.
+        let printed = ["=== Failed\n=== FAIL: a TestA (0.00s)", DONE, "\n=== FAIL: a TestB (0.00s)\n", DONE].concat();
+        assert_eq!(shown(&printed), ["failed a TestA", "failed a TestB"]);
+    }
+
+    #[test]
+    fn a_part_that_fails_after_gotestsum_is_not_one_of_its_entries() {
+        let entry = "=== Failed\n=== FAIL: a TestB/part (0.00s)\n    --- FAIL: TestB/part (0.00s)\n";
+        let plain = "--- FAIL: TestB (0.00s)\n    --- FAIL: TestB/part (0.00s)\nFAIL\tshop/a\t0.1s\n";
+        let want = ["failed a TestB/part", "failed shop/a TestB", "failed shop/a TestB/part"];
+        assert_eq!(shown(&[entry, DONE, plain].concat()), want);
+    }
+
+    #[test]
+    fn what_is_remembered_for_gotestsum_is_bounded() {
+        let mut summary = Summary::default();
+        (0..2 * SAME_NAME_MAX).for_each(|number| summary.tell("TestA", number));
+        (0..2 * BEGUN_MAX).for_each(|number| summary.tell(&format!("Test{number}"), number));
+        assert_eq!((summary.told.len(), summary.told["TestA"].len()), (BEGUN_MAX, SAME_NAME_MAX));
+        // What is over is told by an entry as its own: twice rather than never.
+        let (fails, entries) = ("--- FAIL: TestA (0.00s)\n", "=== FAIL: a TestA (0.00s)\n");
+        let many = SAME_NAME_MAX + 1;
+        let printed = fails.repeat(many) + "=== Failed\n" + &entries.repeat(many);
+        assert_eq!(of(&printed).len(), many + 1);
     }
 
     #[test]
