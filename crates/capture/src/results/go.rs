@@ -16,6 +16,8 @@ pub(super) struct Go {
     running: HashMap<(String, String), u64>,
     /// From which result on the package is not known yet: it is told last.
     unnamed: Option<usize>,
+    /// Where a package failed last. A test that began before and has not ended may be one of it, which a panic ended.
+    failed_at: u64,
     is_in_failure: bool,
     summary: Summary,
 }
@@ -28,8 +30,8 @@ struct Summary {
     has_begun: bool,
     /// The numbers of those whose own lines were printed before, by name; `None` for one that was told again.
     told: HashMap<String, Vec<Option<usize>>>,
-    /// The name and the outcome of the entry that it is at.
-    entry: Option<(String, TestOutcome)>,
+    /// The name of the test that it is at.
+    entry: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +65,9 @@ impl Go {
     /// `=== RUN   TestX`.
     fn begin(&mut self, line: Line<'_>) -> bool {
         let Some(name) = line.text.strip_prefix("=== RUN ") else { return false };
-        if self.running.len() < BEGUN_MAX {
-            self.running.entry((String::new(), shortened(name.trim()))).or_insert(line.from);
+        let key = (String::new(), shortened(name.trim()));
+        if self.running.len() < BEGUN_MAX || self.running.contains_key(&key) {
+            self.running.insert(key, line.from); // one that is there has not ended, as in a panic
         }
         true
     }
@@ -80,7 +83,7 @@ impl Go {
             _ => return false,
         };
         let Some((name, duration_us)) = timed(rest) else { return false };
-        if line.indent() > 0 && self.summary.is_at(name, outcome) {
+        if line.indent() > 0 && self.summary.is_at(name) {
             return true;
         }
         let from = self.running.remove(&(String::new(), shortened(name))).unwrap_or(line.from);
@@ -103,7 +106,6 @@ impl Go {
         if is_heading {
             self.summary.close(tests);
             self.summary.has_begun = true;
-            self.unnamed = None; // the entries name what has no package yet; a line of a package may be the output of another
         }
         is_heading
     }
@@ -114,7 +116,8 @@ impl Go {
         let Some(entry) = self.summary.has_begun.then(|| Entry::of(line.text)).flatten() else { return false };
         let Entry { package, name, outcome, duration_us } = entry;
         self.summary.close(tests);
-        self.summary.entry = Some((name.to_owned(), outcome));
+        self.unnamed = None; // the entries name what has no package yet; a line of a package may be the output of a test
+        self.summary.entry = Some(name.to_owned());
         if name.is_empty() {
             return true; // the package has failed, none of its tests
         }
@@ -139,6 +142,9 @@ impl Go {
     fn done(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let is_done =
             line.text.strip_prefix("DONE ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if is_done {
+            self.unnamed = None;
+        }
         if is_done && self.summary.entry.is_some() {
             self.summary.close(tests);
             self.summary.entry = None;
@@ -152,8 +158,15 @@ impl Go {
         let mut parts = line.text.split('\t');
         let word = parts.next().map(str::trim_end);
         let (Some("ok" | "FAIL"), Some(package)) = (word, parts.next()) else { return false };
-        if let Some(from) = self.unnamed.take() {
+        let is_running = |((package, _), from): (&(String, String), &u64)| package.is_empty() && *from > self.failed_at;
+        // Where tests of another package still run, as with gotestsum, nobody knows whose those are that have ended.
+        if let Some(from) = self.unnamed.take()
+            && (word == Some("FAIL") || !self.running.iter().any(is_running))
+        {
             tests.name_suite(from..tests.all.len(), package);
+        }
+        if word == Some("FAIL") {
+            self.failed_at = line.from;
         }
         true
     }
@@ -180,7 +193,10 @@ impl Go {
         let duration_us = json.elapsed.and_then(micros);
         let key = (shortened(&json.package), shortened(&json.test));
         let from = self.running.remove(&key).unwrap_or(line.from);
-        tests.add(Line { from, ..line }, &key.0, &key.1, outcome, duration_us);
+        let number = tests.add(Line { from, ..line }, &key.0, &key.1, outcome, duration_us);
+        if let Some(number) = number.filter(|_| outcome != TestOutcome::Passed) {
+            self.summary.tell(&key.1, number);
+        }
         true
     }
 }
@@ -202,14 +218,19 @@ impl Summary {
         }
     }
 
-    fn is_at(&self, name: &str, outcome: TestOutcome) -> bool {
-        self.entry.as_ref().is_some_and(|(at, of)| at == name && *of == outcome)
+    /// Whether it is the test that it is at, or a part of that, which its output tells of, too.
+    fn is_at(&self, name: &str) -> bool {
+        let part = self.entry.as_ref().and_then(|at| name.strip_prefix(at.as_str()));
+        part.is_some_and(|part| part.is_empty() || part.starts_with('/'))
     }
 
     /// The number of the test that an entry tells again, if its own lines were printed: those without a package come first, then the shortest
     /// package, since of `shop/a` and `shop/b/a` it is the first that is called `a`. Each is taken once. Tells also whether those lines may as
     /// well be of a test of that name in another package: then only the output that the entry repeats is known to be its own.
     fn take(&mut self, entry: &Entry<'_>, tests: &Tests) -> Option<(usize, bool)> {
+        if entry.duration_us.is_none() {
+            return None; // it has not ended
+        }
         let numbers = self.told.get_mut(&shortened(entry.name))?;
         let is_one_of_many = numbers.len() > 1;
         let suite_bytes = |number: Option<usize>| {
@@ -340,6 +361,38 @@ mod tests {
         assert_eq!(shown(&printed), ["failed integration TestA", "failed web TestA", "skipped unit TestA"]);
         let ranges: Vec<_> = of(&printed).iter().map(|test| (test.from, test.to)).collect();
         assert_eq!(ranges[..2], [(16, 18), (19, 21)], "the output above may be of the other package");
+    }
+
+    /// `--format standard-verbose`: packages that are tested at once.
+    #[test]
+    fn a_package_that_ends_while_another_is_tested_names_nothing() {
+        let printed = "=== RUN   TestSlow\n=== RUN   TestA\n--- FAIL: TestA (0.00s)\nok  \tshop/b\t0.1s\n\
+            --- PASS: TestSlow (0.20s)\nFAIL\tshop/a\t0.3s\n\n=== Failed\n=== FAIL: a TestA (0.00s)\n";
+        assert_eq!(shown(&(printed.to_owned() + DONE)), ["failed a TestA", "passed shop/a TestSlow"]);
+        // A panic ends a test, and its package.
+        let panic = "=== RUN   TestA\npanic: oh\nFAIL\tshop/a\t0.1s\n=== RUN   TestA\n--- PASS: TestA (0.00s)\nok  \tshop/b\t0.1s\n";
+        assert_eq!(shown(panic), ["passed shop/b TestA"]);
+        assert_eq!((of(panic)[0].from, of(panic)[0].to), (4, 5));
+    }
+
+    /// gotestsum 1.8.2: parts that have not failed stand in the entry of a test that failed by itself.
+    #[test]
+    fn parts_that_an_entry_tells_again_are_no_results() {
+        let own = "=== RUN   TestB\n=== RUN   TestB/ok\n=== RUN   TestB/left\n--- FAIL: TestB (0.00s)\n\
+            \u{20}   --- PASS: TestB/ok (0.00s)\n    --- SKIP: TestB/left (0.00s)\nFAIL\tshop/a\t0.1s\n";
+        let summary = "\n=== Skipped\n=== SKIP: a TestB/left (0.00s)\n    --- SKIP: TestB/left (0.00s)\n\n=== Failed\n\
+            === FAIL: a TestB (0.00s)\n    --- PASS: TestB/ok (0.00s)\n    --- SKIP: TestB/left (0.00s)\n";
+        let want = ["failed shop/a TestB", "passed shop/a TestB/ok", "skipped shop/a TestB/left"];
+        assert_eq!(shown(&[own, summary, DONE].concat()), want);
+        assert_eq!(shown(&[summary, DONE].concat()), ["skipped a TestB/left", "failed a TestB"]);
+    }
+
+    /// gotestsum 1.13 `--format standard-json`.
+    #[test]
+    fn what_was_told_in_json_is_the_same_test() {
+        let told = "{\"Action\":\"fail\",\"Package\":\"shop/a\",\"Test\":\"TestA\",\"Elapsed\":0}\n";
+        let summary = "\n=== Failed\n=== FAIL: a TestA (0.00s)\n".to_owned() + DONE;
+        assert_eq!(shown(&(told.to_owned() + &summary)), ["failed shop/a TestA"]);
     }
 
     #[test]

@@ -237,13 +237,12 @@ impl File<'_> {
     }
 
     fn keep(&mut self, test: TestResult) {
-        // pytest tells so of the test that it was interrupted in.
-        if test.test.is_empty() && !test.outcome.is_bad() {
-            return;
-        }
         if !is_of_pytest(&self.suites) {
             self.found.add(test);
             return;
+        }
+        if test.test.is_empty() && !test.outcome.is_bad() {
+            return; // it was interrupted in it
         }
         let name = (test.suite.clone(), test.test.clone());
         let another = match self.of_pytest.get(&name) {

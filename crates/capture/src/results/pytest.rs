@@ -10,8 +10,8 @@ use memchr::memmem::Finder;
 
 use super::{BEGUN_MAX, Line, Tests, seconds, shortened};
 use names::{
-    ENDS_MAX, Subtest, Word, ended, is_end, is_whole, named, subtest_behind, subtests_before, title, without_progress,
-    word,
+    ENDS_MAX, Subtest, Word, behind_progress, ended, is_end, is_whole, named, subtest_behind, subtests_before, title,
+    without_progress, word,
 };
 use sections::{Range, Sections};
 
@@ -196,8 +196,7 @@ impl Pytest {
     fn result(&mut self, line: Line<'_>, tests: &mut Tests) -> bool {
         let text = line.text.trim_end();
         if let Some((_, rest)) = text.strip_prefix("[gw").and_then(|rest| rest.split_once("] ")) {
-            let progress = rest.strip_prefix('[').and_then(|rest| rest.split_once("%] "));
-            let rest = progress.map_or(rest, |(_, rest)| rest);
+            let rest = behind_progress(rest);
             let told = rest.split_once(' ').and_then(|(first, id)| Some((word(first)?, named(id)?)));
             return match told {
                 Some((word, id)) => self.take(line, id, word, tests),
@@ -245,9 +244,8 @@ impl Pytest {
     }
 
     fn section(&self, (suite, test): (&str, &str), outcome: TestOutcome) -> Option<Range> {
-        // Of a class that could not be collected the title names the file.
-        let of_file = || self.sections.of_file(suite).filter(|_| outcome.is_bad());
-        self.sections.of_test(test).or_else(of_file)
+        // Of a class that could not be collected the title names the file. What passed may be called like what failed in another file.
+        outcome.is_bad().then(|| self.sections.of_test(test).or_else(|| self.sections.of_file(suite)))?
     }
 
     /// It failed and is run again. How it ends is told later, or not at all: then it has no result.

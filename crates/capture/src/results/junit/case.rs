@@ -151,7 +151,7 @@ fn names(start: &BytesStart<'_>, suites: &[Suite]) -> (String, String) {
     match class.filter(|class| class != NO_CLASS || is_of_pytest(suites)) {
         // node escapes quotes twice.
         None => (names_of(suites), test.replace("&quot;", "\"")),
-        Some(class) if has_all_in_name(&test, &class, suites) => {
+        Some(class) if !is_of_pytest(suites) && has_all_in_name(&test, &class, suites) => {
             let file = suites.last().map(|suite| suite.file.clone());
             (attribute(start, "file").or(file).unwrap_or_default(), test.trim_start().to_owned())
         }

@@ -115,9 +115,27 @@ pub(super) fn ended(text: &str) -> Option<(Word, (&str, &str))> {
     Some((word, (suite, name)))
 }
 
-/// A line without how far pytest is: `a.py::b PASSED [ 50%]`.
+/// A line without how far pytest is or, where it is set up to tell that, how long the test took: `a.py::b PASSED [ 50%]`, `[1/8]`, `3.1ms`.
 pub(super) fn without_progress(text: &str) -> &str {
-    text.rsplit_once(" [").filter(|(_, end)| end.ends_with("%]")).map_or(text, |(head, _)| head.trim_end())
+    let progress = text.rsplit_once(" [").filter(|(_, end)| end.strip_suffix(']').is_some_and(is_progress));
+    let told = progress.or_else(|| text.rsplit_once(' ').filter(|(_, end)| is_time(end)));
+    told.map_or(text, |(head, _)| head.trim_end())
+}
+
+/// The same of a worker's line, which begins with it.
+pub(super) fn behind_progress(text: &str) -> &str {
+    let progress = text.strip_prefix('[').and_then(|text| text.split_once("] ")).filter(|(far, _)| is_progress(far));
+    progress.or_else(|| text.split_once(' ').filter(|(time, _)| is_time(time))).map_or(text, |(_, rest)| rest)
+}
+
+fn is_progress(text: &str) -> bool {
+    text.ends_with(|end: char| end == '%' || end.is_ascii_digit())
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'/' | b'%'))
+}
+
+fn is_time(text: &str) -> bool {
+    let number = text.trim_end_matches(|one: char| one.is_ascii_lowercase());
+    matches!(&text[number.len()..], "us" | "ms" | "s" | "m" | "h" | "d") && number.parse::<f64>().is_ok()
 }
 
 /// The file and the rest of `tests/test_cart.py::TestCart::test_adds`. What has blanks before the first colons is a file of Python at most.
@@ -154,4 +172,24 @@ pub(super) fn is_end(text: &str) -> bool {
     let is_count =
         |part: &str| part.split(' ').next().is_some_and(|count| count == "no" || count.parse::<u64>().is_ok());
     is_time && clock.starts_with('(') && clock.ends_with(')') && counts.split(", ").all(is_count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_is_may_be_told_in_several_ways() {
+        for progress in ["  [ 50%]", " [1/8]", " [ 10/800]", " 238.0us", " 0.000us", " 3.1s", " 1.5m", ""] {
+            assert_eq!(without_progress(&format!("a.py::b PASSED{progress}")), "a.py::b PASSED", "{progress}");
+        }
+        for progress in ["[ 50%] ", "[1/8] ", "3.079ms ", ""] {
+            assert_eq!(behind_progress(&format!("{progress}PASSED a.py::b")), "PASSED a.py::b", "{progress}");
+        }
+        for text in
+            ["a.py::b[1 2] PASSED", "a.py::b SUBFAILED [why]", "a.py::b SKIPPED (8s)", "a.py::b SUBFAIL[]", "a.py::b"]
+        {
+            assert_eq!(without_progress(text), text);
+        }
+    }
 }

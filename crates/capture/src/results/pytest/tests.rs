@@ -443,3 +443,11 @@ fn sections_are_so_many_at_most() {
         assert_eq!(test.from < summary, is_subtest, "none is made for {}", test.test);
     }
 }
+
+#[test]
+fn what_passed_has_not_the_output_of_what_failed_in_another_file() {
+    let printed = "=== test session starts ===\n=== FAILURES ===\n___ test_x ___\nE   no\n=== PASSES ===\n\
+        === short test summary info ===\nPASSED a.py::test_x\nFAILED b.py::test_x - no\n=== 1 failed, 1 passed in 0.1s ===\n";
+    let ranges: Vec<_> = of(printed).iter().map(|test| (test.test.clone(), test.from, test.to)).collect();
+    assert_eq!(ranges, [("test_x".to_owned(), 7, 7), ("test_x".to_owned(), 3, 4)]);
+}
