@@ -228,9 +228,7 @@ impl Summary {
     /// package, since of `shop/a` and `shop/b/a` it is the first that is called `a`. Each is taken once. Tells also whether those lines may as
     /// well be of a test of that name in another package: then only the output that the entry repeats is known to be its own.
     fn take(&mut self, entry: &Entry<'_>, tests: &Tests) -> Option<(usize, bool)> {
-        if entry.duration_us.is_none() {
-            return None; // it has not ended
-        }
+        entry.duration_us?; // else it has not ended
         let numbers = self.told.get_mut(&shortened(entry.name))?;
         let is_one_of_many = numbers.len() > 1;
         let suite_bytes = |number: Option<usize>| {
