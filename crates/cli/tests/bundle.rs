@@ -215,7 +215,14 @@ fn a_bundle_that_is_cut_off_or_damaged_leaves_nothing() {
     for at in (0..whole.len()).step_by(whole.len() / 60) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
-        other.run_with_input(["import", "-"], &damaged).expect(2);
+        let done = other.run_with_input(["import", "-"], &damaged);
+        if done.code == Some(0) {
+            // The compressed bytes may say the same in another way: the same words, copied from another place. The checksum is of what comes of them.
+            assert!(other.run(["export", "--bundle", "-"]).expect(0).stdout == whole, "byte {at}");
+            fs::remove_dir_all(other.data().join("sessions")).unwrap();
+        } else {
+            done.expect(2);
+        }
     }
     other.run_with_input(["import", "-"], &[&whole[..], b"more"].concat()).expect(2);
     other.run_with_input(["import", "-"], &[&whole[..], &whole[..]].concat()).expect(2);
