@@ -185,7 +185,8 @@ fn the_logs_api_gives_every_line_once_through_kills_and_connections_that_break()
             following.wait().unwrap();
             following = follow(&logboom, &args);
         }
-        assert_eq!(following.wait().unwrap().code(), Some(0));
+        let done = following.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{options:?}: {}", String::from_utf8_lossy(&done.stderr));
         assert_eq!(numbers(&logboom), ((1..=LINES).collect(), 0), "{options:?}");
         let records = logboom.jsons(["show", "--json", "--stream", "stderr"]);
         assert_eq!(records.len(), LINES as usize / 10, "{options:?}");
